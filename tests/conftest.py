@@ -1,0 +1,55 @@
+"""What all tests share: where real DICOM lies, and real peers that are started and stopped here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REAL = REPOSITORY.parent / "shared" / "real"
+EXPECTED = REPOSITORY.parent / "shared" / "expected"
+
+# dcmtk leaves Nagle's algorithm on; with it every small answer waits 40 ms for the peer's delayed acknowledgement.
+os.environ.setdefault("TCP_NODELAY", "1")
+
+
+@pytest.fixture(scope="session")
+def real_dir() -> Path:
+    """Folder of real DICOM beside the checkout; the test is skipped, saying so, where there is none."""
+    if not REAL.is_dir():
+        pytest.skip("no real DICOM here: ../shared/real is absent")
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def expected_dir() -> Path:
+    """Folder of what other programs make of the real DICOM."""
+    if not EXPECTED.is_dir():
+        pytest.skip("no peers' results here: ../shared/expected is absent")
+    return EXPECTED
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Path of a peer's program, or a skip that names it."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            pytest.skip(f"{name} is not installed (tests/install_peers.sh installs it as root on Debian)")
+        return path
+
+    return find
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
