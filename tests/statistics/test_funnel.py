@@ -1,0 +1,112 @@
+"""Funnels against a published meta-analysis, closed forms and scipy's binomial intervals."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dose_audit.statistics import funnel_limits, group_funnel, log_funnel, proportion_funnel
+
+# Colditz et al., JAMA 271 (1994) 698: thirteen trials of the BCG vaccine, cases and non-cases, vaccine and control.
+BCG = [(4, 119, 11, 128), (6, 300, 29, 274), (3, 228, 11, 209), (62, 13536, 248, 12619)]
+BCG += [(33, 5036, 47, 5761), (180, 1361, 372, 1079), (8, 2537, 10, 619), (505, 87886, 499, 87892)]
+BCG += [(29, 7470, 45, 7232), (17, 1699, 65, 1600), (186, 50448, 141, 27197), (5, 2493, 3, 2338)]
+BCG += [(27, 16886, 29, 17825)]
+
+
+def bcg():
+    ratio, error = {}, {}
+    for i, (a, b, c, d) in enumerate(BCG):
+        ratio[str(i)] = a / (a + b) / (c / (c + d))
+        error[str(i)] = math.sqrt(1 / a - 1 / (a + b) + 1 / c - 1 / (c + d))
+    return ratio, error
+
+
+def test_over_dispersion_is_der_simonian_and_lairds():
+    """metafor (Viechtbauer, J. Stat. Softw. 36(3), 2010) on these trials: Q 152.2330, fixed mean −0.4303; the
+
+    random-effects mean −0.7141 with standard error 0.1787 that follows from its τ².
+    """
+    ratio, error = bcg()
+    funnel = log_funnel(ratio, error, target=math.exp(-0.430285), winsorise=0.0)
+    assert len(BCG) * funnel.phi == pytest.approx(152.2330, abs=5e-4)
+    weight = np.array([1 / (e**2 + funnel.tau**2) for e in error.values()])
+    assert weight @ np.log(list(ratio.values())) / weight.sum() == pytest.approx(-0.7141, abs=1e-4)
+    assert weight.sum() ** -0.5 == pytest.approx(0.1787, abs=1e-4)
+
+
+def test_equal_errors_closed_form():
+    """With equal errors s: τ² = s²·(I·φ − (I − 1))/(I − 1)."""
+    logs = np.array([-0.5, -0.2, -0.1, 0.0, 0.1, 0.3, 0.4])
+    values = {str(i): math.exp(x) for i, x in enumerate(logs)}
+    funnel = log_funnel(values, dict.fromkeys(values, 0.1), target=1.0, winsorise=0.0)
+    assert funnel.phi == pytest.approx(np.mean((logs / 0.1) ** 2))
+    assert funnel.tau == pytest.approx(0.1 * math.sqrt((7 * funnel.phi - 6) / 6))
+    for point, x in zip(funnel.points, logs, strict=True):
+        assert point.z == pytest.approx(x / 0.1)
+        assert point.z_adjusted == pytest.approx(x / math.hypot(0.1, funnel.tau))
+
+
+def test_winsorised_phi_is_of_scores_drawn_in_to_type_8_quantiles():
+    rng = np.random.default_rng(2)
+    values = {str(i): math.exp(x) for i, x in enumerate(0.2 * rng.standard_normal(30))}
+    values["far"] = 20.0
+    funnel = log_funnel(values, dict.fromkeys(values, 0.1), target=1.0)
+    z = np.log(list(values.values())) / 0.1
+    low, high = stats.mstats.mquantiles(z, [0.1, 0.9], alphap=1 / 3, betap=1 / 3)
+    assert funnel.phi == pytest.approx(np.mean(np.clip(z, low, high) ** 2))
+    plain = log_funnel(values, dict.fromkeys(values, 0.1), target=1.0, winsorise=0.0)
+    assert funnel.tau < plain.tau  # the far site does not widen the limits that find it
+    assert [point.name for point in funnel.points if point.beyond == 0.998] == ["far"]
+
+
+def test_chance_alone_has_no_over_dispersion_and_few_sites_outside():
+    rng = np.random.default_rng(9)
+    sites = {str(i): 8 * np.exp(0.4 * rng.standard_normal(n)) for i, n in enumerate(rng.integers(20, 400, 60))}
+    funnel = group_funnel(sites)
+    assert funnel.tau < 0.02
+    assert funnel.unit_error == pytest.approx(math.sqrt(math.pi / 2) * 0.4, rel=0.05)
+    assert not any(point.beyond == 0.998 for point in funnel.points)
+
+
+def test_ordinary_differences_between_sites_do_not_put_large_sites_outside():
+    rng = np.random.default_rng(10)
+    sites = {str(i): 8 * np.exp(0.2 * rng.standard_normal() + 0.4 * rng.standard_normal(500)) for i in range(40)}
+    funnel = group_funnel(sites, statistic="geometric_mean")
+    assert sum(abs(point.z) > 1.96 for point in funnel.points) > 25
+    assert sum(point.direction != 0 for point in funnel.points) <= 6
+    assert funnel.tau == pytest.approx(0.2, rel=0.35)
+    low, high = funnel_limits(funnel, [10, 1e12])
+    assert math.log(high[1] / funnel.target) == pytest.approx(1.96 * funnel.tau, rel=1e-4)
+    assert low * high == pytest.approx(np.full(2, funnel.target**2))
+
+
+def test_too_few_sites_nothing_that_differs_and_nothing_at_all():
+    few = group_funnel({"A": [1, 2, 3], "B": [10, 20, 30], "C": [100.0]})
+    assert (few.status, few.tau) == ("INSUFFICIENT_N", None)
+    assert not any(point.direction for point in few.points)
+    assert group_funnel({"A": [5, 5], "B": [5, 5]}).status == "NO_SPREAD"
+    assert group_funnel({"A": [5], "B": [6]}).status == "NO_SPREAD"
+    assert group_funnel({"A": []}).status == log_funnel({}, {}).status == "EMPTY"
+    with pytest.raises(ValueError, match=r"group 'B'.*position 0"):
+        group_funnel({"A": [1.0], "B": [0.0]})
+    with pytest.raises(ValueError, match="'A'"):
+        log_funnel({"A": 1.0}, {"A": 0.0})
+
+
+def test_proportions_equal_scipy():
+    counts = {"A": (0, 20), "B": (3, 90), "C": (12, 60), "D": (5, 5), "none": (0, 0)}
+    funnel = proportion_funnel(counts, target=0.05)
+    assert [point.name for point in funnel.points] == ["A", "B", "C", "D"]
+    for point in funnel.points:
+        part, whole = counts[point.name]
+        peer = stats.binomtest(part, whole, 0.05).proportion_ci(0.95, "exact")
+        assert (point.low, point.high) == pytest.approx((peer.low, peer.high))
+        tails = stats.binom.sf(part - 1, whole, 0.05), stats.binom.cdf(part, whole, 0.05)
+        assert point.p_value == pytest.approx(min(1.0, 2 * min(tails)))
+    assert [point.beyond for point in funnel.points] == [None, None, 0.998, 0.998]
+    assert proportion_funnel({"A": (0, 5)}).status == "NO_SPREAD"
+    assert proportion_funnel({}).status == "EMPTY"
+    with pytest.raises(ValueError, match="'A'"):
+        proportion_funnel({"A": (3, 2)})
