@@ -1,0 +1,139 @@
+"""One object on its way in: a part file that becomes a spooled object, or nothing at all."""
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import ObjectTooLarge, SpoolError, SpoolFull
+from .part10 import file_header
+
+if TYPE_CHECKING:
+    from .objects import Receipt
+    from .spool import Spool
+
+_fdatasync = getattr(os, "fdatasync", os.fsync)  # not every platform has the cheaper one
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def as_spool_error(error: OSError) -> SpoolError:
+    """The typed failure for an operating system's refusal; names no path, which may lie in a user's folder."""
+    reason = errno.errorcode.get(error.errno or 0, "unknown")
+    return SpoolFull(f"no space left ({reason})") if error.errno in _FULL else SpoolError(f"cannot write ({reason})")
+
+
+class Incoming:
+    """Bytes are hashed and written as they come; `commit` makes them durable, `abort` forgets them.
+
+    Made by `Spool.begin`; used by one thread. Any failure removes the part file, and the object counts as never
+    received.
+    """
+
+    __slots__ = (
+        "_descriptor",
+        "_hash",
+        "_header",
+        "_part",
+        "_spool",
+        "route",
+        "size",
+        "sop_class_uid",
+        "sop_instance_uid",
+        "source",
+        "transfer_syntax_uid",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        spool: "Spool",
+        part: str,
+        *,
+        source: str,
+        route: str,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        whole_file: bool,
+    ) -> None:
+        self._spool = spool
+        self._part = part
+        self.source = source
+        self.route = route
+        self.sop_class_uid = sop_class_uid
+        self.sop_instance_uid = sop_instance_uid
+        self.transfer_syntax_uid = transfer_syntax_uid
+        # The header waits for the first bytes of the data set, so that a small object is one write.
+        self._header = b"" if whole_file else file_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+        self._hash = hashlib.sha256(self._header)
+        self.size = len(self._header)
+        self._descriptor = -1
+        try:
+            self._descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o640)
+        except OSError as error:
+            raise as_spool_error(error) from error
+
+    def write(self, data: memoryview | bytes) -> None:
+        """Append bytes of the data set.
+
+        Raises
+        ------
+        ObjectTooLarge, SpoolFull, SpoolError
+            The part file is gone by then; go on reading from the peer if you must, but write no more.
+        """
+        length = len(data)
+        self.size += length
+        if self.size > self._spool.max_object_bytes:
+            self.abort()
+            raise ObjectTooLarge(f"object exceeds {self._spool.max_object_bytes} bytes")
+        self._hash.update(data)
+        try:
+            if self._header:
+                written = os.writev(self._descriptor, (self._header, data)) - len(self._header)
+                if written < 0:
+                    raise OSError(errno.ENOSPC, "short write")  # less than the header: nothing will fit any more
+                self._header = b""
+            else:
+                written = os.write(self._descriptor, data)
+            while written < length:
+                written += os.write(self._descriptor, memoryview(data)[written:])
+        except OSError as error:
+            self.abort()
+            raise as_spool_error(error) from error
+
+    def commit(self) -> "Receipt":
+        """Flush, rename, flush the directory, record; only then is the object safe.
+
+        Returns
+        -------
+        Receipt
+            ``state`` is ``"stored"``, ``"duplicate"`` (the same bytes are here already; nothing is kept twice) or
+            ``"conflict"`` (the same UID with other bytes; both are kept).
+
+        Raises
+        ------
+        SpoolError
+            The object counts as not received, and the sender may try again.
+        """
+        if self._header:
+            self.write(b"")
+        try:
+            if self._spool.fsync:
+                _fdatasync(self._descriptor)
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+        except OSError as error:
+            self.abort()
+            raise as_spool_error(error) from error
+        return self._spool._admit(self, self._part, self._hash.hexdigest())
+
+    def abort(self) -> None:
+        """Forget the object; safe to call more than once."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        try:
+            Path(self._part).unlink(missing_ok=True)
+        except OSError:
+            # A read-only or failing file system keeps it; `Spool.recover` tries again at the next start.
+            pass

@@ -1,0 +1,211 @@
+"""The ledger: one SQLite file that knows the fate of every object, with one commit for all who wait together."""
+
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import LedgerUnavailable
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+
+_SCHEMA_VERSION = 1
+_WAL_PAGES = 1000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,              -- path under the spool, or the absolute path of a file read in place
+    in_place INTEGER NOT NULL,       -- 1: somebody else's file, never moved nor deleted
+    sop_class_uid TEXT NOT NULL,
+    sop_instance_uid TEXT NOT NULL,
+    transfer_syntax_uid TEXT NOT NULL,
+    sha256 TEXT NOT NULL,            -- of the whole file, as `sha256sum` prints it
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER,                -- of a file read in place
+    source TEXT NOT NULL,
+    route TEXT NOT NULL,
+    received_at TEXT NOT NULL,       -- UTC, ISO 8601; for people, never for ordering or time-outs
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    worker TEXT NOT NULL DEFAULT '',
+    lease_boot TEXT NOT NULL DEFAULT '',
+    lease_until REAL NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS objects_by_instance ON objects (sop_instance_uid);
+CREATE INDEX IF NOT EXISTS objects_by_state ON objects (state, id);
+CREATE INDEX IF NOT EXISTS objects_in_place ON objects (name) WHERE in_place = 1;
+CREATE TABLE IF NOT EXISTS sources (
+    source TEXT PRIMARY KEY, objects INTEGER NOT NULL, bytes INTEGER NOT NULL, last_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counters (
+    kind TEXT NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS writers (token TEXT PRIMARY KEY, closed INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS commitments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, transaction_uid TEXT NOT NULL, request TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'due', UNIQUE (transaction_uid, request)
+);
+"""
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names that were created, renamed or removed in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _Ticket:
+    __slots__ = ("done", "error", "operation", "result", "sync")
+
+    def __init__(self, operation: Operation, sync: Path | None) -> None:
+        self.operation = operation
+        self.sync = sync
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.done = False
+
+
+class Ledger:
+    """A SQLite file in WAL mode whose writers share commits.
+
+    Every thread leaves its operation in a queue and takes the commit lock; whoever gets it runs all that is queued in
+    one transaction. A lone association commits for itself without a hand-over, sixteen together pay for one flush.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made when absent.
+    durable : bool
+        ``synchronous=FULL``: a returned `transact` survives a power cut. False trades that for speed.
+    busy_s : float
+        How long to wait for another process's lock before giving up, s.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True, busy_s: float = 5.0) -> None:
+        self._queue: deque[_Ticket] = deque()
+        self._commit_lock = threading.Lock()
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=busy_s, isolation_level=None, check_same_thread=False, cached_statements=64
+            )
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if version > _SCHEMA_VERSION:
+                raise LedgerUnavailable(f"the ledger is of a later version ({version}) of this software", certain=True)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+            self._connection.executescript(_SCHEMA)
+            self._connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        except sqlite3.Error as error:
+            raise LedgerUnavailable(f"the ledger cannot be opened: {error}", certain=True) from error
+
+    def transact(self, operation: Operation[T], *, sync: Path | None = None) -> T:
+        """Run `operation` inside a transaction and return its result once that is committed.
+
+        Parameters
+        ----------
+        operation : callable
+            Takes the connection. When it raises, only its own statements are undone.
+        sync : Path, optional
+            Directory to flush ahead of the transaction; flushed once for all of a group that name it.
+
+        Raises
+        ------
+        LedgerUnavailable
+            When the transaction did not commit.
+        """
+        ticket = _Ticket(operation, sync)
+        self._queue.append(ticket)
+        with self._commit_lock:
+            if not ticket.done:
+                self._commit_queued()
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.result
+
+    def lengthen_log(self) -> None:
+        """Write the WAL once to its full length, so that later commits overwrite it instead of extending it.
+
+        A file that grows costs the file system's journal a flush at every commit, one that is overwritten does not: the
+        difference is a third of the time that a sender waits for an object to be safe.
+        """
+        with self._commit_lock:
+            try:
+                (page,) = self._connection.execute("PRAGMA page_size").fetchone()
+                self._connection.execute("CREATE TABLE IF NOT EXISTS padding (bytes BLOB)")
+                self._connection.execute("INSERT INTO padding VALUES (zeroblob(?))", (page * _WAL_PAGES,))
+                self._connection.execute("DELETE FROM padding")  # its pages stay in the file, free for rows to come
+                self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
+            except sqlite3.Error as error:
+                raise LedgerUnavailable(f"the ledger did not commit: {error}", certain=True) from error
+
+    def read(self, sql: str, parameters: tuple = ()) -> list[tuple]:
+        """Rows of a query, as of now."""
+        with self._commit_lock:
+            try:
+                return self._connection.execute(sql, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise LedgerUnavailable(f"the ledger cannot be read: {error}", certain=True) from error
+
+    def close(self) -> None:
+        """Close the connection; the last one to close folds the WAL into the file."""
+        with self._commit_lock:
+            self._connection.close()
+
+    def _commit_queued(self) -> None:
+        batch: list[_Ticket] = []
+        while self._queue:
+            batch.append(self._queue.popleft())
+        begun = committed = False
+        failure: BaseException = LedgerUnavailable("the ledger's commit was interrupted")
+        try:
+            for directory in {ticket.sync for ticket in batch if ticket.sync is not None}:
+                sync_directory(directory)
+            self._connection.execute("BEGIN IMMEDIATE")
+            begun = True
+            for ticket in batch:
+                self._run(ticket, alone=len(batch) == 1)
+            self._connection.execute("COMMIT")
+            committed = True
+        except (sqlite3.Error, OSError) as error:
+            # A commit that failed half-way may still be found complete after a restart; only before BEGIN is it sure.
+            failure = LedgerUnavailable(f"the ledger did not commit: {error}", certain=not begun)
+        finally:
+            if not committed:
+                self._roll_back()
+            for ticket in batch:
+                if not committed:
+                    ticket.error = ticket.error or failure
+                ticket.done = True
+
+    def _run(self, ticket: _Ticket, *, alone: bool) -> None:
+        """Run one operation so that its failure undoes its own statements and nobody else's."""
+        if not alone:
+            self._connection.execute("SAVEPOINT one")
+        try:
+            ticket.result = ticket.operation(self._connection)
+        except sqlite3.OperationalError:
+            raise  # disk full, I/O error: the whole transaction is lost
+        except Exception as error:  # noqa: BLE001  handed to the thread whose operation it was
+            ticket.error = error
+            self._connection.execute("ROLLBACK" if alone else "ROLLBACK TO one")
+            if alone:
+                self._connection.execute("BEGIN")  # for the commit that follows, of nothing
+        if not alone:
+            self._connection.execute("RELEASE one")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                # SQLite has rolled back by itself after an I/O error; a second attempt then says so.
+                pass

@@ -1,0 +1,115 @@
+"""What a crash leaves in the spool, put in order at the next start: nothing acknowledged is lost, none kept twice."""
+
+import hashlib
+import logging
+import os
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .part10 import read_file_meta
+from .rows import admit_row
+from .writer_lock import is_alive
+
+if TYPE_CHECKING:
+    from .spool import Spool
+
+_log = logging.getLogger(__name__)
+_META_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What was found.
+
+    Attributes
+    ----------
+    parts_removed : int
+        Unfinished part files; their senders were never told that they are safe.
+    adopted : int
+        Complete files without a ledger row, recorded now.
+    duplicates_removed : int
+        Complete files without a row whose bytes are already here.
+    missing : int
+        Rows still to be worked on whose file is gone; set to quarantined, with that reason.
+    """
+
+    parts_removed: int = 0
+    adopted: int = 0
+    duplicates_removed: int = 0
+    missing: int = 0
+
+
+def recover(spool: "Spool") -> Recovery:
+    """Sort out the leavings of writers that did not close. See `Spool.recover`."""
+    parts = spool.root / "part"
+    unclosed = [token for (token,) in spool.ledger.read("SELECT token FROM writers WHERE closed = 0")]
+    folders = {entry.name for entry in os.scandir(parts) if entry.is_dir()}
+    dead = {token for token in folders | set(unclosed) if not is_alive(parts, token)}
+    removed = adopted = duplicates = 0
+    for path in _orphans(spool, dead):
+        if _adopt(spool, path):
+            adopted += 1
+        else:
+            path.unlink(missing_ok=True)
+            duplicates += 1
+    for token in sorted(dead & folders):
+        removed += sum(1 for _ in (parts / token).glob("*.dcm"))
+        shutil.rmtree(parts / token, ignore_errors=True)
+        (parts / f"{token}.lock").unlink(missing_ok=True)
+    dead_rows = [(token,) for token in dead]
+    spool.ledger.transact(lambda c: c.executemany("UPDATE writers SET closed = 1 WHERE token = ?", dead_rows))
+    result = Recovery(removed, adopted, duplicates, _settle_missing(spool))
+    if result != Recovery():
+        _log.warning("spool recovered after an unclean end: %s", result)
+    return result
+
+
+def _orphans(spool: "Spool", dead: set[str]) -> list[Path]:
+    """Complete files of dead writers that have no row."""
+    if not dead:
+        return []
+    found = []
+    for folder in os.scandir(spool.root / "objects"):
+        if not folder.is_dir():
+            continue
+        for entry in os.scandir(folder.path):
+            if entry.name.split("-", 1)[0] in dead:
+                name = f"objects/{folder.name}/{entry.name}"
+                if not spool.ledger.read("SELECT 1 FROM objects WHERE name = ?", (name,)):
+                    found.append(Path(entry.path))
+    return found
+
+
+def _adopt(spool: "Spool", path: Path) -> bool:
+    """Record a complete file without a row; False when its bytes are already here."""
+    with path.open("rb") as stream:
+        meta = read_file_meta(stream.read(_META_BYTES))
+        stream.seek(0)
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        size = stream.seek(0, os.SEEK_END)
+    uids = meta[:3] if meta else ("", "", "")
+    name = path.relative_to(spool.root).as_posix()
+
+    def operation(connection: sqlite3.Connection) -> bool:
+        receipt = admit_row(
+            connection, spool.root, name, sha256, size=size, source="recovered", route="dose", uids=uids
+        )
+        return receipt.state != "duplicate"
+
+    return spool.ledger.transact(operation)
+
+
+def _settle_missing(spool: "Spool") -> int:
+    rows = spool.ledger.read("SELECT id, name, in_place FROM objects WHERE state IN ('pending', 'in_work')")
+    gone = [
+        (identifier, "quarantined", "its file is missing")
+        for identifier, name, in_place in rows
+        if not (Path(name) if in_place else spool.root / name).exists()
+        and (in_place or not (spool.root / "quarantine" / Path(name).name).exists())
+    ]
+    if gone:
+        spool.settle_many(gone)
+    return len(gone)

@@ -1,0 +1,379 @@
+"""The durable inbox: an object is on disk and in the ledger before anyone is told so, and its fate stays on record."""
+
+import hashlib
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .errors import LedgerUnavailable, SpoolFull
+from .incoming import Incoming, as_spool_error
+from .ledger import Ledger, sync_directory
+from .objects import END_STATES, OPEN_STATES, Receipt, SpooledObject
+from .part10 import clean_uid, read_file_meta
+from .recovery import Recovery, recover
+from .rows import admit_row, insert, other_bytes
+from .tallies import Tallies
+from .work_queue import COLUMNS, WorkQueue
+from .writer_lock import WriterLock
+
+__all__ = ["END_STATES", "OPEN_STATES", "Receipt", "Spool", "SpooledObject"]
+
+
+class Spool(WorkQueue):
+    """The inbox of one installation.
+
+    Any number of processes may use one spool; each makes its own `Spool`. Threads share one.
+
+    Parameters
+    ----------
+    root : Path
+        Its folder; made when absent.
+    fsync : bool
+        Flush every object, its directory and its ledger row. False is for benchmarks and throw-away spools only.
+    min_free_bytes : int
+        Refuse objects when the file system has less than this free.
+    max_object_bytes : int
+        Size cap of one object, bytes.
+    lease_s : float
+        How long a worker may hold an object before another gets it, s.
+    busy_s : float
+        How long to wait for a locked ledger, s.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> spool = Spool(Path(tempfile.mkdtemp()), min_free_bytes=0)
+    >>> incoming = spool.begin(
+    ...     source="example", sop_class_uid="1.2", sop_instance_uid="1.3", transfer_syntax_uid="1.2.840.10008.1.2"
+    ... )
+    >>> incoming.write(b"data set")
+    >>> incoming.commit().state
+    'stored'
+    >>> [item] = spool.claim(10, worker="example")
+    >>> spool.settle(item.id, "not_relevant", "an example")
+    >>> spool.counts()["not_relevant"]
+    1
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        fsync: bool = True,
+        min_free_bytes: int = 500_000_000,
+        max_object_bytes: int = 2_000_000_000,
+        lease_s: float = 600.0,
+        busy_s: float = 5.0,
+    ) -> None:
+        self.root = Path(root)
+        self.fsync = fsync
+        self.min_free_bytes = min_free_bytes
+        self.max_object_bytes = max_object_bytes
+        try:
+            for folder in ("part", "objects", "quarantine"):
+                (self.root / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise as_spool_error(error) from error
+        super().__init__(self.root, Ledger(self.root / "ledger.sqlite", durable=fsync, busy_s=busy_s), lease_s)
+        self._writer: WriterLock | None = None
+        self._lock = threading.Lock()
+        self._serial = 0
+        self._folders: dict[str, Path] = {}
+        self._part_prefix = ""
+        self._tallies = Tallies()
+
+    def close(self) -> None:
+        """Write outstanding counters and let go of the ledger."""
+        try:
+            self.flush_tallies()
+            if self._writer is not None:
+                token = self._writer.token
+                self.ledger.transact(lambda c: c.execute("UPDATE writers SET closed = 1 WHERE token = ?", (token,)))
+        finally:
+            if self._writer is not None:
+                self._writer.release()
+                self._writer = None
+            self.ledger.close()
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- arriving ------------------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        *,
+        source: str,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        route: str = "dose",
+        whole_file: bool = False,
+    ) -> Incoming:
+        """Open a part file for one object.
+
+        Parameters
+        ----------
+        whole_file : bool
+            The bytes to come are a complete Part 10 file; otherwise a data set, and preamble and file meta are written
+            here.
+
+        Raises
+        ------
+        InvalidUID
+            When a UID is malformed (an unknown one of a whole file may be empty).
+        SpoolFull, SpoolError
+            When nothing can be written now.
+        """
+        uids = [
+            value if whole_file and not value else clean_uid(value, what=what)
+            for value, what in (
+                (sop_class_uid, "SOP Class UID"),
+                (sop_instance_uid, "SOP Instance UID"),
+                (transfer_syntax_uid, "Transfer Syntax UID"),
+            )
+        ]
+        self._check_space()
+        part = self._new_part()
+        return Incoming(
+            self,
+            part,
+            source=source,
+            route=route,
+            sop_class_uid=uids[0],
+            sop_instance_uid=uids[1],
+            transfer_syntax_uid=uids[2],
+            whole_file=whole_file,
+        )
+
+    def add_bytes(self, data: bytes, *, source: str, route: str = "dose") -> Receipt:
+        """Store a complete file that came by another way than C-STORE (an upload, a member of an archive), as it is.
+
+        UIDs are taken from its file meta where it has them.
+        """
+        meta = read_file_meta(data)
+        incoming = self.begin(
+            source=source,
+            route=route,
+            sop_class_uid=meta.sop_class_uid if meta else "",
+            sop_instance_uid=meta.sop_instance_uid if meta else "",
+            transfer_syntax_uid=meta.transfer_syntax_uid if meta else "",
+            whole_file=True,
+        )
+        incoming.write(data)
+        return incoming.commit()
+
+    def register_file(
+        self,
+        path: Path,
+        sha256: str,
+        size: int,
+        *,
+        source: str,
+        sop_instance_uid: str,
+        sop_class_uid: str,
+        transfer_syntax_uid: str = "",
+        route: str = "dose",
+    ) -> Receipt:
+        """Record a file that stays where it is: a file is its own spool, nothing is copied.
+
+        Idempotent: the same path with the same size, modification time and SHA-256 is a duplicate.
+
+        Parameters
+        ----------
+        path : Path
+            Made absolute here.
+        sha256, size
+            Of the file as the caller read it.
+        """
+        name = str(Path(path).absolute())
+        mtime_ns = Path(name).stat().st_mtime_ns
+
+        def operation(connection: sqlite3.Connection) -> Receipt:
+            row = connection.execute(
+                "SELECT id FROM objects WHERE in_place = 1 AND name = ? AND size = ? AND mtime_ns = ? AND sha256 = ?",
+                (name, size, mtime_ns, sha256),
+            ).fetchone()
+            if row:
+                return Receipt(row[0], "duplicate")
+            other = other_bytes(connection, sop_instance_uid, sha256)
+            identifier = insert(
+                connection,
+                name,
+                sha256,
+                in_place=True,
+                uids=(sop_class_uid, sop_instance_uid, transfer_syntax_uid),
+                size=size,
+                mtime_ns=mtime_ns,
+                source=source,
+                route=route,
+            )
+            return Receipt(identifier, "conflict" if other else "stored")
+
+        return self.ledger.transact(operation)
+
+    def known_file(self, path: Path, size: int, mtime_ns: int) -> bool:
+        """Whether this file was registered before with this size and modification time, without reading it."""
+        return bool(
+            self.ledger.read(
+                "SELECT 1 FROM objects WHERE in_place = 1 AND name = ? AND size = ? AND mtime_ns = ? LIMIT 1",
+                (str(Path(path).absolute()), size, mtime_ns),
+            )
+        )
+
+    # -- accounts ------------------------------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, int]:
+        """How many objects are in each state; ``received`` is their sum.
+
+        Duplicates at the door were received too, though nothing was stored for them: they count as ``duplicate``.
+        """
+        counts = dict.fromkeys(OPEN_STATES + END_STATES, 0)
+        counts.update(self.ledger.read("SELECT state, COUNT(*) FROM objects GROUP BY state"))
+        at_the_door = self.ledger.read("SELECT value FROM counters WHERE kind = 'duplicate' AND name = 'at the door'")
+        counts["duplicate"] += at_the_door[0][0] if at_the_door else 0
+        return {"received": sum(counts.values()), **counts}
+
+    def tally(self, kind: str, name: str, *, durable: bool = False) -> None:
+        """Count something that leaves no row: ``kind`` is ``drop`` or ``refusal``, ``name`` the rule or reason.
+
+        Parameters
+        ----------
+        durable : bool
+            Wait until the count is on disk (an acknowledged object that is dropped); otherwise it goes with the next
+            commit.
+        """
+        self._tallies.add(kind, name)
+        if durable:
+            self.flush_tallies()
+
+    def flush_tallies(self) -> None:
+        """Write counters that are still in memory."""
+        self.ledger.transact(self._tallies.write)
+
+    def drops(self) -> dict[str, dict[str, int]]:
+        """What was acknowledged and dropped, and what was refused: ``{"drop": {rule: n}, "refusal": {reason: n}}``."""
+        result: dict[str, dict[str, int]] = {"drop": {}, "refusal": {}}
+        rows = self.ledger.read("SELECT kind, name, value FROM counters WHERE kind <> 'duplicate'")
+        rows += [(*key, value) for key, value in self._tallies.unwritten().items()]
+        for kind, name, value in rows:
+            group = result.setdefault(kind, {})
+            group[name] = group.get(name, 0) + value
+        return result
+
+    def sources(self) -> list[dict[str, object]]:
+        """Every sender: objects and bytes received, and when the last one came."""
+        rows = self.ledger.read("SELECT source, objects, bytes, last_at FROM sources ORDER BY source")
+        return [{"source": s, "objects": n, "bytes": b, "last_at": at} for s, n, b, at in rows]
+
+    def received_since(self, moment: datetime) -> int:
+        """How many objects were recorded since a moment (UTC)."""
+        text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+        return self.ledger.read("SELECT COUNT(*) FROM objects WHERE received_at >= ?", (text,))[0][0]
+
+    def verify(self, sop_class_uid: str, sop_instance_uid: str) -> str:
+        """Re-hash what is stored of an instance: ``ok``, ``absent``, ``class_differs`` or ``damaged``."""
+        rows = self.ledger.read(f"SELECT {COLUMNS} FROM objects WHERE sop_instance_uid = ?", (sop_instance_uid,))
+        outcome = "absent"
+        for row in rows:
+            item = self._object(row)
+            if item.sop_class_uid != sop_class_uid:
+                outcome = "class_differs" if outcome == "absent" else outcome
+                continue
+            try:
+                with item.path.open("rb") as stream:
+                    if hashlib.file_digest(stream, "sha256").hexdigest() == item.sha256:
+                        return "ok"
+            except OSError:
+                pass  # unreadable is damaged, said below
+            outcome = "damaged"
+        return outcome
+
+    def free_bytes(self) -> int:
+        """Free space of the spool's file system for this user, bytes."""
+        status = os.statvfs(self.root)
+        return status.f_bavail * status.f_frsize
+
+    def recover(self) -> Recovery:
+        """Put in order what a crash left behind; run once at start, while other processes may be receiving."""
+        return recover(self)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _check_space(self) -> None:
+        try:
+            free = self.free_bytes()
+        except OSError as error:
+            raise as_spool_error(error) from error
+        if free < self.min_free_bytes:
+            raise SpoolFull(f"{free} bytes free, {self.min_free_bytes} must stay free")
+
+    def _new_part(self) -> str:
+        with self._lock:
+            if self._writer is None:
+                token = f"{time.time_ns():016x}{secrets.token_hex(4)}"
+                try:
+                    writer = WriterLock(self.root / "part", token)
+                except OSError as error:
+                    raise as_spool_error(error) from error
+                self.ledger.transact(lambda c: c.execute("INSERT INTO writers VALUES (?, 0)", (token,)))
+                if self.fsync:
+                    self.ledger.lengthen_log()
+                self._writer = writer
+                self._part_prefix = f"{writer.folder}{os.sep}{token}-"
+            self._serial += 1
+            return f"{self._part_prefix}{self._serial:08x}.dcm"
+
+    def _admit(self, incoming: Incoming, part: str, sha256: str) -> Receipt:
+        """Rename a flushed part file into place and record it; called by `Incoming.commit`."""
+        # Objects of the same minute share a folder: one directory flush serves all who wait together.
+        minute = f"{int(time.time()) // 60 % 256:02x}"
+        name = f"objects/{minute}/{os.path.basename(part)}"  # noqa: PTH119  as strings: this runs for every object
+        try:
+            folder = self._folders.get(minute) or self._new_folder(minute)
+            final = f"{self.root}{os.sep}{name}"
+            os.rename(part, final)  # noqa: PTH104
+        except OSError as error:
+            incoming.abort()
+            raise as_spool_error(error) from error
+        try:
+            receipt = self.ledger.transact(
+                lambda connection: self._record(connection, incoming, name, sha256), sync=folder if self.fsync else None
+            )
+        except LedgerUnavailable as error:
+            if error.certain:
+                Path(final).unlink(missing_ok=True)
+            # Otherwise the row may turn up after a restart, and its file must be there then; `recover` sorts it out.
+            raise
+        if receipt.state == "duplicate":
+            Path(final).unlink(missing_ok=True)
+        return receipt
+
+    def _new_folder(self, minute: str) -> Path:
+        folder = self.root / "objects" / minute
+        folder.mkdir(exist_ok=True)
+        if self.fsync:
+            sync_directory(folder.parent)
+        self._folders[minute] = folder
+        return folder
+
+    def _record(self, connection: sqlite3.Connection, incoming: Incoming, name: str, sha256: str) -> Receipt:
+        receipt = admit_row(
+            connection,
+            self.root,
+            name,
+            sha256,
+            size=incoming.size,
+            source=incoming.source,
+            route=incoming.route,
+            uids=(incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid),
+        )
+        self._tallies.write(connection)
+        return receipt

@@ -1,0 +1,166 @@
+"""Who works on which object: leases that lapse, end states, quarantine and the way back."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from .ledger import Ledger
+from .objects import END_STATES, SpooledObject
+
+# What `WorkQueue._object` reads of a row, in its order.
+COLUMNS = (
+    "id, name, in_place, sop_class_uid, sop_instance_uid, transfer_syntax_uid, sha256, size, source, received_at,"
+    " route, state"
+)
+_MAX_ATTEMPTS = 3
+
+
+def _boot_id() -> str:
+    """Identifies this boot, so that leases taken before a restart count as lapsed; empty where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+class WorkQueue:
+    """Hands spooled objects to workers and records what became of them.
+
+    Parameters
+    ----------
+    root : Path
+        The spool's folder.
+    ledger : Ledger
+    lease_s : float
+        How long a worker may hold an object before another gets it, s.
+    """
+
+    def __init__(self, root: Path, ledger: Ledger, lease_s: float) -> None:
+        self.root = root
+        self.ledger = ledger
+        self.lease_s = lease_s
+        self._boot = _boot_id()
+
+    def claim(self, limit: int, *, worker: str) -> list[SpooledObject]:
+        """Lease up to `limit` objects to a worker, oldest first.
+
+        A lease that was not settled within `lease_s` lapses and the object is handed out again. Leases run on the
+        monotonic clock, so a wall clock that jumps changes nothing. An object whose worker vanished three times is
+        quarantined.
+        """
+        now, boot = time.monotonic(), self._boot
+        lapsed = "state = 'in_work' AND (lease_boot <> ? OR lease_until <= ? OR lease_until > ?)"
+        lapsed_now = (boot, now, now + 2 * self.lease_s)
+
+        def operation(connection: sqlite3.Connection) -> list[SpooledObject]:
+            connection.execute(
+                f"UPDATE objects SET state = CASE WHEN attempts >= ? THEN 'quarantined' ELSE 'pending' END,"
+                f" reason = CASE WHEN attempts >= ? THEN 'its worker vanished ' || attempts || ' times' ELSE '' END,"
+                f" worker = '' WHERE {lapsed}",
+                (_MAX_ATTEMPTS, _MAX_ATTEMPTS, *lapsed_now),
+            )
+            rows = connection.execute(
+                f"SELECT {COLUMNS} FROM objects WHERE state = 'pending' ORDER BY id LIMIT ?", (limit,)
+            ).fetchall()
+            connection.executemany(
+                "UPDATE objects SET state = 'in_work', worker = ?, lease_boot = ?, lease_until = ?,"
+                " attempts = attempts + 1 WHERE id = ?",
+                [(worker, boot, now + self.lease_s, row[0]) for row in rows],
+            )
+            return [self._object(row) for row in rows]
+
+        return self.ledger.transact(operation)
+
+    def settle(self, id: int, state: str, reason: str = "", *, quarantine: bool = False) -> None:
+        """Record the end state of an object; `quarantine` is short for ``state="quarantined"``."""
+        self.settle_many([(id, "quarantined" if quarantine else state, reason)])
+
+    def settle_many(self, items: Iterable[tuple[int, str, str]]) -> None:
+        """Record the end states of many objects in one transaction: ``(id, state, reason)`` each.
+
+        Raises
+        ------
+        ValueError
+            When a state is none of `END_STATES`, or an id is unknown; then nothing is recorded.
+        """
+        items = list(items)
+        for _, state, _ in items:
+            if state not in END_STATES:
+                raise ValueError(f"{state!r} is no end state; they are {', '.join(END_STATES)}")
+
+        def operation(connection: sqlite3.Connection) -> None:
+            for identifier, state, reason in items:
+                cursor = connection.execute(
+                    "UPDATE objects SET state = ?, reason = ?, worker = '' WHERE id = ?",
+                    (state, reason[:500], identifier),
+                )
+                if cursor.rowcount != 1:
+                    raise ValueError(f"no object {identifier} in the ledger")
+
+        self.ledger.transact(operation)
+        self._place([identifier for identifier, _, _ in items])
+
+    def requeue(self, *, state: str = "quarantined", ids: Sequence[int] | None = None) -> int:
+        """Make settled objects pending again (after an upgrade that reads more); returns how many."""
+
+        def operation(connection: sqlite3.Connection) -> list[int]:
+            chosen = [row[0] for row in connection.execute("SELECT id FROM objects WHERE state = ?", (state,))]
+            if ids is not None:
+                chosen = sorted(set(chosen) & set(ids))
+            connection.executemany(
+                "UPDATE objects SET state = 'pending', reason = '', attempts = 0 WHERE id = ?", [(i,) for i in chosen]
+            )
+            return chosen
+
+        moved = self.ledger.transact(operation)
+        self._place(moved)
+        return len(moved)
+
+    def quarantined(self, limit: int = 1000) -> list[tuple[SpooledObject, str]]:
+        """Objects in quarantine with their reasons, newest first."""
+        rows = self.ledger.read(
+            f"SELECT {COLUMNS}, reason FROM objects WHERE state = 'quarantined' ORDER BY id DESC LIMIT ?", (limit,)
+        )
+        return [(self._object(row), row[-1]) for row in rows]
+
+    def get(self, id: int) -> SpooledObject | None:
+        """One object by its ledger id."""
+        rows = self.ledger.read(f"SELECT {COLUMNS} FROM objects WHERE id = ?", (id,))
+        return self._object(rows[0]) if rows else None
+
+    def _object(self, row: tuple) -> SpooledObject:
+        name, in_place, state = row[1], row[2], row[11]
+        path = Path(name) if in_place else self._location(name, state)
+        return SpooledObject(
+            id=row[0],
+            path=path,
+            sop_class_uid=row[3],
+            sop_instance_uid=row[4],
+            transfer_syntax_uid=row[5],
+            sha256=row[6],
+            size=row[7],
+            source=row[8],
+            received_at=datetime.fromisoformat(row[9]),
+            route=row[10],
+        )
+
+    def _location(self, name: str, state: str) -> Path:
+        """Where a file of ours lies in this state; a move that a crash cut short still leads to it."""
+        home, quarantine = self.root / name, self.root / "quarantine" / Path(name).name
+        expected, other = (quarantine, home) if state == "quarantined" else (home, quarantine)
+        return other if not expected.exists() and other.exists() else expected
+
+    def _place(self, ids: list[int]) -> None:
+        """Move files of ours in or out of quarantine/ after their rows say so."""
+        for identifier in ids:
+            [(name, in_place, state)] = self.ledger.read(
+                "SELECT name, in_place, state FROM objects WHERE id = ?", (identifier,)
+            )
+            if in_place:
+                continue
+            home, quarantine = self.root / name, self.root / "quarantine" / Path(name).name
+            source, target = (home, quarantine) if state == "quarantined" else (quarantine, home)
+            if source.exists():
+                source.rename(target)
