@@ -1,0 +1,321 @@
+"""A data set or a sequence item whose values are decoded only when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+from math import isfinite
+from typing import TypeVar
+
+from dose_audit.extract._charset import Charset, charset
+from dose_audit.extract._dictionary import KEYWORDS, keyword_of, vr_of
+from dose_audit.extract._elements import (
+    IMPLICIT,
+    Elements,
+    Limits,
+    Unusual,
+    looks_explicit,
+    read_items,
+    tag,
+)
+from dose_audit.extract._values import (
+    NUMBER_FORMATS,
+    PADDING,
+    PLAIN_VRS,
+    UNDERSCORE,
+    Undecodable,
+    number_values,
+    text_values,
+)
+from dose_audit.extract.codes import Code
+from dose_audit.extract.errors import ReadError
+
+_CHARSET = tag(0x0008, 0x0005)
+_MAX_PROBLEMS = 1000
+_SHOWN = 64
+_SHORT = 64
+_UNTOLD = frozenset({IMPLICIT, b"UN"})  # the dictionary says what it is
+_DECIMAL_VRS = (b"DS", b"IS")
+_CODE_BYTES = 512  # a longer code sequence is not kept
+_KEPT_CODES = 2048  # per character set
+_SHORT_TEXT_VRS = (PLAIN_VRS - {b"UR"}) | {b"LO", b"PN", b"SH"}
+
+
+_Row = TypeVar("_Row")
+
+
+class Header:
+    """One data set or sequence item.
+
+    No method raises for what the object holds: a value that cannot be decoded counts as absent, and the
+    element's keyword and raw text are added to `problems`. A word that is no keyword raises `KeyError`.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_charset",
+        "_creators",
+        "_depth",
+        "_elements",
+        "_explicit",
+        "_limits",
+        "_sequences",
+        "problems",
+    )
+
+    def __init__(
+        self,
+        buffer: bytes,
+        elements: Elements,
+        explicit: bool,
+        limits: Limits,
+        problems: list[tuple[str, str]],
+        inherited: Charset | None = None,
+        depth: int = 0,
+    ) -> None:
+        self._buffer = buffer
+        self._elements = elements
+        self._explicit = explicit
+        self._limits = limits
+        self._depth = depth
+        self._sequences: dict[int, list[Header]] = {}
+        self._creators: dict[int, dict[str, int]] = {}
+        self.problems = problems
+        own = elements.get(_CHARSET)
+        if own is not None:
+            self._charset = charset(buffer[own[1] : min(own[2], own[1] + 256)])
+        else:
+            self._charset = inherited or charset(b"")
+
+    def has(self, keyword: str) -> bool:
+        """Whether the element is present, be it empty."""
+        return KEYWORDS[keyword][0] in self._elements
+
+    def keywords(self) -> Iterator[str]:
+        """The keywords of the elements present, private and unknown ones left out."""
+        return (keyword for number in self._elements if (keyword := keyword_of(number)))
+
+    def text(self, keyword: str) -> str | None:
+        """The first value as text without its padding; None when absent or empty."""
+        number, vr = KEYWORDS[keyword]
+        found = self._elements.get(number)
+        if found is None:
+            return None
+        sent, start, stop = found
+        if (vr if sent in _UNTOLD else sent) in _SHORT_TEXT_VRS and stop - start <= _SHORT:
+            # What most texts are: one value in ASCII, which reads the same in every character set. A backslash
+            # parts values, an escape changes the set, and a tilde is an overline in the Japanese one.
+            raw = self._buffer[start:stop]
+            if raw.isascii():
+                text = raw.decode()
+                if not ("\\" in text or "\x1b" in text or "~" in text):
+                    return text.strip(PADDING) or None
+        values = self._texts(number, vr, keyword)
+        return (values[0] or None) if values else None
+
+    def texts(self, keyword: str) -> list[str]:
+        """All values as text; an empty one among several stays as "", which keeps the others' places."""
+        number, vr = KEYWORDS[keyword]
+        return self._texts(number, vr, keyword)
+
+    def number(self, keyword: str) -> float | None:
+        """The first value as a number, whatever its VR; None when absent, empty or no finite number."""
+        number, vr = KEYWORDS[keyword]
+        found = self._elements.get(number)
+        if found is None:
+            return None
+        sent, start, stop = found
+        if start == stop:
+            return None
+        if sent not in _UNTOLD:
+            vr = sent
+        if vr in _DECIMAL_VRS and stop - start <= _SHORT:
+            # What nearly every number is: one plain decimal string, or one binary number.
+            raw = self._buffer[start:stop].rstrip(b" \0")
+            try:
+                value = float(raw)
+            except ValueError:
+                pass  # empty, several values or none: the long way tells which
+            else:
+                if isfinite(value) and UNDERSCORE not in raw:
+                    return value
+        elif vr in NUMBER_FORMATS and stop - start == NUMBER_FORMATS[vr].size:
+            value = float(NUMBER_FORMATS[vr].unpack_from(self._buffer, start)[0])
+            if isfinite(value):
+                return value
+        values = self._numbers(number, KEYWORDS[keyword][1], keyword)
+        return values[0] if values else None
+
+    def numbers(self, keyword: str) -> list[float]:
+        """All values as numbers; [] as soon as one is no finite number, since places would shift."""
+        number, vr = KEYWORDS[keyword]
+        return self._numbers(number, vr, keyword)
+
+    def items(self, keyword: str) -> list[Header]:
+        """The items of a sequence; [] when absent or empty."""
+        number = KEYWORDS[keyword][0]
+        return self._items(number, keyword) if number in self._elements else []
+
+    def code(self, keyword: str) -> Code | None:
+        """The first item of a code sequence."""
+        number = KEYWORDS[keyword][0]
+        codes = self._codes(number, keyword, 1) if number in self._elements else ()
+        return codes[0] if codes else None
+
+    def codes(self, keyword: str) -> list[Code]:
+        """All items of a code sequence that hold a code."""
+        number = KEYWORDS[keyword][0]
+        if number not in self._elements:
+            return []
+        return [code for code in self._codes(number, keyword, self._limits.items) if code]
+
+    def _codes(self, number: int, keyword: str, most: int) -> Sequence[Code | None]:
+        """The codes of a sequence's first items; equal bytes in equal character sets are decoded once."""
+        vr, start, stop = self._elements[number]
+        short = vr in (b"SQ", IMPLICIT) and stop - start <= _CODE_BYTES and self._depth < self._limits.depth
+        kept = self._charset.code_sequences if short else None
+        where = (self._buffer[start:stop], self._explicit, most) if kept is not None else None
+        known = kept.get(where) if kept is not None else None
+        if known is None:
+            known = tuple(item.as_code() for item in self._items(number, keyword)[:most])
+            # What cannot be decoded has to be said of every object that holds it.
+            if kept is not None and not self.problems:
+                if len(kept) >= _KEPT_CODES:
+                    kept.clear()
+                kept[where] = known
+        return known
+
+    def present(self, rows: Sequence[tuple[int | None, _Row]]) -> list[_Row]:
+        """Of rows behind a tag, those whose element is here, and those behind None."""
+        elements = self._elements
+        return [row for number, row in rows if number is None or number in elements]
+
+    def private_text(self, group: int, creator: str, offset: int) -> str | None:
+        """First value of the private element ``(group, xx<offset>)`` in the block that `creator` reserved."""
+        number = self._private(group, creator, offset)
+        values = self._texts(number, b"UN", _private_name(group, offset)) if number is not None else []
+        return (values[0] or None) if values else None
+
+    def private_number(self, group: int, creator: str, offset: int) -> float | None:
+        """As `private_text`, as a number; eight bytes of VR UN that are no text are read as FD."""
+        number = self._private(group, creator, offset)
+        values = self._numbers(number, b"UN", _private_name(group, offset)) if number is not None else []
+        return values[0] if values else None
+
+    def private_items(self, group: int, creator: str, offset: int) -> list[Header]:
+        """As `private_text`, the items of a private sequence."""
+        number = self._private(group, creator, offset)
+        return self._items(number, _private_name(group, offset)) if number is not None else []
+
+    def _private(self, group: int, creator: str, offset: int) -> int | None:
+        creators = self._creators.get(group)
+        if creators is None:
+            creators = self._creators[group] = {}
+            named = self._elements.keys() & _creator_tags(group)
+            for number in sorted(named, key=lambda number: self._elements[number][1]):
+                for name in self._texts(number, b"LO", "PrivateCreator")[:1]:
+                    creators.setdefault(name, number >> 16)
+        block = creators.get(creator)
+        return tag(group, block << 8 | offset) if block is not None else None
+
+    def as_code(self) -> Code | None:
+        """This item of a code sequence as a code; None when it has neither value nor meaning."""
+        value = self.text("CodeValue") or self.text("LongCodeValue") or self.text("URNCodeValue") or ""
+        meaning = self.text("CodeMeaning") or ""
+        return Code(value, self.text("CodingSchemeDesignator") or "", meaning) if value or meaning else None
+
+    def _raw(self, number: int, dictionary_vr: bytes) -> tuple[bytes, bytes] | None:
+        found = self._elements.get(number)
+        if found is None:
+            return None
+        vr, start, stop = found
+        if vr in _UNTOLD:
+            vr = dictionary_vr
+        if stop - start > self._limits.value_bytes:
+            raise Undecodable("the value is too long")
+        return self._buffer[start:stop], vr
+
+    def _texts(self, number: int, dictionary_vr: bytes, name: str) -> list[str]:
+        try:
+            found = self._raw(number, dictionary_vr)
+            return text_values(found[0], found[1], self._charset) if found else []
+        except Undecodable as error:
+            self._problem(name, str(error))
+            return []
+
+    def _numbers(self, number: int, dictionary_vr: bytes, name: str) -> list[float]:
+        try:
+            found = self._raw(number, dictionary_vr)
+            if not found or not found[0]:
+                return []
+            raw, vr = found
+            values, refused = number_values(raw, vr)
+            if refused and vr == b"UN" and len(raw) == 8 and not raw.decode("latin-1").isprintable():
+                values, refused = number_values(raw, b"FD")
+        except Undecodable as error:
+            self._problem(name, str(error))
+            return []
+        for text in refused:
+            self._problem(name, text)
+        return [] if refused else values
+
+    def _items(self, number: int, name: str) -> list[Header]:
+        known = self._sequences.get(number)
+        if known is None:
+            found = self._elements.get(number)
+            known = self._sequences[number] = self._read_items(found, number, name) if found else []
+        return known
+
+    def _read_items(self, found: tuple[bytes, int, int], number: int, name: str) -> list[Header]:
+        vr, start, stop = found
+        if start == stop:
+            return []
+        if vr not in (b"SQ", b"UN", IMPLICIT) or (vr == IMPLICIT and vr_of(number) not in (b"SQ", b"UN")):
+            self._problem(name, "not a sequence")
+            return []
+        if self._depth >= self._limits.depth:
+            self._problem(name, "nested too deep")
+            return []
+        explicit = self._explicit
+        if explicit and vr == b"UN":
+            explicit = looks_explicit(self._buffer, start + 8)
+        try:
+            items = read_items(self._buffer, start, stop, explicit, self._limits)
+        except (Unusual, ReadError):
+            return self._fallback_items(start, stop, name)
+        return [
+            Header(self._buffer, item, explicit, self._limits, self.problems, self._charset, self._depth + 1)
+            for item in items
+        ]
+
+    def _fallback_items(self, start: int, stop: int, name: str) -> list[Header]:
+        from dose_audit.extract._fallback import transcode_sequence
+
+        if stop - start > self._limits.fallback_bytes:
+            self._problem(name, "the sequence breaks the encoding rules")
+            return []
+        try:
+            value = transcode_sequence(self._buffer[start:stop], self._explicit, self._limits)
+            items = read_items(value, 0, len(value), True, self._limits)
+        except (Unusual, ReadError) as error:
+            self._problem(name, str(error))
+            return []
+        return [
+            Header(value, item, True, self._limits, self.problems, self._charset, self._depth + 1) for item in items
+        ]
+
+    def _problem(self, name: str, text: str) -> None:
+        entry = (name, text[:_SHOWN])
+        if len(self.problems) < _MAX_PROBLEMS and entry not in self.problems[-8:]:
+            self.problems.append(entry)
+
+
+@cache
+def _creator_tags(group: int) -> frozenset[int]:
+    """Where a group can name its private creators (PS3.5 7.8.1)."""
+    return frozenset(tag(group, element) for element in range(0x10, 0x100))
+
+
+@lru_cache(maxsize=1024)
+def _private_name(group: int, offset: int) -> str:
+    return f"({group:04X},xx{offset:02X})"

@@ -1,0 +1,137 @@
+"""Content items of a structured report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dose_audit.extract._values import PADDING
+from dose_audit.extract.codes import Code
+
+
+class Item:
+    """One content item.
+
+    Attributes
+    ----------
+    value_type : str
+        ``CONTAINER``, ``NUM``, ``CODE`` … as sent; empty when absent.
+    relationship : str or None
+        Relationship to the parent; None for the root.
+    concept : Code or None
+        Concept Name as sent.
+    key : tuple of str or None
+        Folded ``(scheme, value)`` of the concept, for look-ups.
+    children : sequence of Item
+        Content items below, in order.
+    text : str or None
+        Value of a TEXT, DATETIME, DATE, TIME, UIDREF or PNAME item.
+    code : Code or None
+        Value of a CODE item.
+    number : float or None
+        Value of a NUM item, the first where there are several; None when not measured or not a finite number.
+    unit : Code or None
+        Unit of a NUM item.
+    raw_bytes : bytes or None
+        Numeric Value as it stands in the object; `raw_number` is its text.
+    position : str
+        Where the item stands in the tree: ``1.3.2`` is the second child of the root's third child.
+    """
+
+    __slots__ = (
+        "_rare",
+        "children",
+        "code",
+        "concept",
+        "key",
+        "number",
+        "position",
+        "raw_bytes",
+        "relationship",
+        "text",
+        "unit",
+        "value_type",
+    )
+
+    value_type: str
+    relationship: str | None
+    concept: Code | None
+    key: tuple[str, str] | None
+    children: Sequence[Item]
+    text: str | None
+    code: Code | None
+    number: float | None
+    unit: Code | None
+    position: str
+    raw_bytes: bytes | None
+    _rare: dict[str, Any] | None
+
+    def __init__(self, position: str) -> None:
+        self.position = position
+        self.value_type = ""
+        self.children = ()
+        self.relationship = self.concept = self.key = self.text = self.code = None
+        self.number = self.unit = self.raw_bytes = self._rare = None
+
+    @property
+    def raw_number(self) -> str | None:
+        """Numeric Value as sent."""
+        return self.raw_bytes.decode("latin-1").strip(PADDING) if self.raw_bytes is not None else None
+
+    @property
+    def numbers(self) -> list[float]:
+        """All values of a NUM item, where Numeric Value or Measured Value Sequence holds several."""
+        if self._rare and "numbers" in self._rare:
+            return self._rare["numbers"]
+        return [] if self.number is None else [self.number]
+
+    @property
+    def qualifier(self) -> Code | None:
+        """Why a NUM item has no value, or what is special about it."""
+        return self._rare.get("qualifier") if self._rare else None
+
+    @property
+    def observation_uid(self) -> str | None:
+        """Observation UID."""
+        return self._rare.get("observation_uid") if self._rare else None
+
+    @property
+    def observation_datetime(self) -> str | None:
+        """Observation DateTime as sent."""
+        return self._rare.get("observation_datetime") if self._rare else None
+
+    @property
+    def template(self) -> str | None:
+        """Template Identifier of a CONTAINER."""
+        return self._rare.get("template") if self._rare else None
+
+    @property
+    def reference(self) -> tuple[str, str] | None:
+        """Referenced SOP Class and Instance UID of an IMAGE, COMPOSITE or WAVEFORM item."""
+        return self._rare.get("reference") if self._rare else None
+
+    def find(self, *keys: tuple[str, str]) -> Item | None:
+        """The first child whose concept is one of `keys`."""
+        for child in self.children:
+            if child.key in keys:
+                return child
+        return None
+
+    def find_all(self, *keys: tuple[str, str]) -> list[Item]:
+        """The children whose concept is one of `keys`, in order."""
+        return [child for child in self.children if child.key in keys]
+
+    def set_rare(self, name: str, value: object) -> None:
+        """Set one of the attributes that most items lack and that therefore have no place of their own."""
+        if self._rare is None:
+            self._rare = {}
+        self._rare[name] = value
+
+    def add_numbers(self, values: list[float]) -> None:
+        """Add to the values of a NUM item that has one already."""
+        if self._rare is None or "numbers" not in self._rare:
+            self.set_rare("numbers", self.numbers)
+        self.numbers.extend(values)
+
+    def __repr__(self) -> str:
+        return f"<Item {self.position} {self.value_type} {self.concept.meaning if self.concept else None!r}>"

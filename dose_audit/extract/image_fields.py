@@ -1,0 +1,269 @@
+"""Image header attributes as tables: which element fills which field, and what counts as unknown."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dose_audit.extract._dictionary import KEYWORDS
+from dose_audit.extract.codes import Code
+from dose_audit.extract.common import (
+    date_time_of,
+    equipment_from_header,
+    patient_from_header,
+    source_of,
+    study_from_header,
+    warn,
+)
+from dose_audit.extract.exam import Event, Exam, Warning
+from dose_audit.extract.options import ReadOptions
+from dose_audit.extract.times import iso_datetime, iso_offset
+from dose_audit.extract.units import QUANTITIES, factor_for
+
+if TYPE_CHECKING:
+    from dose_audit.extract.reader import DicomObject, Header
+
+__all__ = [
+    "Element",
+    "Field",
+    "FieldTable",
+    "Private",
+    "acquired_at",
+    "acquisition_protocol",
+    "content_datetime",
+    "exam_of_image",
+    "read_fields",
+    "target_region",
+]
+
+
+class Element(NamedTuple):
+    """A standard element and the unit that the standard gives it."""
+
+    keyword: str
+    unit: str
+
+
+class Private(NamedTuple):
+    """A private element, addressed by its creator, and the unit in which that vendor writes it."""
+
+    group: int
+    creator: str
+    offset: int
+    unit: str
+
+
+INTEGER_ELEMENTS = frozenset({"XRayTubeCurrent", "ExposureTime", "Exposure", "ExposureInuAs", "RelativeXRayExposure"})
+"""Integer Strings in which some generators write decimals (DRGEM: 161.3 ms); read as sent, with a warning."""
+
+
+class Field(NamedTuple):
+    """One row of an image table.
+
+    Attributes
+    ----------
+    name : str
+        The field of the event.
+    quantity : str
+        A key of `units.QUANTITIES`.
+    sources : tuple of Element or Private
+        Looked at in this order; the first that holds a value wins, so the finest form stands first.
+    zero : bool
+        Whether 0 is a value. Where it is not, 0 means *unknown* and the next source is tried.
+    """
+
+    name: str
+    quantity: str
+    sources: tuple[Element | Private, ...]
+    zero: bool = False
+
+
+class _Read(NamedTuple):
+    """One source of a field, ready to be looked up; a field's next source is tried while it has no value."""
+
+    name: str
+    where: str
+    private: Private | None
+    factor: Decimal | None
+    zero: bool
+    negative: bool
+    whole: bool
+
+
+class FieldTable(tuple[Field, ...]):
+    """Rows of one table. Their units and tags are looked up once, when it is first used."""
+
+    def __new__(cls, *rows: Field) -> FieldTable:
+        """Make a table of rows."""
+        return super().__new__(cls, rows)
+
+    @cached_property
+    def reads(self) -> list[tuple[int | None, _Read]]:
+        """Every source in order behind its tag; that of a private element depends on the object."""
+        return [_read_of(field, source) for field in self for source in field.sources]
+
+
+def _read_of(field: Field, source: Element | Private) -> tuple[int | None, _Read]:
+    """A source ready to be looked up; a unit that is none of the quantity's is an error in the table."""
+    factor = factor_for(source.unit, field.quantity)
+    if factor is None:
+        raise ValueError(f"{field.name}: {source.unit} is no unit of {field.quantity}")
+    if isinstance(source, Private):
+        number, private = None, source
+        where = f"({source.group:04X},xx{source.offset:02X}) {source.creator}"
+    else:
+        where = source.keyword
+        number, private = KEYWORDS[where][0], None
+    scale = None if factor == 1 else factor
+    negative = QUANTITIES[field.quantity].negative
+    return number, _Read(field.name, where, private, scale, field.zero, negative, where in INTEGER_ELEMENTS)
+
+
+# PS3.16 Annex L, the part that dose audit meets: Body Part Examined → SNOMED CT.
+BODY_PARTS: dict[str, tuple[str, str]] = {
+    "ABDOMEN": ("113345001", "Abdomen"),
+    "ABDOMENPELVIS": ("416949008", "Abdomen and Pelvis"),
+    "ANKLE": ("70258002", "Ankle joint"),
+    "BRAIN": ("12738006", "Brain"),
+    "BREAST": ("76752008", "Breast"),
+    "CHEST": ("51185008", "Chest"),
+    "CHESTABDOMEN": ("416550000", "Chest and Abdomen"),
+    "CHESTABDPELVIS": ("416775004", "Chest, Abdomen and Pelvis"),
+    "CLAVICLE": ("51299004", "Clavicle"),
+    "CSPINE": ("122494005", "Cervical spine"),
+    "ELBOW": ("16953009", "Elbow joint"),
+    "FEMUR": ("71341001", "Femur"),
+    "FINGER": ("7569003", "Finger"),
+    "FOOT": ("56459004", "Foot"),
+    "HAND": ("85562004", "Hand"),
+    "HEAD": ("69536005", "Head"),
+    "HEADNECK": ("774007", "Head and Neck"),
+    "HEART": ("80891009", "Heart"),
+    "HIP": ("29836001", "Hip"),
+    "HUMERUS": ("85050009", "Humerus"),
+    "JAW": ("661005", "Jaw region"),
+    "KIDNEY": ("64033007", "Kidney"),
+    "KNEE": ("72696002", "Knee"),
+    "LSPINE": ("122496007", "Lumbar spine"),
+    "MANDIBLE": ("91609006", "Mandible"),
+    "MAXILLA": ("70925003", "Maxilla"),
+    "NECK": ("45048000", "Neck"),
+    "PELVIS": ("12921003", "Pelvis"),
+    "SHOULDER": ("16982005", "Shoulder"),
+    "SKULL": ("89546000", "Skull"),
+    "SPINE": ("421060004", "Spine"),
+    "TOOTH": ("38199008", "Tooth"),
+    "TSPINE": ("122495006", "Thoracic spine"),
+    "WRIST": ("74670003", "Wrist joint"),
+}
+
+
+def read_fields(header: Header, table: FieldTable, event: Any, warnings: list[Warning]) -> None:
+    """Fill an event from a header by a table; a field that is already set stays.
+
+    Parameters
+    ----------
+    header : Header
+        Top level of the object, or an item of one of its sequences.
+    table : FieldTable
+    event : Event
+        Changed in place.
+    warnings : list of Warning
+        Grows by values that are impossible and by decimals in integer elements.
+    """
+    for name, where, private, factor, zero, negative, whole in header.present(table.reads):
+        if getattr(event, name) is not None:
+            continue
+        if private is not None:
+            value = header.private_number(private.group, private.creator, private.offset)
+        else:
+            value = header.number(where)
+        if value is None or (value == 0 and not zero):
+            continue
+        if whole and not value.is_integer():
+            message = f"{where} is an integer element and holds decimals"
+            warn(warnings, "decimals_in_integer", message, where, value)
+        if value < 0 and not negative:
+            warn(warnings, "implausible_value", f"{where}: below zero", where, value)
+            continue
+        # Decimal arithmetic, so that 0.0156 dGy is 1.56 mGy to the last digit.
+        setattr(event, name, value if factor is None else float(Decimal(repr(value)) * factor))
+
+
+def exam_of_image(obj: DicomObject, options: ReadOptions, kind: str = "image") -> Exam:
+    """The exam around an image's events: patient, equipment, study, source; no events yet.
+
+    Parameters
+    ----------
+    obj : DicomObject
+    options : ReadOptions
+    kind : str
+        ``image``, or ``dose_screen``.
+
+    Returns
+    -------
+    Exam
+        With the request's description found wherever image senders put it.
+    """
+    exam = Exam(modality=obj.text("Modality"))
+    exam.patient = patient_from_header(obj, options, exam.warnings)
+    exam.equipment = equipment_from_header(obj)
+    study_from_header(obj, exam, options)
+    exam.sources = [source_of(obj, kind)]
+    if not exam.requested_procedure_description:
+        # The order in which image senders without a worklist item put the request.
+        for codes in (exam.procedure_codes, obj.codes("PerformedProtocolCodeSequence")):
+            meaning = next((code.meaning for code in codes if code.meaning), None)
+            if meaning:
+                exam.requested_procedure_description = meaning
+                break
+    return exam
+
+
+_ACQUIRED = (("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime"))
+_MADE = (("ContentDate", "ContentTime"), ("InstanceCreationDate", "InstanceCreationTime"))
+
+
+def acquired_at(header: Header, obj: DicomObject | None = None) -> str | None:
+    """Start of the exposure: Acquisition DateTime, else Acquisition, else Content Date and Time."""
+    top = obj if obj is not None else header
+    offset = iso_offset(top.text("TimezoneOffsetFromUTC"))
+    sent = header.text("AcquisitionDateTime")
+    found = iso_datetime(sent, offset) if sent else None
+    if found and "T" in found:
+        return found
+    for day, clock in _ACQUIRED:
+        found = date_time_of(header.text(day), header.text(clock), offset)
+        if found and "T" in found:
+            return found
+    return None
+
+
+def content_datetime(obj: Header) -> str | None:
+    """When an object's content was made, to tell the newer version: Content, else Instance Creation."""
+    offset = iso_offset(obj.text("TimezoneOffsetFromUTC"))
+    for day, clock in _MADE:
+        found = date_time_of(obj.text(day), obj.text(clock), offset)
+        if found:
+            return found
+    return None
+
+
+def acquisition_protocol(obj: Header) -> str | None:
+    """Acquisition protocol: Protocol Name, else Series Description, else the performed protocol code."""
+    named = obj.text("ProtocolName") or obj.text("SeriesDescription")
+    if named:
+        return named
+    code = obj.code("PerformedProtocolCodeSequence")
+    return code.meaning or None if code else None
+
+
+def target_region(header: Header, event: Event) -> None:
+    """Set the target region from Anatomic Region Sequence, else Body Part Examined (PS3.16 Annex L)."""
+    event.target_region = header.code("AnatomicRegionSequence")
+    if event.target_region is None:
+        part = (header.text("BodyPartExamined") or "").upper().replace(" ", "").replace("_", "")
+        if part in BODY_PARTS:
+            value, meaning = BODY_PARTS[part]
+            event.target_region = Code(value, "SCT", meaning)
