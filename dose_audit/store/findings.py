@@ -1,0 +1,134 @@
+"""Findings: raised by a key that survives re-runs, acknowledged by a person with a reason, cleared when they pass."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+
+from dose_audit.store.models import Finding
+
+__all__ = ["RaisedFinding", "acknowledge_finding", "clear_findings", "raise_finding", "raise_findings"]
+
+SEVERITIES = ("act", "check", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedFinding:
+    """What a run says. ``key`` names the matter, not the run: the same matter tomorrow has the same key."""
+
+    key: str
+    kind: str
+    severity: str
+    subject: str
+    message: str
+    site: str | None = None
+    equipment: str | None = None
+    likely_causes: Sequence[str] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+def raise_finding(key: str, kind: str, severity: str, subject: str, message: str, **more: Any) -> Finding:
+    """Raise one finding; the arguments are those of `RaisedFinding`, and ``run_id``."""
+    run_id = more.pop("run_id", None)
+    raised = RaisedFinding(key, kind, severity, subject, message, **more)
+    return raise_findings([raised], run_id=run_id)[key]
+
+
+def raise_findings(findings: Iterable[RaisedFinding], *, run_id: str | None = None) -> dict[str, Finding]:
+    """Raise findings: new ones open, known ones get the latest message and evidence, cleared ones open again.
+
+    Parameters
+    ----------
+    findings : iterable of RaisedFinding
+        Of several with one key the last counts.
+    run_id : str, optional
+        The audit run that raises them.
+
+    Returns
+    -------
+    dict
+        Key → row as it now stands. An acknowledged finding stays acknowledged.
+
+    Raises
+    ------
+    ValueError
+        A severity that is none of ``act``, ``check``, ``note``.
+    """
+    raised = {finding.key: finding for finding in findings}
+    for finding in raised.values():
+        if finding.severity not in SEVERITIES:
+            raise ValueError(f"severity {finding.severity!r} is none of {', '.join(SEVERITIES)}")
+    now = dt.datetime.now(dt.UTC)
+    with transaction.atomic():
+        new = [
+            Finding(key=key, first_raised_at=now, last_raised_at=now, first_raised_run=run_id, **_words(finding))
+            for key, finding in sorted(raised.items())
+        ]
+        # Two writers may raise one matter at once: the first makes the row, both then bring it up to date.
+        Finding.objects.bulk_create(new, ignore_conflicts=True)
+        rows = {
+            row.key: row for row in Finding.objects.select_for_update().filter(key__in=list(raised)).order_by("key")
+        }
+        for key, row in rows.items():
+            for name, value in _words(raised[key]).items():
+                setattr(row, name, value)
+            row.state = "open" if row.state == "cleared" else row.state
+            row.last_raised_at, row.last_raised_run = now, run_id
+        changed = ["state", "last_raised_at", "last_raised_run", *_WORDS]
+        Finding.objects.bulk_update(rows.values(), changed, batch_size=200)
+    return rows
+
+
+def clear_findings(kinds: Collection[str], *, except_keys: Collection[str]) -> int:
+    """Mark as cleared what a run looked for and no longer found.
+
+    Parameters
+    ----------
+    kinds : collection of str
+        The kinds that the run judged; others are left alone.
+    except_keys : collection of str
+        What it raised.
+
+    Returns
+    -------
+    int
+        How many were cleared.
+    """
+    standing = Finding.objects.filter(kind__in=list(kinds)).exclude(state="cleared")
+    gone = [pk for pk, key in standing.values_list("pk", "key") if key not in except_keys]
+    return sum(
+        Finding.objects.filter(pk__in=gone[start : start + 500]).update(state="cleared")
+        for start in range(0, len(gone), 500)
+    )
+
+
+def acknowledge_finding(key: str, *, by: str, reason: str) -> Finding:
+    """Record that a person has taken note of a finding, who, and why nothing more is to be done.
+
+    Raises
+    ------
+    ValueError
+        Without a name or a reason.
+    Finding.DoesNotExist
+        No such finding.
+    """
+    if not by.strip() or not reason.strip():
+        raise ValueError("a finding is acknowledged by somebody, for a reason")
+    row = Finding.objects.get(key=key)
+    row.state = "acknowledged"
+    row.acknowledged_by, row.acknowledged_reason = by.strip(), reason.strip()
+    row.acknowledged_at = dt.datetime.now(dt.UTC)
+    row.save()
+    return row
+
+
+_WORDS = ("kind", "severity", "subject", "message", "site", "equipment", "likely_causes", "evidence")
+
+
+def _words(finding: RaisedFinding) -> dict[str, Any]:
+    words = {name: getattr(finding, name) for name in _WORDS}
+    return {**words, "likely_causes": list(finding.likely_causes), "evidence": dict(finding.evidence)}

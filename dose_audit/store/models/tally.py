@@ -1,0 +1,11 @@
+"""Tally: counts of reception that have no row of their own, such as duplicates refused at the door."""
+
+from django.db import models
+
+
+class Tally(models.Model):
+    """One named count, replaced each time ingest looks at the spool."""
+
+    name = models.TextField(unique=True)
+    value = models.BigIntegerField()
+    updated_at = models.DateTimeField()

@@ -1,0 +1,62 @@
+"""Django's configuration from ours: which database, moved when asked, migrated once."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dose_audit.config import Settings, SettingsError
+from dose_audit.store.settings import database, prepare, setup
+
+
+def test_a_url_chooses_postgresql() -> None:
+    url = "postgresql://au%40dit:p%2Fw@db.local:5433/dose?sslmode=require"
+    found = database(Settings(home=Path("/srv"), database_url=url))
+    assert (found["NAME"], found["USER"], found["PASSWORD"]) == ("dose", "au@dit", "p/w")
+    assert (found["HOST"], found["PORT"], found["OPTIONS"]) == ("db.local", "5433", {"sslmode": "require"})
+
+
+@pytest.mark.parametrize("url", ["mysql://u:hunter2@db/dose", "postgresql://u:hunter2@db/"])
+def test_another_database_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        database(Settings(home=Path("/srv"), database_url=url))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_sqlite_keeps_what_was_committed_and_lets_readers_in(sqlite_store: Settings) -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        found = {name: cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
+    assert found == {"journal_mode": "wal", "synchronous": 2}  # 2: FULL
+
+
+def test_one_process_moves_between_homes(sqlite_store: Settings, tmp_path: Path) -> None:
+    from dose_audit.store.models import Site
+
+    other = Settings(home=tmp_path / "other")
+    Site.objects.create(name="First home")
+    prepare(other)
+    assert Site.objects.count() == 0
+    setup(sqlite_store)
+    assert Site.objects.get().name == "First home"
+
+
+def test_prepare_makes_a_private_home_and_is_repeatable(tmp_path: Path, django_db_blocker: Any) -> None:
+    settings = Settings(home=tmp_path / "new" / "home")
+    with django_db_blocker.unblock():
+        prepare(settings)
+        prepare(settings)
+        from django.db import connections
+
+        connections.close_all()
+    assert stat.S_IMODE(settings.database_path.stat().st_mode) == 0o600
+
+
+def test_migrations_are_shipped_for_every_model(sqlite_store: Settings) -> None:
+    from django.core.management import call_command
+
+    call_command("makemigrations", "store", check=True, dry_run=True, verbosity=0)  # exits when one is missing
