@@ -5,6 +5,7 @@ set -u
 wanted=()
 command -v storescu >/dev/null 2>&1 || wanted+=(dcmtk)
 command -v Orthanc >/dev/null 2>&1 || wanted+=(orthanc)
+ls /usr/share/orthanc/plugins/libOrthancDicomWeb* /usr/lib/orthanc/libOrthancDicomWeb* >/dev/null 2>&1 || wanted+=(orthanc-dicomweb)
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted+=(postgresql)
 command -v chromium >/dev/null 2>&1 || wanted+=(chromium)
 [ ${#wanted[@]} -eq 0 ] && exit 0

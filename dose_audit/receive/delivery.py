@@ -152,6 +152,8 @@ def deliver(order: dict) -> bool:
     from pydicom.dataset import Dataset
     from pynetdicom import AE, build_role
 
+    from dose_audit.receive.answers import keep_answers
+
     event = Dataset()
     event.TransactionUID = order["transaction_uid"]
     event.ReferencedSOPSequence = [_reference(c, i) for c, i in order["safe"]]
@@ -177,6 +179,7 @@ def deliver(order: dict) -> bool:
     )
     if not association.is_established:
         return False
+    keep_answers(association)
     status, _ = association.send_n_event_report(
         event, 2 if order["failed"] else 1, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
     )
