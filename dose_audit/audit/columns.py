@@ -1,0 +1,92 @@
+"""A table held as numpy columns, with groups of rows by several keys: what the audit's Python side works
+on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Columns"]
+
+
+class Columns:
+    """Columns of a table by name, converted when first asked for.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Its row order is kept; groups list their rows in it.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> columns = Columns(pa.table({"site": ["N", "S", "N"], "value": [1.0, None, 3.0]}))
+    >>> [(key, rows.tolist()) for key, rows in columns.groups(["site"])]
+    [(('N',), [0, 2]), (('S',), [1])]
+    >>> columns["value"].tolist()
+    [1.0, nan, 3.0]
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._codes: dict[str, tuple[NDArray[np.int64], list[Any]]] = {}
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """The column as an array: numbers as float with NaN for absent, dates as datetime64, the rest as
+        objects.
+        """
+        if name not in self._arrays:
+            column = self.table.column(name).combine_chunks()
+            self._arrays[name] = column.to_numpy(zero_copy_only=False)
+        return self._arrays[name]
+
+    def codes(self, name: str) -> tuple[NDArray[np.int64], list[Any]]:
+        """The column as numbers into its sorted distinct values; absent is one of them."""
+        if name not in self._codes:
+            import pyarrow.compute as pc
+
+            column = self.table.column(name)
+            encoded = pc.dictionary_encode(column, null_encoding="encode").combine_chunks()
+            words = encoded.dictionary.to_pylist()
+            order = sorted(range(len(words)), key=lambda i: (words[i] is not None, words[i]))
+            rank = np.empty(len(words), dtype=np.int64)
+            rank[order] = np.arange(len(words))
+            self._codes[name] = (rank[encoded.indices.to_numpy()], [words[i] for i in order])
+        return self._codes[name]
+
+    def groups(
+        self, names: Sequence[str], mask: NDArray[np.bool_] | None = None
+    ) -> Iterator[tuple[tuple[Any, ...], NDArray[np.int64]]]:
+        """Yield each combination of values of `names` with its rows, in sorted order of the combination.
+
+        Parameters
+        ----------
+        names : sequence of str
+        mask : array of bool, optional
+            Only rows where it is true.
+        """
+        rows = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
+        if rows.size == 0:
+            return
+        combined = np.zeros(rows.size, dtype=np.int64)
+        for name in names:
+            codes, words = self.codes(name)
+            # Renumbered at each step, so that many wide columns cannot overflow.
+            _, combined = np.unique(combined * len(words) + codes[rows], return_inverse=True)
+        order = np.argsort(combined, kind="stable")
+        edges = np.flatnonzero(np.diff(combined[order])) + 1
+        for part in np.split(order, edges):
+            members = rows[part]
+            first = members[0]
+            yield tuple(self.codes(name)[1][self.codes(name)[0][first]] for name in names), members

@@ -1,0 +1,157 @@
+"""Judges every group of values against its reference level: one entry of the report's ``comparisons``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.audit.quantities import quantity_named
+from dose_audit.audit.references import flags_of
+
+if TYPE_CHECKING:
+    from dose_audit.audit.values import Values
+    from dose_audit.drl import Comparison, DrlRegistry, Match
+
+__all__ = ["CI_LEVEL", "GROUP", "JudgedGroup", "comparison_records", "judge_groups"]
+
+CI_LEVEL = 0.95
+GROUP = ("site", "equipment", "examination", "quantity")
+
+
+@dataclass(frozen=True)
+class JudgedGroup:
+    """One group with its comparison.
+
+    Attributes
+    ----------
+    site, equipment, examination, examination_name, modality, band, quantity, unit : str
+    rows : array of int
+        The group's rows in the table of values, in time order.
+    match : Match
+    comparison : Comparison
+    flags : tuple of str
+        All flags of the group's matches.
+    """
+
+    site: str
+    equipment: str
+    examination: str
+    examination_name: str
+    modality: str
+    band: str
+    quantity: str
+    unit: str
+    rows: NDArray[np.int64]
+    match: Match
+    comparison: Comparison
+    flags: tuple[str, ...]
+
+
+def judge_groups(values: Values) -> list[JudgedGroup]:
+    """Compare each site × device × examination × band × quantity with its reference level.
+
+    Notes
+    -----
+    Where the edition in force changed within the period, a group is judged once for each edition, with the
+    exams of that edition's time.
+    """
+    from dose_audit.drl import compare
+
+    judged = []
+    columns = values.columns
+    for rows in _group_rows(values):
+        first = int(rows[0])
+        matches = [values.references.matches[i] for i in np.unique(values.references.index[rows])]
+        quantity = quantity_named(columns["quantity"][first], columns["modality"][first])
+        if quantity is None:
+            raise AssertionError("a value row has a quantity of its modality")
+        comparison = compare(
+            columns["value"][rows],
+            matches[0],
+            modality=columns["modality"][first],
+            quantity=_symbol(quantity.drl_name),
+            level=CI_LEVEL,
+        )
+        judged.append(
+            JudgedGroup(
+                site=columns["site"][first],
+                equipment=columns["equipment"][first],
+                examination=columns["examination"][first],
+                examination_name=columns["examination_name"][first],
+                modality=columns["modality"][first],
+                band=values.band[first],
+                quantity=quantity.name,
+                unit=quantity.unit,
+                rows=rows,
+                match=matches[0],
+                comparison=comparison,
+                flags=flags_of(matches),
+            )
+        )
+    return judged
+
+
+def comparison_records(groups: list[JudgedGroup], registry: DrlRegistry) -> list[dict[str, Any]]:
+    """The groups as entries of ``report.json``."""
+    status = {(s.set_id, s.edition): s.status for s in registry.sets}
+    return [_record(group, status) for group in groups]
+
+
+def _record(group: JudgedGroup, status: dict[tuple[str, str], str]) -> dict[str, Any]:
+    result = group.comparison
+    drl = None
+    if result.drl is not None:
+        drl = {
+            "set": result.set_id,
+            "edition": result.edition,
+            "row_id": result.row_id,
+            "value": result.drl,
+            "status": status[result.set_id, result.edition],
+        }
+    return {
+        "site": group.site,
+        "equipment": group.equipment,
+        "examination": group.examination,
+        "examination_name": group.examination_name,
+        "modality": group.modality,
+        "band": group.band,
+        "quantity": group.quantity,
+        "unit": group.unit,
+        "n": result.n,
+        "minimum_n": result.minimum_n,
+        "median": result.median,
+        "ci_low": result.ci_low,
+        "ci_high": result.ci_high,
+        "ci_level": CI_LEVEL,
+        "p25": result.p25,
+        "p75": result.p75,
+        "drl": drl,
+        "ratio": result.ratio,
+        "verdict": str(result.verdict),
+        "icrp_flag": result.icrp_flag,
+        "evidence": str(result.evidence),
+        "reason": result.reason,
+        "flags": list(group.flags),
+    }
+
+
+def _group_rows(values: Values) -> Iterator[NDArray[np.int64]]:
+    """Rows of each group: by place and examination, then band, then the reference row that answers."""
+    for _, rows in values.columns.groups(GROUP, values.compared):
+        parts: dict[tuple[str, str], list[int]] = {}
+        for row in rows.tolist():
+            match = values.references.matches[values.references.index[row]]
+            level = f"{match.row.set_id}/{match.row.edition}/{match.row.row_id}" if match.row else match.status
+            parts.setdefault((values.band[row], level), []).append(row)
+        for key in sorted(parts):
+            yield np.array(parts[key], dtype=np.int64)
+
+
+def _symbol(drl_name: str) -> str:
+    from dose_audit.drl import find_quantity
+
+    return find_quantity(drl_name).symbol

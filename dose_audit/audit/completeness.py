@@ -1,0 +1,152 @@
+"""How complete the data are: every received object has one state, every exam one fate, and the counts add
+up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dose_audit.audit.detectors.objects import short_reason
+from dose_audit.audit.values import REASONS
+
+if TYPE_CHECKING:
+    from dose_audit.audit.columns import Columns
+    from dose_audit.audit.values import Values
+    from dose_audit.statistics import SilenceScan
+
+__all__ = ["STATES", "UnbalancedError", "completeness_record", "excluded_record"]
+
+STATES = ("extracted", "duplicate", "superseded", "conflict", "not_relevant", "quarantined", "pending")
+_UNMAPPED = ("UNMAPPED", "AMBIGUOUS_MAPPING")
+
+
+class UnbalancedError(AssertionError):
+    """The audit's own exam counts do not add up: a fault of this program, never of the data."""
+
+
+def completeness_record(
+    values: Values,
+    exams: Columns,
+    objects: Columns,
+    silences: dict[tuple[str, str], SilenceScan],
+    *,
+    exams_stored: int,
+) -> dict[str, Any]:
+    """Build the report's ``completeness``.
+
+    Parameters
+    ----------
+    values, exams, objects
+        Of the run.
+    silences : dict
+        Scan of each device.
+    exams_stored : int
+        All exams in the store, whatever their date.
+
+    Raises
+    ------
+    UnbalancedError
+        When an exam of the period has no fate or two.
+
+    Notes
+    -----
+    `balanced` is false where an object stands in a state that no rule knows. That is a red banner and no
+    reason to withhold the report.
+    """
+    states = Counter(objects.codes("state")[1][code] for code in objects.codes("state")[0].tolist())
+    fates = values.counts()
+    in_period = len(exams)
+    if sum(fates.values()) != in_period:
+        raise UnbalancedError(f"{in_period} exams in the period, {sum(fates.values())} with a fate: {dict(fates)}")
+    known = sum(states[state] for state in STATES)
+    received = len(objects)
+    mappable = in_period - fates["NOT_A_PATIENT"] - fates["NO_VALUE"]
+    unmapped = sum(fates[reason] for reason in _UNMAPPED)
+    return {
+        "received": received,
+        "by_state": {state: states[state] for state in STATES} | _unknown_states(states),
+        "balanced": known == received,
+        "quarantined": _quarantined(objects),
+        "exams": exams_stored,
+        "in_period": in_period,
+        "compared": fates[""],
+        "unmapped": unmapped,
+        "excluded": in_period - fates[""] - unmapped,
+        "mapped_percent": 100.0 * (mappable - unmapped) / mappable if mappable else None,
+        "by_site": _by_site(values, objects),
+        "devices": _devices(exams, silences),
+        "data_quality": _data_quality(exams),
+    }
+
+
+def excluded_record(values: Values) -> list[dict[str, Any]]:
+    """Build the report's ``excluded``: exams by the reason for which they are in no comparison, most
+    first.
+    """
+    counts = values.counts()
+    rows = [(-counts[reason], reason) for reason in REASONS if counts[reason]]
+    return [{"reason": reason, "n": -n, "detail": REASONS[reason]} for n, reason in sorted(rows)]
+
+
+def _unknown_states(states: Counter[Any]) -> dict[str, int]:
+    return {str(state): n for state, n in sorted(states.items(), key=str) if state not in STATES}
+
+
+def _quarantined(objects: Columns) -> list[dict[str, Any]]:
+    reasons: Counter[str] = Counter()
+    for (state, reason), rows in objects.groups(("state", "reason")):
+        if state == "quarantined":
+            reasons[short_reason(reason)] += int(rows.size)
+    return [{"reason": reason, "n": n} for reason, n in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def _by_site(values: Values, objects: Columns) -> list[dict[str, Any]]:
+    sites: dict[str, Counter[str]] = {}
+    for (site, state), rows in objects.groups(("site", "state")):
+        count = sites.setdefault(site or "", Counter())
+        count["received"] += int(rows.size)
+        count["quarantined"] += int(rows.size) if state == "quarantined" else 0
+    first, reasons = values.exam_reasons()
+    places = values.columns["site"][first]
+    for site, reason in zip(places.tolist(), reasons, strict=True):
+        count = sites.setdefault(site or "", Counter())
+        count["exams"] += 1
+        if reason in _UNMAPPED:
+            count["unmapped"] += 1
+        elif reason not in ("NOT_A_PATIENT", "NO_VALUE"):
+            count["mapped"] += 1
+    fields = ("received", "exams", "mapped", "unmapped", "quarantined")
+    return [
+        {"site": site or "not known", **{name: count[name] for name in fields}} for site, count in sorted(sites.items())
+    ]
+
+
+def _devices(exams: Columns, silences: dict[tuple[str, str], SilenceScan]) -> list[dict[str, Any]]:
+    times = exams["study_datetime"]
+    rows = []
+    for (site, equipment), members in exams.groups(("site", "equipment")):
+        dated = times[members][~np.isnat(times[members])]
+        scan = silences.get((site, equipment))
+        habit = scan.longest_usual_days if scan else None
+        rows.append(
+            {
+                "site": site,
+                "equipment": equipment,
+                "exams": int(members.size),
+                "last_exam": str(dated.max().astype("datetime64[s]")) if dated.size else None,
+                "expected_gap_h": round(habit * 24.0, 1) if habit is not None else None,
+                "silent": any(gap.ongoing for gap in scan.gaps) if scan else False,
+            }
+        )
+    return rows
+
+
+def _data_quality(exams: Columns) -> list[dict[str, Any]]:
+    codes: Counter[str] = Counter()
+    for listed in exams["warning_codes"]:
+        if listed is not None:
+            codes.update({str(code) for code in listed})
+    return [{"code": code, "n": n} for code, n in sorted(codes.items(), key=lambda item: (-item[1], item[0]))]

@@ -1,0 +1,115 @@
+"""Single exams far from their group, size and examination taken out, with false alarms held down over the
+whole run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import numpy as np
+
+from dose_audit.audit.context import AuditContext
+from dose_audit.audit.detectors.high_exposure import exposures_above
+from dose_audit.audit.figures import figure
+from dose_audit.audit.findings import Finding
+from dose_audit.audit.values import exam_ref
+
+__all__ = ["FALSE_ALARM", "MINIMUM_N", "SMALLEST_RATIO", "detect", "threshold"]
+
+FALSE_ALARM = 0.05
+"""Chance that a run over log-normal doses shows any outlier at all."""
+MINIMUM_N = 30
+SMALLEST_RATIO = 2.0
+"""Nearer to its group than this factor, either way, an exam is nobody's errand."""
+_MAD_ERROR = 1.17  # standard error of a MAD-based spread is about 1.17 σ/√n for normal residuals
+
+
+def detect(context: AuditContext) -> list[Finding]:
+    """Raise ``outlier``, once an exam however many of its quantities stand out.
+
+    Notes
+    -----
+    Exams that a high-exposure trigger already names are not named again. See `threshold` for the limit.
+    """
+    from dose_audit.statistics import log_outliers
+
+    columns = context.values.columns
+    usable = np.isfinite(context.residual)
+    told = {exposure.exam_id for exposure in exposures_above(context.values)}
+    tests = int(np.count_nonzero(usable))
+    found: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for _, rows in columns.groups(("site", "equipment", "examination", "quantity"), usable):
+        bands = context.values.band[rows]
+        for band in sorted(set(bands.tolist())):
+            members = rows[bands == band]
+            limit = threshold(members.size, tests)
+            judged = log_outliers(np.exp(context.residual[members]), threshold=limit, minimum_n=MINIMUM_N)
+            for place in (*judged.high, *judged.low):
+                row = int(members[place])
+                exam = int(columns["exam_id"][row])
+                if exam not in told and abs(context.residual[row]) >= math.log(SMALLEST_RATIO):
+                    found[exam].append((float(judged.z[place]), row))
+    return [_finding(context, exam, sorted(parts, key=lambda p: -abs(p[0]))) for exam, parts in sorted(found.items())]
+
+
+def threshold(n: int, tests: int) -> float:
+    """Robust z beyond which one of `tests` values, in a group of `n`, is an outlier.
+
+    Notes
+    -----
+    Bonferroni's two-sided normal limit for all tests of the run together, widened by twice the relative
+    standard error of the group's own robust spread: in a small group that spread may be a third too small by
+    chance.
+
+    Examples
+    --------
+    >>> round(threshold(50, 5000), 2), round(threshold(5000, 5000), 2)
+    (5.88, 4.56)
+    """
+    from scipy.special import ndtri
+
+    limit = -float(ndtri(FALSE_ALARM / (2.0 * max(tests, 1))))
+    return limit * (1.0 + 2.0 * _MAD_ERROR / math.sqrt(max(n, 1)))
+
+
+def _finding(context: AuditContext, exam: int, parts: list[tuple[float, int]]) -> Finding:
+    columns = context.values.columns
+    row = parts[0][1]
+    ratio = math.exp(float(context.residual[row]))
+    decades = math.log10(ratio)
+    slip = abs(decades - round(decades)) < 0.05 and round(decades) != 0
+    others = ", ".join(
+        f"{columns['quantity'][other]} {figure(math.exp(float(context.residual[other])), 2)} times"
+        for _, other in parts[1:]
+    )
+    message = (
+        f"{columns['quantity'][row]} {figure(float(columns['value'][row]))} {columns['unit'][row]} is "
+        f"{figure(ratio, 2)} times what its group and the patient's size let expect"
+        f"{'; also ' + others if others else ''}."
+    )
+    if slip:
+        message += " That is a power of ten: look for a wrong unit in this one report."
+    return Finding(
+        kind="outlier",
+        severity="check",
+        subject=f"Exam {exam_ref(exam)}, {columns['examination_name'][row]}",
+        message=message,
+        site=columns["site"][row],
+        equipment=columns["equipment"][row],
+        identity=(exam_ref(exam),),
+        evidence={
+            "exam_ref": exam_ref(exam),
+            "examination": columns["examination"][row],
+            "values": [
+                {
+                    "quantity": columns["quantity"][part],
+                    "value": float(columns["value"][part]),
+                    "unit": columns["unit"][part],
+                    "ratio": math.exp(float(context.residual[part])),
+                    "robust_z": score,
+                }
+                for score, part in parts
+            ],
+        },
+    )

@@ -1,0 +1,164 @@
+"""The audit itself, from Parquet to results: no store, no clock, no files written. The same inputs give the
+same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dose_audit.audit.comparisons import comparison_records, judge_groups
+from dose_audit.audit.completeness import completeness_record, excluded_record
+from dose_audit.audit.context import AuditContext, KnownFinding
+from dose_audit.audit.detectors import detect_all
+from dose_audit.audit.engine import open_engine
+from dose_audit.audit.exams import read_exams, read_objects
+from dose_audit.audit.findings import Finding, sort_findings
+from dose_audit.audit.freeze import frozen_table
+from dose_audit.audit.residuals import log_residuals
+from dose_audit.audit.silences import find_silences
+from dose_audit.audit.slips import find_slips
+from dose_audit.audit.steps import find_steps, software_changes
+from dose_audit.audit.unmapped import find_unmapped
+from dose_audit.audit.values import Values, read_values
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dose_audit.audit.mapping import StoredMapping
+    from dose_audit.drl import DrlRegistry, Examination
+
+__all__ = ["Progress", "Result", "examine"]
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the fraction that is behind it, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one look at the stored exams found.
+
+    Attributes
+    ----------
+    comparisons, unmapped, excluded : list of dict
+    completeness : dict
+        Entries of ``report.json``.
+    findings : list of Finding
+        As a person reads them, each cause once.
+    values : pyarrow.Table
+        The frozen table of values.
+    sites : list of str
+    """
+
+    comparisons: list[dict[str, Any]]
+    completeness: dict[str, Any]
+    unmapped: list[dict[str, Any]]
+    excluded: list[dict[str, Any]]
+    findings: list[Finding]
+    values: pa.Table
+    sites: list[str]
+
+
+def examine(
+    parquet_dir: Path,
+    registry: DrlRegistry,
+    mapping: StoredMapping,
+    examinations: Mapping[str, Examination],
+    *,
+    since: date | None,
+    until: date | None,
+    now: datetime,
+    view: str = "then",
+    known: Sequence[KnownFinding] = (),
+    progress: Progress | None = None,
+) -> Result:
+    """Audit the stored exams of a period.
+
+    Parameters
+    ----------
+    parquet_dir : Path
+        See `engine.open_engine`.
+    registry : DrlRegistry
+        Editions that may be used.
+    mapping : StoredMapping
+    examinations : mapping
+        Slug → Examination.
+    since, until : date, optional
+        First and last study date, both included.
+    now : datetime
+        The moment of looking, naive local time. A silence lasts until then, or until the end of the period.
+    view : str
+        ``then`` (edition in force on the study date) or ``now``.
+    known : sequence of KnownFinding
+        From earlier runs, so that a cause keeps its name while its estimated date moves.
+    progress : callable, optional
+
+    Returns
+    -------
+    Result
+    """
+    tell = progress or (lambda _text, _fraction: None)
+    with open_engine(parquet_dir) as engine:
+        tell("reading values", 0.0)
+        values = read_values(
+            engine, registry, mapping.table, examinations, since=since, until=until, view=view, now=now.date()
+        )
+        tell("reading exams and objects", 0.3)
+        exams = read_exams(engine, since, until)
+        objects = read_objects(engine)
+        exams_stored = int(engine.exams.count().execute())
+
+    tell("looking for slips", 0.4)
+    slips = find_slips(values)
+    for slip in slips:
+        values.leave_out(slip.rows, "UNIT_SLIP")
+    tell("comparing groups", 0.5)
+    groups = judge_groups(values)
+    tell("looking for steps", 0.6)
+    software = software_changes(exams)
+    steps, residual = find_steps(values, log_residuals(values), software)
+    look_until = _moment_of_looking(now, until)
+    silences = find_silences(exams, look_until)
+    unmapped = find_unmapped(values, mapping.table, examinations)
+    tell("looking for findings", 0.8)
+    context = AuditContext(
+        values=values,
+        groups=groups,
+        residual=residual,
+        slips=slips,
+        steps=steps,
+        silences=silences,
+        exams=exams,
+        objects=objects,
+        unmapped=unmapped,
+        until=look_until,
+        known=list(known),
+    )
+    findings = sort_findings(detect_all(context))
+    tell("adding up", 0.95)
+    completeness = completeness_record(values, exams, objects, silences, exams_stored=exams_stored)
+    result = Result(
+        comparisons=comparison_records(groups, registry),
+        completeness=completeness,
+        unmapped=[name.record() for name in unmapped],
+        excluded=excluded_record(values),
+        findings=findings,
+        values=frozen_table(values),
+        sites=_sites(values),
+    )
+    tell("done", 1.0)
+    return result
+
+
+def _moment_of_looking(now: datetime, until: date | None) -> datetime:
+    naive = now.replace(tzinfo=None)
+    return naive if until is None else min(naive, datetime.combine(until, time.max))
+
+
+def _sites(values: Values) -> list[str]:
+    return sorted({site or "" for site in np.unique(values.columns["site"].astype(str)).tolist()})

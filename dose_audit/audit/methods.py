@@ -1,0 +1,70 @@
+"""The method appendix of a report: what was done, with the limits and versions that were in force."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from dose_audit.audit.comparisons import CI_LEVEL
+from dose_audit.audit.detectors import drl, outliers, totals
+from dose_audit.audit.silences import MINIMUM_DAYS
+from dose_audit.audit.slips import RECENT
+from dose_audit.audit.steps import ASSOCIATED_DAYS, FALSE_ALARM, SMALLEST_RATIO
+
+if TYPE_CHECKING:
+    from dose_audit.audit.mapping import StoredMapping
+
+__all__ = ["ALGORITHMS", "method_texts"]
+
+ALGORITHMS = {
+    "cohort": "1",
+    "median_interval": "order statistics, at least 95 %",
+    "quantile": "type 8 (median-unbiased)",
+    "verdict": "1",
+    "change_points": "PELT on normal scores",
+    "outliers": "robust log residuals",
+}
+"""Names and versions of what decides a result: a change of any of them changes the frozen hash."""
+
+
+def method_texts(drl_sets: list[dict[str, Any]], mapping: StoredMapping, view: str) -> list[dict[str, Any]]:
+    """Build the report's ``methods`` from ``data/methods.toml``.
+
+    Parameters
+    ----------
+    drl_sets : list of dict
+        The run's own entries.
+    mapping : StoredMapping
+    view : str
+        ``then`` or ``now``.
+    """
+    from dose_audit.drl.comparison import MINIMUM_N, MINIMUM_N_CHILD
+
+    words = {
+        "mapping_version": mapping.version or "none",
+        "mapping_rows": len(mapping.table.rows),
+        "view": "on the study date" if view == "then" else "on the date of the run",
+        "sets": _sets(drl_sets),
+        "least": ", ".join(f"{modality} {n}" for modality, n in MINIMUM_N.items()),
+        "least_child": MINIMUM_N_CHILD,
+        "ci_level": CI_LEVEL,
+        "false_discovery": drl.FALSE_DISCOVERY_RATE,
+        "step_false_alarm": FALSE_ALARM,
+        "smallest_step": SMALLEST_RATIO - 1,
+        "associated_days": ASSOCIATED_DAYS,
+        "slip_exams": RECENT,
+        "outlier_exams": outliers.MINIMUM_N,
+        "outlier_false_alarm": outliers.FALSE_ALARM,
+        "outlier_ratio": outliers.SMALLEST_RATIO,
+        "silent_days": MINIMUM_DAYS,
+        "totals_tolerance": totals.RELATIVE_TOLERANCE,
+    }
+    text = resources.files("dose_audit.audit").joinpath("data/methods.toml").read_text(encoding="utf-8")
+    return [
+        {"title": entry["title"], "text": entry["text"].format(**words)} for entry in tomllib.loads(text)["methods"]
+    ]
+
+
+def _sets(drl_sets: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{s['title']}, edition {s['edition']} ({s['status']})" for s in drl_sets) or "no set was loaded"

@@ -1,0 +1,102 @@
+"""A frozen run on disk: one folder with ``report.json`` and ``values.parquet``, and what the caller is
+told.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "FINDINGS_RAISED",
+    "NOTHING_TO_DO",
+    "AuditOutcome",
+    "find_run",
+    "json_ready",
+    "run_name",
+    "write_report",
+]
+
+NOTHING_TO_DO = 0
+FINDINGS_RAISED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOutcome:
+    """What a run of the audit came to.
+
+    Attributes
+    ----------
+    run_id : str
+    run_dir : Path
+        The frozen run.
+    findings_new : int
+        Findings that this run raised for the first time.
+    exit_code : int
+        0 where nothing needs a person, 3 where a finding of severity ``act`` or ``check`` is new or open.
+    """
+
+    run_id: str
+    run_dir: Path
+    findings_new: int
+    exit_code: int
+
+
+def run_name(now: datetime, frozen_input_sha256: str) -> str:
+    """Name of a run: when, and of which inputs.
+
+    >>> run_name(datetime(2026, 7, 1, 2, 0), "ab" * 32)
+    '20260701T020000-abababab'
+    """
+    return f"{now:%Y%m%dT%H%M%S}-{frozen_input_sha256[:8]}"
+
+
+def find_run(reports_dir: Path, run_id: str | None = None) -> Path:
+    """Return the folder of a run, or of the latest one.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such run.
+    """
+    runs = sorted(path.parent for path in reports_dir.glob("*/report.json"))
+    if run_id is None:
+        if runs:
+            return runs[-1]
+        raise FileNotFoundError(f"no audit run yet in {reports_dir}")
+    for run in runs:
+        if run.name == run_id:
+            return run
+    raise FileNotFoundError(f"no audit run {run_id} in {reports_dir}")
+
+
+def write_report(report: Mapping[str, Any], path: Path) -> None:
+    """Write ``report.json`` whole or not at all."""
+    text = json.dumps(json_ready(report), ensure_ascii=False, indent=1, allow_nan=False)
+    part = path.with_suffix(".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def json_ready(value: Any) -> Any:
+    """Turn numpy numbers into plain ones and what is not finite into null.
+
+    >>> json_ready({"a": np.float64("nan"), "b": (np.int64(3),)})
+    {'a': None, 'b': [3]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,175 @@
+"""The audit's table of values: every exam and quantity of the period with its examination, band, reference
+level, and whether it is compared or why it is not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.audit.cohort import FACT_COLUMNS, fact_rows, value_rows
+from dose_audit.audit.columns import Columns
+from dose_audit.audit.exams import name_devices_apart
+from dose_audit.audit.mapping import ResolvedFacts, resolve_facts
+from dose_audit.audit.references import COMPARED, References, find_references
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dose_audit.audit.engine import Engine
+    from dose_audit.drl import DrlRegistry, Examination, MappingTable
+
+__all__ = ["REASONS", "Values", "exam_ref", "read_values"]
+
+REASONS = {
+    "NOT_A_PATIENT": "quality assurance, service or test exposure",
+    "NO_STUDY_DATE": "no study date: cannot be placed in any period",
+    "NO_VALUE": "carries none of the audited dose quantities",
+    "MIXED_PHANTOMS": "CTDIvol on the 16 cm and on the 32 cm phantom in one study: doses must not be added",
+    "IMPLAUSIBLE_VALUE": "zero, negative or physically absurd value",
+    "AMBIGUOUS_MAPPING": "two approved mapping rows name different examinations",
+    "UNMAPPED": "no approved mapping row fits",
+    "PHANTOM_MISMATCH": "reported on another dosimetry phantom than the reference level's",
+    "MISSING_WEIGHT": "weight needed for the band is missing, and the set gives no age in its place",
+    "MISSING_SIZE": "size needed for the band is missing",
+    "MISSING_AGE": "age is missing",
+    "OUT_OF_BAND": "patient is in no band of the reference level's set",
+    "OUTSIDE_WEIGHT_WINDOW": "adult weight is outside the window of the reference level's set",
+    "UNIT_SLIP": "differs from the device's own doses by a power of ten: left out until the unit is settled",
+}
+"""Why a value is not compared. The order is the precedence of an exam's one reason."""
+
+_SORT = ("site", "equipment", "examination", "quantity", "study_datetime", "exam_id")
+
+
+@dataclass
+class Values:
+    """The table of values of one run.
+
+    Attributes
+    ----------
+    columns : Columns
+        One row per exam and quantity, sorted by place, examination, quantity and time.
+    reason : array of str
+        Empty where the value is compared, else one of `REASONS`.
+    references : References
+    band : array of str
+        Band of each row; empty where none was looked up.
+    """
+
+    columns: Columns
+    reason: NDArray[Any]
+    references: References
+    band: NDArray[Any]
+
+    @property
+    def compared(self) -> NDArray[np.bool_]:
+        """Rows that are compared."""
+        return self.reason == ""
+
+    def leave_out(self, rows: NDArray[np.int64], reason: str) -> None:
+        """Leave rows out of the comparison for a reason found on the way."""
+        self.reason[rows] = reason
+
+    def exam_reasons(self) -> tuple[NDArray[np.int64], list[str]]:
+        """Each exam once with its one fate: ``""`` (compared with at least one value) or the reason.
+
+        Returns
+        -------
+        first : array of int
+            A row of each exam.
+        reasons : list of str
+        """
+        order = {"": 0} | {reason: rank for rank, reason in enumerate(REASONS, start=1)}
+        words, place = np.unique(self.reason.astype(str), return_inverse=True)
+        ranks = np.array([order[word] for word in words.tolist()], dtype=np.int64)[place]
+        exams = self.columns["exam_id"]
+        # Compared beats every reason; among reasons the first in the table counts.
+        by_exam = np.lexsort((ranks, exams))
+        first = by_exam[np.unique(exams[by_exam], return_index=True)[1]]
+        return first, [str(self.reason[row]) for row in first]
+
+    def counts(self) -> Counter[str]:
+        """Exams by fate; they add up to the exams of the period."""
+        return Counter(self.exam_reasons()[1])
+
+
+def exam_ref(exam_id: int) -> str:
+    """Short name of an exam in reports: this installation's own number, which tells nobody else anything.
+
+    >>> exam_ref(42)
+    'E000042'
+    """
+    return f"E{exam_id:06d}"
+
+
+def read_values(
+    engine: Engine,
+    registry: DrlRegistry,
+    mapping: MappingTable,
+    examinations: Mapping[str, Examination],
+    *,
+    since: date | None,
+    until: date | None,
+    view: str,
+    now: date,
+) -> Values:
+    """Read the period's values and give each its examination, band and reference level.
+
+    Parameters
+    ----------
+    engine : Engine
+    registry : DrlRegistry
+    mapping : MappingTable
+    examinations : mapping
+        Slug → Examination.
+    since, until : date, optional
+        First and last study date, both included.
+    view : str
+        ``then`` or ``now``, see `DrlRegistry.in_force`.
+    now : date
+        The run's date.
+    """
+    rows = engine.keep(value_rows(engine, since, until), "value_rows")
+    facts = engine.to_arrow(fact_rows(rows).order_by("fact"))
+    keep = [name for name in FACT_COLUMNS if name not in ("site", "modality", "station_name")]
+    table = engine.to_arrow(rows.drop(*keep))
+    table = name_devices_apart(_with_examinations(table, resolve_facts(mapping, facts, examinations)))
+    columns = Columns(table.sort_by([(name, "ascending") for name in _SORT]))
+
+    reason = np.where(columns["left_out"] == None, "", columns["left_out"]).astype(object)  # noqa: E711 (an array)
+    status = columns["mapping_status"]
+    reason[(reason == "") & (status == "ambiguous")] = "AMBIGUOUS_MAPPING"
+    reason[(reason == "") & (status == "unmapped")] = "UNMAPPED"
+
+    references = find_references(columns, registry, wanted=reason == "", view=view, now=now)
+    band = np.full(len(columns), "", dtype=object)
+    found = references.index >= 0
+    if references.matches:
+        band[found] = np.array(references.bands, dtype=object)[references.index[found]]
+        statuses = np.array(references.status(), dtype=object)[references.index[found]]
+        reason[found] = np.where(np.isin(statuses.astype(str), COMPARED), "", statuses)
+    return Values(columns, reason, references, band)
+
+
+def _with_examinations(table: pa.Table, resolved: ResolvedFacts) -> pa.Table:
+    import pyarrow as pa
+
+    fact = table.column("fact").to_numpy()
+    known = np.asarray(resolved.fact, dtype=fact.dtype)
+    order = np.argsort(known)
+    place = order[np.searchsorted(known[order], fact)] if known.size else np.zeros(0, dtype=np.int64)
+    for name, words in (
+        ("examination", resolved.examination),
+        ("examination_name", resolved.name),
+        ("mapping_status", resolved.status),
+        ("mapping_reason", resolved.reason),
+        ("label", resolved.label),
+    ):
+        table = table.append_column(name, pa.array(words, pa.string()).take(pa.array(place)))
+    return table.drop_columns(["fact"])

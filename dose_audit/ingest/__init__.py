@@ -1,0 +1,42 @@
+"""The one place where the ways meet: takes objects off the spool, has them extracted, writes them to the store.
+
+>>> from dose_audit.ingest import run_ingest, scan_paths  # doctest: +SKIP
+>>> scan_paths(settings, ["/media/archive"], site="North")  # doctest: +SKIP
+>>> run_ingest(settings)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dose_audit.ingest.judge import judge_object
+    from dose_audit.ingest.listening import listener_settings
+    from dose_audit.ingest.run import (
+        IngestError,
+        IngestSummary,
+        open_spool,
+        reprocess,
+        run_ingest,
+        scan_paths,
+    )
+
+__all__ = [
+    "IngestError",
+    "IngestSummary",
+    "judge_object",
+    "listener_settings",
+    "open_spool",
+    "reprocess",
+    "run_ingest",
+    "scan_paths",
+]
+
+_HOMES = {"judge_object": "judge", "listener_settings": "listening"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'run')}"), name)

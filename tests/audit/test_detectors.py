@@ -1,0 +1,227 @@
+"""Each detector finds what is planted and keeps still where nothing is."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from dose_audit.audit.context import KnownFinding
+from dose_audit.audit.detectors.high_exposure import triggers
+from dose_audit.audit.detectors.outliers import threshold
+from dose_audit.audit.findings import KINDS, likely_causes
+
+START = datetime(2026, 1, 1, 9, 0)
+UNTIL = date(2026, 6, 30)
+
+
+def _normal(random, n):
+    """Standard normal deviates cut at 2.5: a group in control has no tail beyond."""
+    values = random.standard_normal(4 * n)
+    return values[np.abs(values) <= 2.5][:n]
+
+
+def _fill(stored, n=120, *, seed=1, median=190.0, spread=0.28, shift=None, **values):
+    """Chest CTs at steady intervals, larger patients with more dose; `shift` maps an index to a factor."""
+    random = np.random.default_rng(seed)
+    for i, deviate in enumerate(_normal(random, n)):
+        weight = 76.0 * float(np.exp(0.15 * np.clip(random.standard_normal(), -2, 2)))
+        dlp = median * (weight / 76.0) * float(np.exp(spread * deviate)) * (shift(i) if shift else 1.0)
+        stored.add_ct(START + i * timedelta(days=180 / n), dlp, weight_kg=weight, **values)
+
+
+def _told(result, *severities):
+    return [f for f in result.findings if not severities or f.severity in severities]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_devices_in_control_are_left_in_peace(stored, audited, seed):
+    for number in range(4):
+        _fill(stored, n=40 + 60 * number, seed=10 * seed + number, equipment=f"Scanner {number}")
+    assert _told(audited(until=UNTIL)) == []
+
+
+def test_a_median_above_the_level_is_to_be_acted_on_once_the_sample_shows_it(stored, audited):
+    _fill(stored, median=290.0 * 1.5)  # UK DRL for chest CT (lung cancer): DLP 290 mGy·cm, CTDIvol 8.5 mGy
+    told = [f for f in _told(audited(until=UNTIL)) if f.evidence["quantity"] == "DLP"]
+    assert [(f.kind, f.severity) for f in told] == [("drl_exceeded", "act")]
+    assert told[0].evidence["drl"] == 290.0
+    assert told[0].evidence["ratio"] == pytest.approx(1.5, rel=0.1)
+
+
+def test_a_median_just_above_the_level_is_only_to_be_checked(stored, audited):
+    for i, dlp in enumerate([280.0] * 14 + [300.0] * 16):
+        stored.add_ct(START + timedelta(days=i), dlp, ctdi=7.0)
+    told = [f for f in _told(audited(until=UNTIL)) if f.kind == "drl_exceeded"]
+    assert [(f.severity, f.evidence["ratio"]) for f in told] == [("check", pytest.approx(300 / 290))]
+
+
+def test_too_few_exams_have_no_verdict_and_no_finding(stored, audited):
+    _fill(stored, n=19, median=900.0)
+    result = audited(until=UNTIL)
+    assert {c["verdict"] for c in result.comparisons} == {"INSUFFICIENT_N"}
+    assert _told(result) == []
+
+
+def test_a_step_is_found_dated_and_joined_with_its_software(stored, audited):
+    _fill(stored, n=200, shift=lambda i: 1.3 if i >= 120 else 1.0)
+    for row in stored.exams[120:]:
+        row["software_versions"] = "2.0"
+    result = audited(until=UNTIL)
+    (step,) = [f for f in result.findings if f.kind == "step_change"]
+    assert step.severity == "check"
+    assert step.evidence["ci_low"] < 1.3 < step.evidence["ci_high"]
+    assert abs((date.fromisoformat(step.evidence["day"]) - stored.exams[120]["study_date"]).days) <= 5
+    assert (step.evidence["software_before"], step.evidence["software_after"]) == ("1.0", "2.0")
+    assert [f.severity for f in result.findings if f.kind == "software_change"] == ["note"]
+    assert {f.kind for f in result.findings} == {"step_change", "software_change"}
+
+
+def test_a_step_keeps_its_name_when_its_date_moves_a_little(stored, audited):
+    _fill(stored, n=200, shift=lambda i: 1.4 if i >= 120 else 1.0)
+    first = next(f for f in audited(until=UNTIL).findings if f.kind == "step_change")
+    day = date.fromisoformat(first.evidence["day"]) - timedelta(days=9)
+    evidence = dict(first.evidence) | {"named_day": day.isoformat()}
+    known = KnownFinding("step_change", "North", "Scanner 1", evidence)
+    again = next(f for f in audited(until=UNTIL, known=[known]).findings if f.kind == "step_change")
+    assert again.evidence["named_day"] == day.isoformat()
+    later = KnownFinding("step_change", "North", "Scanner 1", {"day": "2026-01-20"})
+    other = next(f for f in audited(until=UNTIL, known=[later]).findings if f.kind == "step_change")
+    assert other.key == first.key != again.key
+
+
+@pytest.mark.parametrize(("factor", "decades"), [(0.1, -1), (10.0, 1), (100.0, 2)])
+def test_a_slipped_unit_is_one_finding_and_stays_out_of_the_median(stored, audited, factor, decades):
+    _fill(stored, n=120, shift=lambda i: factor if i >= 90 else 1.0)
+    result = audited(until=UNTIL)
+    slips = [f for f in result.findings if f.kind == "unit_slip"]
+    assert {(f.severity, f.evidence["decades"], f.evidence["n"]) for f in slips} == {("act", decades, 30)}
+    assert {f.evidence["quantity"] for f in slips} == {"CTDIvol", "DLP"}
+    assert _told(result, "act", "check") == slips
+    assert {c["n"] for c in result.comparisons} == {90}
+    assert result.excluded == [{"reason": "UNIT_SLIP", "n": 30, "detail": result.excluded[0]["detail"]}]
+
+
+def test_a_real_trebling_of_dose_is_no_slip(stored, audited):
+    _fill(stored, n=120, median=60.0, shift=lambda i: 3.0 if i >= 90 else 1.0)
+    kinds = {f.kind for f in audited(until=UNTIL).findings}
+    assert "step_change" in kinds
+    assert "unit_slip" not in kinds
+
+
+def test_one_exam_far_out_is_one_outlier_however_many_quantities_show_it(stored, audited):
+    _fill(stored, n=100, shift=lambda i: 8.0 if i == 40 else 1.0)
+    (finding,) = _told(audited(until=UNTIL))
+    assert (finding.kind, finding.severity) == ("outlier", "check")
+    assert finding.evidence["exam_ref"] == "E000041"
+    assert {v["quantity"] for v in finding.evidence["values"]} == {"CTDIvol", "DLP"}
+
+
+def test_a_heavy_patient_is_no_outlier_for_a_dose_that_fits_the_weight(stored, audited):
+    _fill(stored, n=100, spread=0.1)
+    stored.add_ct(START + timedelta(days=90, hours=1), 190.0 * 170 / 76, weight_kg=170.0)
+    stored.add_ct(START + timedelta(days=90, hours=2), 190.0 * 170 / 76, weight_kg=60.0)
+    told = [f for f in _told(audited(until=UNTIL)) if f.kind == "outlier"]
+    assert [f.evidence["exam_ref"] for f in told] == ["E000102"]
+
+
+def test_equal_doses_have_no_spread_and_no_outlier(stored, audited):
+    for i in range(60):
+        stored.add_ct(START + timedelta(days=i), 200.0 if i else 230.0, ctdi=5.0, weight_kg=70.0)
+    assert _told(audited(until=date(2026, 3, 2), now=datetime(2026, 3, 2, 20))) == []
+
+
+def test_outlier_limit_covers_the_whole_run():
+    # Bonferroni for 10,000 two-sided tests at 5 %: normal quantile 4.565, from Python's own NormalDist.
+    from statistics import NormalDist
+
+    limit = NormalDist().inv_cdf(1 - 0.05 / (2 * 10_000))
+    assert threshold(10**9, 10_000) == pytest.approx(limit, rel=1e-3)
+    assert threshold(30, 10_000) > limit
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_substantial_dose_is_told_whether_mapped_or_not(stored, audited, mapped):
+    name = "PCI" if mapped else "Some new protocol"
+    stored.add("XA", START, acquisition_protocol=name, kap_gy_cm2=312.0, dose_rp_mgy=5000.0)
+    stored.add("XA", START, acquisition_protocol=name, kap_gy_cm2=300.0, dose_rp_mgy=4999.0)
+    told = [f for f in audited(until=UNTIL).findings if f.kind == "high_exposure"]
+    assert [(f.severity, f.evidence["exam_ref"]) for f in told] == [("act", "E000001")]
+
+
+def test_a_phantom_exposure_triggers_nothing(stored, audited):
+    stored.add("XA", START, acquisition_protocol="PCI", dose_rp_mgy=9000.0, is_phantom=True)
+    assert [f.kind for f in audited(until=UNTIL).findings] == ["not_a_patient"]
+
+
+def test_trigger_table_is_whole():
+    assert {(t.quantity, t.at_least, t.unit) for t in triggers()} == {
+        ("dose_rp", 5000.0, "mGy"), ("KAP", 500.0, "Gy.cm2"), ("fluoro_time", 60.0, "min"),
+    }  # fmt: skip
+    assert all(t.source for t in triggers())
+
+
+def test_a_silence_is_told_by_its_beginning(stored, audited):
+    for i in range(160):
+        if not 80 <= i < 94:
+            stored.add_ct(START + timedelta(days=i), 190.0 + i % 7, ctdi=5.0)
+    until = START + timedelta(days=160)
+    (silence,) = [f for f in audited(until=until.date(), now=until).findings if f.kind == "silent_device"]
+    assert (silence.severity, round(silence.evidence["days"])) == ("check", 15)
+    later = START + timedelta(days=190)
+    both = [f for f in audited(until=later.date(), now=later).findings if f.kind == "silent_device"]
+    assert sorted(f.severity for f in both) == ["act", "check"]
+    assert silence.key in {f.key for f in both}
+
+
+def test_weight_that_stopped_is_to_be_checked_and_one_that_never_came_to_be_known(stored, audited):
+    for i in range(60):
+        when = START + timedelta(days=i)
+        stored.add_ct(when, 190.0 + i % 7, ctdi=5.0, weight_kg=70.0 if i < 40 else None)
+        stored.add_ct(when, 190.0 + i % 7, ctdi=5.0, equipment="Scanner 2", weight_kg=None)
+    told = audited(until=date(2026, 3, 1), now=datetime(2026, 3, 1, 23)).findings
+    assert {(f.kind, f.severity, f.equipment) for f in told} == {
+        ("missing_weight", "check", "Scanner 1"),
+        ("missing_weight", "note", "Scanner 2"),
+    }
+    assert next(f for f in told if f.severity == "check").evidence["since"] == "2026-02-10"
+
+
+def test_objects_that_cannot_be_used_are_told_once_a_day_and_reason(stored, audited):
+    stored.add_ct(START, 190.0)
+    for day in (1, 1, 2):
+        when = START.replace(day=day)
+        stored.add_object("quarantined", reason="cut off", when=when, station_name="Scanner 1")
+    stored.add_object("conflict", reason="other bytes", when=START, station_name="Scanner 1")
+    told = [f for f in audited(until=UNTIL).findings if f.kind in ("corrupt_object", "conflict_object")]
+    assert [(f.kind, f.severity, f.evidence["n"]) for f in told] == [
+        ("corrupt_object", "check", 2),
+        ("corrupt_object", "check", 1),
+        ("conflict_object", "check", 1),
+    ]
+    assert len({f.key for f in told}) == 3
+
+
+def test_totals_that_disagree_are_known_and_as_a_habit_checked(stored, audited):
+    for i in range(20):
+        stored.add_ct(START + timedelta(days=i), 200.0, events_ct_dlp_mgy_cm=200.0 if i else 150.0)
+        stored.add_ct(START + timedelta(days=i), 200.0, equipment="Scanner 2", events_ct_dlp_mgy_cm=150.0)
+    told = {f.equipment: f for f in audited(until=date(2026, 1, 20)).findings if f.kind == "totals_disagree"}
+    assert (told["Scanner 1"].severity, told["Scanner 1"].evidence["n"]) == ("note", 1)
+    assert (told["Scanner 2"].severity, told["Scanner 2"].evidence["n"]) == ("check", 20)
+
+
+def test_a_name_with_many_exams_is_worth_mapping(stored, audited):
+    for i in range(6):
+        stored.add_ct(START + timedelta(days=i), 190.0, acquisition_protocol="Chest HR trial")
+    stored.add_ct(START, 190.0, acquisition_protocol="Once")
+    result = audited(until=UNTIL)
+    told = {f.subject: f.severity for f in result.findings if f.kind == "unmapped_acquisition_protocol"}
+    assert told == {"Chest HR trial": "check", "Once": "note"}
+    assert [row["n"] for row in result.unmapped] == [6, 1]
+    assert "(ct-chest" in result.unmapped[0]["suggestions"][0]
+
+
+def test_every_kind_says_where_to_look_first():
+    assert all(likely_causes(kind) for kind in KINDS)

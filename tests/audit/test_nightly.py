@@ -1,0 +1,187 @@
+"""A night with a store: the frozen folder, findings told once, acknowledged ones silent, the same again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dose_audit.audit import AuditOutcome, run_audit
+from dose_audit.audit.mapping import approve_mapping
+from dose_audit.audit.nightly import default_since
+from dose_audit.audit.runs import find_run, json_ready
+from dose_audit.config import Settings
+from dose_audit.drl import ExamMapping, MappingTable
+
+from .stored import StoredExams
+
+START = datetime(2026, 1, 1, 9, 0)
+NIGHT = datetime(2026, 6, 30, 23, 0)
+
+Nightly = Callable[..., tuple[AuditOutcome, dict[str, Any]]]
+
+
+@pytest.fixture
+def nightly(stored: StoredExams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Nightly:
+    """Audits `stored` with a store of its own for mapping, runs and findings."""
+    settings = Settings(home=tmp_path / "home")
+    rows = (ExamMapping(acquisition_protocol="Chest", examination="ct-chest-lung-cancer", line=2),)
+    monkeypatch.setattr("dose_audit.store.parquet.refresh_parquet", lambda _: stored.write(tmp_path / "pq"))
+
+    def run(now: datetime = NIGHT, **more: Any) -> tuple[AuditOutcome, dict[str, Any]]:
+        from dose_audit.store.settings import prepare
+
+        prepare(settings)
+        approve_mapping(MappingTable(rows), approved_by="Tests")
+        outcome = run_audit(settings, now=now, **more)
+        return outcome, json.loads((outcome.run_dir / "report.json").read_text(encoding="utf-8"))
+
+    with django_db_blocker.unblock():
+        yield run
+
+
+def _too_high(stored: StoredExams, n: int = 30) -> None:
+    for i in range(n):
+        stored.add_ct(START + timedelta(days=i * 5), 400.0 + i, ctdi=7.0, weight_kg=70.0)
+
+
+def test_the_report_keeps_its_contract(stored, nightly):
+    _too_high(stored)
+    outcome, report = nightly()
+    assert set(report) == {
+        "run", "completeness", "comparisons", "findings", "unmapped", "excluded", "methods",
+    }  # fmt: skip
+    assert {
+        "id", "created_at", "since", "until", "versions", "drl_sets", "mapping", "frozen_input_sha256", "sites",
+    } <= set(report["run"])  # fmt: skip
+    assert report["run"]["id"] == outcome.run_id == outcome.run_dir.name
+    assert report["run"]["mapping"] == {"version": 1, "sha256": report["run"]["mapping"]["sha256"], "rows": 1}
+    # Only the edition that was in force answers, and it was transcribed from the primary text.
+    assert [(s["set"], s["edition"], s["status"]) for s in report["run"]["drl_sets"]] == [
+        ("uk-adult-ct", "2024-11-20", "transcribed")
+    ]
+    (group,) = [c for c in report["comparisons"] if c["quantity"] == "DLP"]
+    assert (group["n"], group["median"], group["verdict"], group["icrp_flag"]) == (30, 414.5, "ABOVE", True)
+    assert group["drl"]["value"] == 290.0
+    finding = report["findings"][0]
+    assert {
+        "id", "key", "kind", "severity", "subject", "site", "equipment", "message", "likely_causes",
+        "evidence", "first_raised_run", "state",
+    } == set(finding)  # fmt: skip
+    assert finding["likely_causes"]
+
+
+def test_a_finding_is_new_once_then_open_then_silent_once_acknowledged(stored, nightly):
+    from dose_audit.store.findings import acknowledge_finding
+
+    _too_high(stored)
+    first, report = nightly()
+    assert (first.findings_new, first.exit_code) == (1, 3)
+    assert report["findings"][0]["state"] == "new"
+    second, report = nightly(NIGHT + timedelta(days=1))
+    assert (second.findings_new, second.exit_code) == (0, 3)
+    assert report["findings"][0]["state"] == "open"
+    assert report["findings"][0]["first_raised_run"] == first.run_id
+    acknowledge_finding(report["findings"][0]["key"], by="MPE", reason="protocol under revision")
+    third, report = nightly(NIGHT + timedelta(days=2))
+    assert (third.findings_new, third.exit_code) == (0, 0)
+    assert report["findings"][0]["state"] == "acknowledged"
+
+
+def test_what_is_no_longer_so_is_cleared_but_not_by_a_look_at_another_period(stored, nightly):
+    from dose_audit.store.models import Finding
+
+    _too_high(stored)
+    nightly()
+    nightly(since=date(2020, 1, 1), until=date(2020, 12, 31))
+    assert Finding.objects.get().state == "open"
+    for row in stored.exams:
+        row["ct_dlp_mgy_cm"] /= 2
+    outcome, report = nightly(NIGHT + timedelta(days=1))
+    assert (report["findings"], outcome.exit_code) == ([], 0)
+    assert Finding.objects.get().state == "cleared"
+
+
+def test_the_same_inputs_give_the_same_run(stored, nightly, tmp_path):
+    _too_high(stored)
+    first, report = nightly()
+    files = [(first.run_dir / name).read_bytes() for name in ("values.parquet", "report.json")]
+    again, other = nightly(out=tmp_path / "elsewhere")
+    assert again.run_id == first.run_id
+    assert again.run_dir == tmp_path / "elsewhere" / first.run_id
+    assert [(again.run_dir / name).read_bytes() for name in ("values.parquet", "report.json")] == files
+    stored.exams[3]["ct_dlp_mgy_cm"] += 0.001
+    _, changed = nightly()
+    assert changed["run"]["frozen_input_sha256"] != report["run"]["frozen_input_sha256"]
+    assert other["run"]["frozen_input_sha256"] == report["run"]["frozen_input_sha256"]
+
+
+def test_the_hash_knows_the_period_even_when_the_values_are_the_same(stored, nightly):
+    _too_high(stored)
+    _, whole = nightly(since=date(2025, 12, 31), until=date(2026, 6, 30))
+    _, longer = nightly(since=date(2025, 12, 30), until=date(2026, 6, 30))
+    assert whole["comparisons"] == longer["comparisons"]
+    assert whole["run"]["frozen_input_sha256"] != longer["run"]["frozen_input_sha256"]
+
+
+def test_a_quiet_night_is_exit_code_zero(stored, nightly):
+    for i in range(30):
+        stored.add_ct(START + timedelta(days=i * 6), 200.0 + i, ctdi=5.0, weight_kg=70.0)
+    outcome, report = nightly()
+    assert (outcome.exit_code, outcome.findings_new, report["findings"]) == (0, 0, [])
+
+
+def test_an_empty_store_is_a_report_too(nightly):
+    outcome, report = nightly()
+    assert outcome.exit_code == 0
+    assert report["completeness"]["received"] == report["completeness"]["exams"] == 0
+
+
+def test_a_period_that_ends_before_it_begins_is_refused(nightly):
+    with pytest.raises(ValueError, match="before it begins"):
+        nightly(since=date(2026, 2, 1), until=date(2026, 1, 1))
+
+
+def test_progress_runs_from_nought_to_one(stored, nightly):
+    _too_high(stored)
+    told: list[tuple[str, float]] = []
+    nightly(progress=lambda text, fraction: told.append((text, fraction)))
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+
+
+def test_default_period_begins_a_year_before_the_current_month():
+    assert default_since(date(2026, 1, 31)) == date(2025, 1, 1)
+    assert default_since(date(2026, 12, 1)) == date(2025, 12, 1)
+
+
+def test_runs_are_found_by_name_and_the_latest_by_default(tmp_path):
+    for name in ("20260101T020000-aaaaaaaa", "20260102T020000-bbbbbbbb"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").write_text("{}")
+    assert find_run(tmp_path).name == "20260102T020000-bbbbbbbb"
+    assert find_run(tmp_path, "20260101T020000-aaaaaaaa").name == "20260101T020000-aaaaaaaa"
+    with pytest.raises(FileNotFoundError):
+        find_run(tmp_path, "../elsewhere")
+
+
+def test_no_number_in_json_is_not_a_number():
+    assert json_ready({"a": [float("inf"), float("-inf"), 1.5]}) == {"a": [None, None, 1.5]}
+
+
+def test_a_high_exposure_waits_for_a_person_even_when_it_is_older_than_the_period(stored, nightly):
+    from dose_audit.store.models import Finding
+
+    stored.add("XA", START, acquisition_protocol="New name", dose_rp_mgy=6000.0)
+    nightly()
+    stored.exams.clear()
+    nightly(NIGHT + timedelta(days=1))
+    assert {f.kind: f.state for f in Finding.objects.all()} == {
+        "high_exposure": "open",
+        "unmapped_acquisition_protocol": "cleared",
+    }
