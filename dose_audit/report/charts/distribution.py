@@ -1,0 +1,131 @@
+"""Distributions by device on a log axis, sites told apart by colour, with the reference level drawn in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from dose_audit.report.charts.axes import log_scale
+from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.frozen import FrozenRun, Group, group_key
+from dose_audit.report.theme import INK, RULE
+from dose_audit.report.words import band_order, number, plural, quantity_label, unit_label, with_band
+from dose_audit.statistics import quantile
+
+__all__ = ["distribution_figures"]
+
+FEWEST = 5
+"""A box over fewer values says less than the values themselves."""
+
+MOST_POINTS = 40
+"""Values beyond the whiskers that are drawn one by one, a group; the table counts them all."""
+
+
+def distribution_figures(run: FrozenRun) -> list[Figure]:
+    """One figure an examination, band and quantity, with a box for every device that has enough exams."""
+    panels: dict[tuple[str, str, str], list[tuple[dict[str, Any], Group]]] = defaultdict(list)
+    for row in run.data["comparisons"]:
+        group = run.groups.get(group_key(row))
+        if group is not None and len(group.values) >= FEWEST and min(group.values) > 0:
+            panels[(row["examination"], row["band"] or "", row["quantity"])].append((row, group))
+    order = sorted(panels, key=lambda key: _order(panels[key][0][0]))
+    return [_figure(panels[key], number_in_page) for number_in_page, key in enumerate(order, start=1)]
+
+
+def _figure(members: list[tuple[dict[str, Any], Group]], number_in_page: int) -> Figure:
+    import altair as alt
+
+    members = sorted(members, key=lambda member: (member[0]["site"], member[0]["equipment"]))
+    first = members[0][0]
+    boxes = [_box(row, group) for row, group in members]
+    points = [point for box in boxes for point in box.pop("beyond")]
+    level = first["drl"]["value"] if first["drl"] else None
+    scale, ticks = log_scale(
+        [level, *(box[name] for box in boxes for name in ("p5", "p95")), *(p["value"] for p in points)]
+    )
+    x_title = quantity_label(first["quantity"], first["unit"])
+    y = alt.Y("device:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False, labelLimit=150))
+    colour = alt.Color(
+        "site:N", title=None, legend=alt.Legend(columns=3) if len({b["site"] for b in boxes}) > 1 else None
+    )
+    base = alt.Chart(alt.Data(values=boxes)).encode(y=y)
+    whisker = base.mark_rule(opacity=0.9).encode(
+        x=alt.X("p5:Q", scale=scale, title=x_title, axis=alt.Axis(format="~r", values=ticks)), x2="p95:Q", color=colour
+    )
+    tooltip = [
+        alt.Tooltip("site:N", title="Site"),
+        alt.Tooltip("device:N", title="Equipment"),
+        alt.Tooltip("n:Q", title="Exams"),
+        alt.Tooltip("median:Q", title="Median", format=".3~r"),
+        alt.Tooltip("p25:Q", title="25th percentile", format=".3~r"),
+        alt.Tooltip("p75:Q", title="75th percentile", format=".3~r"),
+        alt.Tooltip("p5:Q", title="5th percentile", format=".3~r"),
+        alt.Tooltip("p95:Q", title="95th percentile", format=".3~r"),
+    ]
+    box = base.mark_bar(height=13, opacity=0.55).encode(
+        x=alt.X("p25:Q", scale=scale), x2="p75:Q", color=colour, tooltip=tooltip
+    )
+    middle = base.mark_tick(size=16, thickness=2, color=INK).encode(x=alt.X("median:Q", scale=scale), tooltip=tooltip)
+    layers = [whisker, box, middle]
+    if points:
+        layers.append(
+            alt.Chart(alt.Data(values=points))
+            .mark_point(size=10, filled=True, opacity=0.5)
+            .encode(y=y, x=alt.X("value:Q", scale=scale), color=colour, tooltip=[alt.Tooltip("value:Q", format=".3~r")])
+        )
+    if level is not None:
+        layers.append(
+            alt.Chart(alt.Data(values=[{"level": level, "name": f"reference level {number(level)}"}]))
+            .mark_rule(color=RULE, strokeDash=[5, 3], size=1.5)
+            .encode(x=alt.X("level:Q", scale=scale), tooltip=[alt.Tooltip("name:N", title="Level")])
+        )
+    chart = alt.layer(*layers).properties(width=360, height=alt.Step(24))
+    title = with_band(first["examination_name"], first["band"])
+    widest = max(boxes, key=lambda item: item["median"])
+    lowest = min(boxes, key=lambda item: item["median"])
+    spread = f"median {number(lowest['median'])} ({lowest['device']})"
+    if len(boxes) > 1:
+        spread = (
+            f"medians of {plural(len(boxes), 'device')} from {number(lowest['median'])} ({lowest['device']}) "
+            f"to {number(widest['median'])} ({widest['device']})"
+        )
+    alt_text = f"{title}, {x_title}: {spread}" + (
+        f"; the reference level is {number(level)}." if level is not None else "; no reference level."
+    )
+    return Figure(
+        f"distribution-{number_in_page}",
+        f"{title} · {quantity_label(first['quantity'])}",
+        alt_text,
+        finished(chart),
+        ["Site", "Equipment", "n", "5th", "25th", f"Median ({unit_label(first['unit'])})", "75th", "95th"],
+        [
+            [b["site"], b["device"], str(b["n"]), *(number(b[name]) for name in ("p5", "p25", "median", "p75", "p95"))]
+            for b in boxes
+        ],
+    )
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["modality"], row["examination_name"], band_order(row["band"]), row["quantity"]
+
+
+def _box(row: dict[str, Any], group: Group) -> dict[str, Any]:
+    values = np.asarray(group.values)
+    p5, p25, median, p75, p95 = (float(quantile(values, q)) for q in (0.05, 0.25, 0.5, 0.75, 0.95))
+    beyond = sorted(v for v in group.values if v < p5 or v > p95)
+    if len(beyond) > MOST_POINTS:
+        half = MOST_POINTS // 2
+        beyond = beyond[:half] + beyond[-half:]
+    named = {"site": row["site"], "device": row["equipment"]}
+    return {
+        **named,
+        "n": len(group.values),
+        "p5": p5,
+        "p25": p25,
+        "median": median,
+        "p75": p75,
+        "p95": p95,
+        "beyond": [{**named, "value": value} for value in beyond],
+    }

@@ -1,0 +1,65 @@
+"""A chart with what must stand beside it: title, the finding in words, and its table."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from dose_audit.report.theme import chart_config
+
+__all__ = ["Figure", "finished"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the report.
+
+    Parameters
+    ----------
+    id : str
+        Anchor within the page; letters, digits and hyphens.
+    title : str
+    alt : str
+        What the chart shows, in a sentence with its numbers, for who cannot see it.
+    spec : dict
+        Vega-Lite specification with its data inline.
+    columns : list of str
+    rows : list of list
+        The table behind the chart, already as text.
+    wide : bool
+        Takes the page's full width.
+    """
+
+    id: str
+    title: str
+    alt: str
+    spec: dict[str, Any]
+    columns: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    wide: bool = False
+
+
+def finished(chart: Any) -> dict[str, Any]:
+    """Specification of an Altair chart with the report's look, data inline and no outside address in it."""
+    spec: dict[str, Any] = _renumbered(chart.to_dict(format="vega-lite", validate=False))
+    spec.pop("$schema", None)
+    config = chart_config()
+    config["view"] = {"stroke": None}
+    spec["config"] = config
+    return spec
+
+
+_COUNTED = re.compile(r"\b(view|param|layer|selector|concat)_(\d+)\b")
+
+
+def _renumbered(spec: dict[str, Any]) -> dict[str, Any]:
+    """Names that the library counts through a whole process, counted anew: the same chart is the same text."""
+    seen: dict[str, str] = {}
+
+    def name(found: re.Match[str]) -> str:
+        return seen.setdefault(found[0], f"{found[1]}_{len(seen) + 1}")
+
+    renamed: dict[str, Any] = json.loads(_COUNTED.sub(name, json.dumps(spec)))
+    return renamed

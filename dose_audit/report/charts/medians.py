@@ -1,0 +1,150 @@
+"""Medians against reference levels: each group's median and its interval as a multiple of the level."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from dose_audit.report.charts.axes import log_scale
+from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.frozen import FrozenRun
+from dose_audit.report.theme import RULE, TONES
+from dose_audit.report.words import VERDICTS, band_order, number, quantity_label, unit_label, with_band
+
+__all__ = ["median_figures"]
+
+
+def median_figures(run: FrozenRun) -> list[Figure]:
+    """One figure a modality and quantity, over the groups that have a reference level."""
+    panels: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in run.data["comparisons"]:
+        if row["drl"] is not None and row["ratio"] is not None:
+            panels[(row["modality"], row["quantity"])].append(row)
+    return [_figure(modality, quantity, rows) for (modality, quantity), rows in sorted(panels.items())]
+
+
+def _figure(modality: str, quantity: str, rows: list[dict[str, Any]]) -> Figure:
+    import altair as alt
+
+    rows = sorted(
+        rows, key=lambda row: (row["examination_name"], band_order(row["band"]), -row["ratio"], row["equipment"])
+    )
+    verdicts = {key: VERDICTS[key] for key in VERDICTS if any(row["verdict"] == key for row in rows)}
+    words = [verdict.word for verdict in verdicts.values()]
+    data = [_datum(row) for row in rows]
+    base = alt.Chart(alt.Data(values=data)).encode(
+        y=alt.Y("device:N", title=None, sort=None, axis=alt.Axis(grid=True, gridDash=[1, 3], domain=False, ticks=False))
+    )
+    scale, ticks = log_scale([1.0, *(row[name] for row in data for name in ("low", "ratio", "high"))])
+    x_axis = alt.Axis(title="median as a multiple of the reference level", format="~r", values=ticks, grid=True)
+    interval = base.mark_rule(size=2, opacity=0.75).encode(
+        x=alt.X("low:Q", scale=scale, axis=x_axis),
+        x2="high:Q",
+        color=alt.Color("verdict:N", scale=alt.Scale(domain=words, range=[TONES[v.tone] for v in verdicts.values()])),
+    )
+    point = base.mark_point(size=85, filled=True, opacity=1).encode(
+        x=alt.X("ratio:Q", scale=scale),
+        color=alt.Color(
+            "verdict:N",
+            title=None,
+            scale=alt.Scale(domain=words, range=[TONES[v.tone] for v in verdicts.values()]),
+        ),
+        shape=alt.Shape(
+            "verdict:N", title=None, scale=alt.Scale(domain=words, range=[v.shape for v in verdicts.values()])
+        ),
+        tooltip=[
+            alt.Tooltip("site:N", title="Site"),
+            alt.Tooltip("equipment:N", title="Equipment"),
+            alt.Tooltip("examination:N", title="Examination"),
+            alt.Tooltip("n:Q", title="Exams"),
+            alt.Tooltip("median:N", title="Median"),
+            alt.Tooltip("interval:N", title="95 % interval"),
+            alt.Tooltip("level:N", title="Reference level"),
+            alt.Tooltip("verdict:N", title="Verdict"),
+        ],
+    )
+    level = alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color=RULE, size=1.5).encode(x="one:Q")
+    chart = (
+        alt.layer(interval, point, level, data=alt.Data(values=data))
+        .properties(width=780, height=alt.Step(19))
+        .facet(
+            row=alt.Row(
+                "examination:N",
+                sort=None,
+                title=None,
+                header=alt.Header(
+                    labelAngle=0, labelAlign="left", labelAnchor="start", labelOrient="top", labelPadding=2
+                ),
+            ),
+            spacing=10,
+        )
+        .resolve_scale(y="independent")
+    )
+    spec = finished(chart)
+    _share_rule(spec)
+    above = [row for row in rows if row["verdict"] == "ABOVE"]
+    named = "; ".join(
+        f"{row['equipment']}, {with_band(row['examination_name'], row['band'])}: {number(row['ratio'], 3)} times the level"
+        for row in above[:6]
+    )
+    alt_text = (
+        f"{modality} {quantity_label(quantity)}: {len(above)} of {len(rows)} groups have a median above their reference "
+        f"level{': ' + named if named else ''}."
+    )
+    return Figure(
+        f"medians-{modality}-{quantity}".lower(),
+        f"{modality}: {quantity_label(quantity)} against reference levels",
+        alt_text,
+        spec,
+        ["Site", "Equipment", "Examination", "n", "Median", "95 % interval", "Reference level", "Ratio", "Verdict"],
+        [
+            [
+                row["site"],
+                row["equipment"],
+                with_band(row["examination_name"], row["band"]),
+                str(row["n"]),
+                _with_unit(row["median"], row),
+                _interval(row),
+                _with_unit(row["drl"]["value"], row),
+                number(row["ratio"], 3),
+                f"{VERDICTS[row['verdict']].mark} {VERDICTS[row['verdict']].word}",
+            ]
+            for row in rows
+        ],
+        wide=True,
+    )
+
+
+def _share_rule(spec: dict[str, Any]) -> None:
+    """Let every layer of the facets draw from the shared data; the level's rule is a constant."""
+    for layer in spec["spec"]["layer"]:
+        layer.pop("data", None)
+        if layer["encoding"].get("x", {}).get("field") == "one":
+            layer["encoding"] = {"x": {"datum": 1, "type": "quantitative"}}
+
+
+def _datum(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "device": f"{row['equipment']} ({row['n']})",
+        "site": row["site"],
+        "equipment": row["equipment"],
+        "examination": with_band(row["examination_name"], row["band"]),
+        "n": row["n"],
+        "ratio": row["ratio"],
+        "low": (row["ci_low"] or row["median"]) / row["drl"]["value"],
+        "high": (row["ci_high"] or row["median"]) / row["drl"]["value"],
+        "median": _with_unit(row["median"], row),
+        "interval": _interval(row),
+        "level": f"{_with_unit(row['drl']['value'], row)} ({row['drl']['set']}, {row['drl']['edition']})",
+        "verdict": VERDICTS[row["verdict"]].word,
+    }
+
+
+def _with_unit(value: float | None, row: dict[str, Any]) -> str:
+    return f"{number(value)} {unit_label(row['unit'])}" if value is not None else "–"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    if row["ci_low"] is None or row["ci_high"] is None:
+        return "–"
+    return f"{number(row['ci_low'])} to {number(row['ci_high'])}"

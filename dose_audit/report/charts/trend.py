@@ -1,0 +1,165 @@
+"""Dose over time on one device: each exam, the month's median, the reference level, and new software versions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from dose_audit.report.charts.axes import log_scale
+from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.frozen import FrozenRun, Group, group_key
+from dose_audit.report.theme import QUIET, RULE, TONES
+from dose_audit.report.words import number, plural, quantity_label, unit_label, with_band
+from dose_audit.statistics import median_interval
+
+__all__ = ["trend_figures"]
+
+FEWEST = 20
+MOST_FIGURES = 12
+MOST_POINTS = 400
+_SHOWN_KINDS = ("step_change", "unit_slip", "drl_exceeded", "low_dose_check_iq")
+
+
+def trend_figures(run: FrozenRun) -> list[Figure]:
+    """Trends of the groups with findings first, then of the largest groups, a dozen in all."""
+    flagged = {
+        (finding["site"], finding["equipment"]) for finding in run.data["findings"] if finding["kind"] in _SHOWN_KINDS
+    }
+    candidates = []
+    for row in run.data["comparisons"]:
+        group = run.groups.get(group_key(row))
+        if group is None or len(group.values) < FEWEST or None in group.times or min(group.values) <= 0:
+            continue
+        marked = (row["site"], row["equipment"]) in flagged
+        candidates.append(
+            (not marked, -len(group.values), group_key(row), row, group, run.left_out.get(group_key(row), []))
+        )
+    candidates.sort(key=lambda candidate: candidate[:3])
+    return [_figure(*candidate[3:], index) for index, candidate in enumerate(candidates[:MOST_FIGURES], start=1)]
+
+
+def _figure(row: dict[str, Any], group: Group, left_out: list[dict[str, Any]], index: int) -> Figure:
+    import altair as alt
+
+    months = _months(group)
+    changes = _software_changes(group)
+    unit = unit_label(row["unit"])
+    level = row["drl"]["value"] if row["drl"] else None
+    scale, ticks = log_scale([level, *group.values, *(item["value"] for item in left_out)])
+    y = alt.Y(
+        "value:Q",
+        title=quantity_label(row["quantity"], row["unit"]),
+        scale=scale,
+        axis=alt.Axis(format="~r", values=ticks),
+    )
+    time_axis = alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True, title=None, grid=False)
+    times = [time.isoformat() for time in group.times if time is not None]
+    step = max(1, -(-len(times) // MOST_POINTS))
+    exams = [{"time": time, "value": value} for time, value in zip(times[::step], group.values[::step], strict=True)]
+    layers: list[Any] = [
+        alt.Chart(alt.Data(values=exams))
+        .mark_point(size=9, filled=True, color=QUIET, opacity=0.28)
+        .encode(x=alt.X("time:T", axis=time_axis), y=y),
+        alt.Chart(alt.Data(values=months))
+        .mark_errorbar(color=TONES["ok"], thickness=2)
+        .encode(x="time:T", y=alt.Y("low:Q", title=None), y2="high:Q"),
+        alt.Chart(alt.Data(values=months))
+        .mark_line(color=TONES["ok"], size=2, point={"filled": True, "size": 45, "color": TONES["ok"]})
+        .encode(
+            x="time:T",
+            y="value:Q",
+            tooltip=[
+                alt.Tooltip("month:N", title="Month"),
+                alt.Tooltip("n:Q", title="Exams"),
+                alt.Tooltip("value:Q", title=f"Median ({unit})", format=".3~r"),
+                alt.Tooltip("interval:N", title="95 % interval"),
+            ],
+        ),
+    ]
+    if left_out:
+        hollow = [
+            {"time": item["study_datetime"].isoformat(), "value": item["value"], "reason": _words(item["reason"])}
+            for item in left_out[:MOST_POINTS]
+        ]
+        layers.append(
+            alt.Chart(alt.Data(values=hollow))
+            .mark_point(size=14, filled=False, color=TONES["act"], opacity=0.6, strokeWidth=1)
+            .encode(x="time:T", y="value:Q", tooltip=[alt.Tooltip("reason:N", title="Left out")])
+        )
+    if level is not None:
+        layers.append(
+            alt.Chart(alt.Data(values=[{"value": level}]))
+            .mark_rule(color=RULE, strokeDash=[5, 3], size=1.5)
+            .encode(y="value:Q", tooltip=[alt.Tooltip("value:Q", title="Reference level")])
+        )
+    if changes:
+        layers.append(
+            alt.Chart(alt.Data(values=changes))
+            .mark_rule(color=TONES["act"], strokeDash=[2, 2], size=1.5)
+            .encode(x="time:T", tooltip=[alt.Tooltip("text:N", title="New software")])
+        )
+        layers.append(
+            alt.Chart(alt.Data(values=changes))
+            .mark_text(align="left", dx=4, dy=2, baseline="top", color=TONES["act"], fontSize=10)
+            .encode(x="time:T", y=alt.value(0), text="text:N")
+        )
+    chart = alt.layer(*layers).properties(width=370, height=190)
+    title = (
+        f"{row['equipment']} · {with_band(row['examination_name'], row['band'])} · {quantity_label(row['quantity'])}"
+    )
+    spread = f"monthly medians from {number(min(m['value'] for m in months))} to {number(max(m['value'] for m in months))} {unit}"
+    alt_text = f"{title}: {spread} over {len(months)} months"
+    alt_text += "".join(f"; new software {change['text']} on {change['time'][:10]}" for change in changes)
+    alt_text += f"; {plural(len(left_out), 'exam')} left out ({_words(left_out[0]['reason'])})." if left_out else "."
+    return Figure(
+        f"trend-{index}",
+        title,
+        alt_text,
+        finished(chart),
+        ["Month", "n", f"Median ({unit})", "95 % interval"],
+        [[m["month"], str(m["n"]), number(m["value"]), m["interval"]] for m in months],
+    )
+
+
+def _words(reason: str | None) -> str:
+    return (reason or "left out").replace("_", " ").lower()
+
+
+def _months(group: Group) -> list[dict[str, Any]]:
+    by_month: dict[str, list[tuple[datetime, float]]] = defaultdict(list)
+    for time, value in zip(group.times, group.values, strict=True):
+        if time is not None:
+            by_month[f"{time:%Y-%m}"].append((time, value))
+    months = []
+    for month, members in sorted(by_month.items()):
+        interval = median_interval(np.asarray([value for _, value in members]))
+        middle = members[len(members) // 2][0]
+        median = float(np.median([value for _, value in members]))
+        known = interval.low is not None and interval.high is not None
+        months.append(
+            {
+                "month": month,
+                "time": middle.isoformat(),
+                "n": len(members),
+                "value": median,
+                "low": interval.low if known else median,
+                "high": interval.high if known else median,
+                "interval": f"{number(interval.low)} to {number(interval.high)}" if known else "too few",
+            }
+        )
+    return months
+
+
+def _software_changes(group: Group) -> list[dict[str, str]]:
+    """First exam of each version after the first: its time and name."""
+    changes = []
+    known: set[str] = set()
+    for time, version in zip(group.times, group.software_versions, strict=True):
+        if version and version not in known:
+            if known and time is not None:
+                changes.append({"time": time.isoformat(), "text": version})
+            known.add(version)
+    return changes

@@ -1,0 +1,143 @@
+"""The report's words and marks: verdicts, severities, units and numbers as a person reads them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import floor, isfinite, log10
+
+from dose_audit.audit.labels import quantity_label, unit_label
+
+__all__ = [
+    "KIND_WORDS",
+    "SEVERITY_WORDS",
+    "VERDICTS",
+    "Verdict",
+    "band_label",
+    "band_order",
+    "number",
+    "percent",
+    "plural",
+    "quantity_label",
+    "unit_label",
+    "with_band",
+]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one verdict reads and looks. The mark and the word stand without the colour."""
+
+    word: str
+    mark: str
+    shape: str
+    tone: str
+    meaning: str
+
+
+VERDICTS = {
+    "ABOVE": Verdict("Above", "▲", "triangle-up", "act", "the group's median is above the reference level"),
+    "WITHIN": Verdict("Within", "●", "circle", "ok", "the group's median is at or below the reference level"),
+    "BELOW_P25_CHECK_IQ": Verdict(
+        "Low, check images", "▼", "triangle-down", "check", "the median is below the 25th percentile of the survey"
+    ),
+    "INSUFFICIENT_N": Verdict("Too few", "○", "diamond", "quiet", "fewer exams than a judgement needs"),
+    "NO_DRL": Verdict("No level", "–", "square", "quiet", "no reference level in the sets that were used"),
+    "AMBIGUOUS": Verdict("Ambiguous", "?", "cross", "check", "more than one reference level matches"),
+    "PHANTOM_MISMATCH": Verdict(
+        "Phantom differs", "≠", "cross", "check", "CTDIvol was reported on another phantom than the level's"
+    ),
+}
+
+SEVERITY_WORDS = {"act": ("Act", "▲"), "check": ("Check", "◆"), "note": ("Note", "·")}
+
+KIND_WORDS = {
+    "drl_exceeded": "Median above reference level",
+    "low_dose_check_iq": "Unusually low dose",
+    "step_change": "Step in dose",
+    "unit_slip": "Ten-fold slip",
+    "outlier": "Single exam far from its group",
+    "high_exposure": "Single exam above a trigger level",
+    "silent_device": "Silent device",
+    "corrupt_object": "Object that cannot be read",
+    "phantom_mismatch": "Phantom mismatch",
+    "unmapped_acquisition_protocol": "Unmapped examination",
+    "missing_weight": "Missing weights",
+    "software_change": "New software version",
+    "conflict_object": "Same identity, other contents",
+    "not_a_patient": "Not a patient",
+    "totals_disagree": "Totals disagree",
+}
+
+_INTERVAL = re.compile(r"(?:from )?([\d.]+)(?:-<([\d.]+))? (month|year|kg|mm|cm)")
+
+
+def band_label(band: str | None) -> str:
+    """A band of age, weight or size as printed; nothing for the whole adult group.
+
+    Examples
+    --------
+    >>> band_label("12-<72 month"), band_label("3-<12 month"), band_label("5-<15 kg"), band_label("adult")
+    ('1–<6 years', '3–<12 months', '5–<15 kg', '')
+    """
+    if band in (None, "", "adult", "all"):
+        return ""
+    found = _INTERVAL.fullmatch(str(band))
+    if not found:
+        return str(band)
+    low, high, unit = float(found[1]), float(found[2]) if found[2] else None, found[3]
+    if unit == "month" and low >= 12 and low % 12 == 0 and (high is None or high % 12 == 0):
+        low, high, unit = low / 12, high / 12 if high else None, "year"
+    unit += "s" if unit in ("month", "year") else ""
+    return f"{low:g}–<{high:g} {unit}" if high is not None else f"from {low:g} {unit}"
+
+
+def band_order(band: str | None) -> tuple[str, float]:
+    """Sorts bands of one kind by their lower edge."""
+    found = _INTERVAL.fullmatch(band or "")
+    return (found[3], float(found[1])) if found else (band or "", 0.0)
+
+
+def with_band(name: str, band: str | None) -> str:
+    """Examination and band in one phrase."""
+    label = band_label(band)
+    return f"{name}, {label}" if label else name
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A measured number to so many significant figures; a dash where there is none.
+
+    Examples
+    --------
+    >>> number(361.54), number(0.02531), number(1234.5), number(None)
+    ('362', '0.0253', '1230', '–')
+    """
+    if value is None or not isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    places = digits - 1 - floor(log10(abs(value)))
+    return f"{round(value, places):.{max(places, 0)}f}"
+
+
+def percent(value: float | None, places: int = 1) -> str:
+    """A percentage as printed.
+
+    Examples
+    --------
+    >>> percent(98.75)
+    '98.8 %'
+    """
+    return "–" if value is None else f"{value:.{places}f} %"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    r"""A count with its noun, thousands a narrow space apart.
+
+    Examples
+    --------
+    >>> plural(1, "exam"), plural(4012, "exam").replace("\u202f", " ")
+    ('1 exam', '4 012 exams')
+    """
+    noun = one if count == 1 else many or f"{one}s"
+    return f"{count:,} {noun}".replace(",", "\u202f")

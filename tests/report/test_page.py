@@ -1,0 +1,153 @@
+"""The report page: stands alone, says what the data say, and works in a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dose_audit.report import render_run
+from dose_audit.report.frozen import FrozenRunError
+
+
+class _Texts(HTMLParser):
+    """Element counts and the text outside scripts and styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: dict[str, int] = {}
+        self.labels: list[str] = []
+        self.text: list[str] = []
+        self._skip = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        given = dict(attrs)
+        if given.get("role") == "img":
+            self.labels.append(given.get("aria-label") or "")
+        self._skip += tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skip -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        if not self._skip:
+            self.text.append(data)
+
+
+@pytest.fixture
+def page(run_dir: Path) -> str:
+    return render_run(run_dir).html.read_text(encoding="utf-8")
+
+
+def test_names_no_address_outside(page: str) -> None:
+    assert re.findall(r"https?://[^\s\"']+", page) == []
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"<(?:link|img|iframe|script)[^>]+(?:src|href)=", markup)
+    assert "default-src 'none'" in page
+
+
+def test_same_folder_same_bytes(run_dir: Path, tmp_path: Path) -> None:
+    first, second = render_run(run_dir, tmp_path / "a"), render_run(run_dir, tmp_path / "b")
+    for one, two in ((first.html, second.html), (first.xlsx, second.xlsx), (first.json, second.json)):
+        assert one.read_bytes() == two.read_bytes(), one.name
+
+
+def test_every_chart_has_its_words_and_table(page: str) -> None:
+    found = _Texts()
+    found.feed(page)
+    assert found.counts["figure"] == len(found.labels) >= 4
+    assert all(len(label) > 30 for label in found.labels)
+    assert found.counts["details"] >= found.counts["figure"]
+    assert any("CT <b>1</b>, Head: 1.30 times the level" in label for label in found.labels)
+
+
+def test_says_completeness_and_findings_before_the_medians(page: str) -> None:
+    order = [page.index(f'<section id="{name}"') for name in ("completeness", "actions", "medians", "methods")]
+    assert order == sorted(order)
+    found = _Texts()
+    found.feed(page)
+    words = " ".join(" ".join(found.text).split())
+    assert "83 objects received" in words
+    assert "the states above add up" in words
+    assert "1 object in quarantine: the object ends in the middle of an element" in words
+    assert "Median 130 mGy·cm is above the level of 100." in words
+    assert "Contains unverified reference levels: A set (2024-01-01)" in words
+
+
+def test_text_of_the_data_is_never_markup(page: str) -> None:
+    assert "CT <b>1</b>" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL).replace("aria-label", "")
+
+
+def test_states_that_do_not_add_up_are_told(run_dir: Path) -> None:
+    path = run_dir / "report.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"balanced": true', '"balanced": false'), encoding="utf-8")
+    assert "do not add up" in render_run(run_dir).html.read_text(encoding="utf-8")
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FrozenRunError, match=r"has no report\.json"):
+        render_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("chromium is not installed (tests/install_peers.sh installs it as root on Debian)")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=path, args=[*flags, "--disable-component-update", "--disable-sync"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_charts_come_alive_and_nothing_is_fetched(browser: Any, run_dir: Path, scheme: str) -> None:
+    html = render_run(run_dir).html
+    view = browser.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
+    errors: list[str] = []
+    requests: list[str] = []
+    view.on("pageerror", lambda error: errors.append(str(error)))
+    view.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    view.on("request", lambda request: requests.append(request.url))
+    view.goto(html.as_uri())
+    for place in view.locator(".drawing").all():
+        place.scroll_into_view_if_needed()
+    view.wait_for_function("document.querySelectorAll('.drawing:not([data-drawn])').length === 0", timeout=20_000)
+    assert view.locator(".drawing[data-drawn=yes]").count() == view.locator(".drawing").count() > 0
+    assert errors == []
+    assert requests == [html.as_uri()]
+    view.close()
+
+
+@pytest.mark.browser
+def test_a_point_answers_to_the_mouse(browser: Any, run_dir: Path) -> None:
+    view = browser.new_page(viewport={"width": 1200, "height": 900})
+    view.goto(render_run(run_dir).html.as_uri())
+    chart = view.locator("#medians-ct-dlp .drawing[data-drawn=yes]")
+    view.locator("#medians-ct-dlp").scroll_into_view_if_needed()
+    chart.wait_for(timeout=20_000)
+    chart.locator("g.mark-symbol path").first.hover()
+    tip = view.locator("#vg-tooltip-element")
+    tip.wait_for(timeout=5_000)
+    assert "Reference level" in tip.inner_text()
+    view.close()
+
+
+@pytest.mark.browser
+def test_nothing_is_wider_than_a_phone(browser: Any, run_dir: Path) -> None:
+    view = browser.new_page(viewport={"width": 360, "height": 700})
+    view.goto(render_run(run_dir).html.as_uri())
+    assert view.evaluate("document.documentElement.scrollWidth") <= 360
+    view.close()

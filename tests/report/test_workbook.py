@@ -1,0 +1,37 @@
+"""The workbook, read back by another library: typed cells, and no text that a spreadsheet would run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openpyxl
+
+from dose_audit.report import render_run
+
+
+def test_sheets_and_typed_cells(run_dir: Path) -> None:
+    book = openpyxl.load_workbook(render_run(run_dir).xlsx)
+    assert book.sheetnames == [
+        "Summary",
+        "Findings",
+        "DRL comparison",
+        "Completeness",
+        "Unmapped",
+        "Excluded",
+        "Values",
+        "Methods",
+        "Dictionary",
+    ]
+    rows = list(book["DRL comparison"].iter_rows(values_only=True))
+    head = rows[0]
+    first = dict(zip(head, rows[1], strict=True))
+    assert (first["Median"], first["Reference level"], first["n"], first["Verdict"]) == (130, 100, 41, "ABOVE")
+    assert book["Values"].max_row == 1 + 82
+    assert book["Values"].freeze_panes == "A2"
+
+
+def test_text_never_becomes_a_formula(run_dir: Path) -> None:
+    book = openpyxl.load_workbook(render_run(run_dir).xlsx)
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
+    assert {cell.data_type for cell in cells} <= {"s", "n", "b", "d"}
+    assert any(cell.value == "=cmd|x" and cell.data_type == "s" for cell in cells)
