@@ -30,6 +30,8 @@ class Sender:
     ) -> None:
         from pynetdicom import AE, _config
 
+        from dose_audit.receive.answers import keep_answers
+
         # A damaged object has to arrive as damaged as it is, so the data set is sent as it lies in the file.
         _config.STORE_SEND_CHUNKED_DATASET = True
         entity = AE(ae_title=calling_aet)
@@ -40,11 +42,7 @@ class Sender:
             raise SendError(f"{called_aet} at {host}:{port} refused the association of {calling_aet}")
         # Command and data set go out as two small writes: without this each object waits 40 ms for an acknowledgement.
         self._association.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # pynetdicom's own thread can take a quick answer off the queue before `send_c_store` waits for it, and would
-        # throw it away as no request. We serve no requests: it puts the answer back.
-        self._association._serve_request = lambda message, context_id: self._association.dimse.msg_queue.put(
-            (context_id, message)
-        )
+        keep_answers(self._association)
 
     def __enter__(self) -> Sender:
         return self

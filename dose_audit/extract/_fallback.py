@@ -10,7 +10,7 @@ import warnings
 from array import array
 from io import BytesIO
 from struct import pack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from dose_audit.extract._dictionary import vr_of
 from dose_audit.extract._elements import PIXEL_DATA, UNDEFINED, VALUE_OFFSET, Limits, tag
@@ -130,7 +130,7 @@ def _write(dataset: Dataset, little_endian: bool, depth: int, heads: Heads) -> b
         raise TooDeep("sequences are nested deeper than the limit")
     parts: list[bytes] = []
     # Looking at one element may make pydicom convert others, and the bytes are wanted as they came.
-    for number, element in [(number, dataset.get_item(number)) for number in dataset.keys()]:  # noqa: SIM118
+    for number, element in [(number, cast(Any, dataset.get_item(number))) for number in dataset.keys()]:  # noqa: SIM118
         plain = tag(number >> 16, number & 0xFFFF)
         vr = (element.VR or "UN").encode()
         if vr == b"UN" or vr not in VALUE_OFFSET:

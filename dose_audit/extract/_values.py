@@ -55,7 +55,7 @@ def text_values(raw: bytes, vr: bytes, charset: Charset) -> list[str]:
     elif vr in BINARY_VRS:
         raise Undecodable("binary data")
     elif vr == b"AT":
-        return [f"{tag & 0xFFFF:04X}{tag >> 16:04X}" for tag in _unpack(raw, NUMBER_FORMATS[b"UL"])]
+        return [f"{tag & 0xFFFF:04X}{tag >> 16:04X}" for tag in map(int, _unpack(raw, NUMBER_FORMATS[b"UL"]))]
     elif vr == b"PN":
         text = charset.decode_name(raw)
     else:

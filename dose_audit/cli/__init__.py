@@ -1,0 +1,27 @@
+"""`dose-audit …`: one file a group of commands; each parses, calls one function and prints.
+
+Nothing heavy is imported before a command needs it: ``dose-audit --help`` answers at once.
+Exit codes: 0 done, nothing to act on; 1 failed; 2 wrong usage; 3 ``audit`` raised findings, ``reconcile`` misses studies.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from dose_audit.cli import audit, demo, doctor, drl, extract, receive, retrieve, site
+from dose_audit.cli.common import app
+
+__all__ = ["app", "main"]
+
+_COMMANDS = (extract, receive, retrieve, audit, drl, site, doctor, demo)
+
+
+def main() -> None:
+    """Entry point of the ``dose-audit`` program: errors meant for people become one line, not a traceback."""
+    from dose_audit.cli.common import run
+
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

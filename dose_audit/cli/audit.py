@@ -1,0 +1,119 @@
+"""`dose-audit audit` and `dose-audit report`: the nightly audit, and an earlier one drawn again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dose_audit.cli.common import ConfigOption, HomeOption, JsonOption, Progress, app, fail, print_json, settings_for
+
+if TYPE_CHECKING:
+    from dose_audit.audit.runs import AuditOutcome
+    from dose_audit.config import Settings
+    from dose_audit.report import ReportFiles
+
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes; else into the home directory.")
+]
+_DAY = ["%Y-%m-%d"]
+
+
+@app.command()
+def audit(
+    since: Annotated[datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="First study date.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="Last study date.")] = None,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Read what was received, compare doses with reference levels, raise findings, and write the report.
+
+    Exit code 0: nothing to act on. 3: findings were raised.
+
+    Example: dose-audit audit --since 2026-01-01 --until 2026-06-30
+    """
+    if since and until and until < since:
+        raise typer.BadParameter(f"the period ends on {until:%Y-%m-%d}, before it begins on {since:%Y-%m-%d}")
+    settings = settings_for(home, config)
+    outcome, files = audit_and_report(settings, since=since, until=until, out=out)
+    if as_json:
+        print_json(
+            {
+                "run": outcome.run_id,
+                "findings_new": outcome.findings_new,
+                "exit_code": outcome.exit_code,
+                "html": str(files.html),
+                "xlsx": str(files.xlsx),
+                "json": str(files.json),
+            }
+        )
+    else:
+        _tell(outcome, files)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def report(
+    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="Which run; the latest by default.")] = None,
+    out: OutOption = None,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Draw the report of a frozen run again: the same inputs, the same bytes.
+
+    Example: dose-audit report --run 20260701T020000-abababab --out /tmp/again
+    """
+    from dose_audit.audit.runs import find_run
+    from dose_audit.report import render_run
+
+    settings = settings_for(home, config)
+    try:
+        folder = find_run(settings.reports_dir, run)
+    except FileNotFoundError as error:
+        fail(str(error))
+    files = render_run(folder, out)
+    print(files.html)
+
+
+def audit_and_report(
+    settings: Settings,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    out: Path | None = None,
+    **more: Any,
+) -> tuple[AuditOutcome, ReportFiles]:
+    """Ingest what is pending, run the audit and draw its report, with a bar for each."""
+    from dose_audit.audit import run_audit
+    from dose_audit.ingest import run_ingest
+    from dose_audit.report import render_run
+
+    with Progress("reading objects") as bar:
+        run_ingest(settings, progress=lambda now, waiting: bar(now.objects, now.objects + waiting))
+    with Progress("auditing") as bar:
+        outcome = run_audit(
+            settings,
+            since=since.date() if since else None,
+            until=until.date() if until else None,
+            out=out,
+            progress=lambda text, fraction: bar(round(100 * fraction), 100),
+            **more,
+        )
+        files = render_run(outcome.run_dir)
+    return outcome, files
+
+
+def _tell(outcome: AuditOutcome, files: ReportFiles) -> None:
+    words = (
+        f"{outcome.findings_new} new findings" if outcome.findings_new else "nothing new, earlier findings stand open"
+    )
+    if outcome.exit_code == 0:
+        words = "nothing to act on"
+    print(f"Run {outcome.run_id}: {words}.")
+    print(f"Report   {files.html}")
+    print(f"Workbook {files.xlsx}")
+    print(f"Data     {files.json}")

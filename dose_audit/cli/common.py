@@ -1,0 +1,211 @@
+"""What all commands share: the application, the options of every command, printing, and errors for people."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dose_audit.config import Settings
+
+__all__ = [
+    "ConfigOption",
+    "HomeOption",
+    "JsonOption",
+    "Progress",
+    "app",
+    "console",
+    "fail",
+    "group",
+    "print_json",
+    "run",
+    "settings_for",
+    "show_table",
+]
+
+app = typer.Typer(
+    name="dose-audit",
+    help="Receive DICOM, extract radiation dose, and audit it against diagnostic reference levels.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", help="Where everything is kept; else DOSE_AUDIT_HOME, else the platform's place."
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings file; else dose-audit.toml in the home directory."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@dataclass
+class _Given:
+    """Options before the command's name: ``dose-audit --home DIR audit``."""
+
+    home: Path | None = None
+    config: Path | None = None
+
+
+_given = _Given()
+
+
+class CommandError(Exception):
+    """A failure that is told in one line and ends with exit code 1."""
+
+
+@app.callback()
+def _before(home: HomeOption = None, config: ConfigOption = None) -> None:
+    _given.home, _given.config = home, config
+
+
+def group(name: str, text: str) -> typer.Typer:
+    """A group of commands below the application."""
+    part = typer.Typer(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
+    app.add_typer(part)
+    return part
+
+
+def settings_for(home: Path | None = None, config: Path | None = None, **overrides: Any) -> Settings:
+    """Settings in force for a command: its own options, those before its name, the file, the environment."""
+    from dose_audit.config import load_settings
+
+    return load_settings(home=home or _given.home, config=config or _given.config, **overrides)
+
+
+def run() -> int:
+    """Run the program and return its exit code."""
+    try:
+        outcome = app(standalone_mode=False)
+        return outcome if isinstance(outcome, int) else 0
+    except typer.Exit as ending:
+        return int(ending.exit_code)
+    except typer.Abort:
+        return 1
+    except KeyboardInterrupt:
+        print("dose-audit: stopped; what was done so far is kept.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has had enough; nothing is wrong, and nothing more may be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if hasattr(error, "format_message"):  # wrong usage, told in the parser's own words
+            print(f"dose-audit: {error.format_message()}  (--help shows how)", file=sys.stderr)
+            return int(getattr(error, "exit_code", 2))
+        if _is_for_people(error):
+            print(f"dose-audit: {error}", file=sys.stderr)
+            return 1
+        raise
+
+
+def _is_for_people(error: Exception) -> bool:
+    """Whether an error's text was written for whoever runs the program; all else is a bug and keeps its traceback."""
+    from dose_audit.config import SettingsError
+
+    names = {base.__name__ for base in type(error).__mro__}
+    people = {"ReceiveError", "FrozenRunError", "AuditInputError", "MappingError", "ReadError", "OperationalError"}
+    return isinstance(error, CommandError | SettingsError | OSError) or bool(names & people)
+
+
+def fail(message: str) -> None:
+    """End the command with exit code 1 and one line on standard error."""
+    raise CommandError(message)
+
+
+def console(*, errors: bool = False) -> Console:
+    """A terminal that wraps nothing when its output is not a terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if errors else sys.stdout
+    wide = None if stream.isatty() else 200
+    return Console(stderr=errors, width=wide, highlight=False, soft_wrap=not stream.isatty())
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value, readable and without NaN."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def show_table(
+    columns: list[str], rows: list[list[Any]], *, title: str | None = None, right: tuple[str, ...] = ()
+) -> None:
+    """Print a table; ``right`` names the columns of numbers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        # As plain text: what a file or a sender says is never read as markup.
+        table.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+    console().print(table)
+
+
+class Progress:
+    """A progress bar on standard error; ``update(done, total)`` from the work, silent where nobody looks."""
+
+    def __init__(self, label: str) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        self._bars = Bars(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console(errors=True),
+        )
+        self._task = self._bars.add_task(label, total=None)
+
+    def __enter__(self) -> Progress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """Move the bar to ``done`` of ``total``."""
+        self._bars.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def logging_to(path: Path | None, level: int = logging.INFO) -> Iterator[None]:
+    """Log to standard error, and to a rotating file when one is given."""
+    from logging.handlers import RotatingFileHandler
+
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(RotatingFileHandler(path, maxBytes=10_000_000, backupCount=5, encoding="utf-8"))
+    root = logging.getLogger()
+    form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in handlers:
+        handler.setFormatter(form)
+        root.addHandler(handler)
+    root.setLevel(level)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()

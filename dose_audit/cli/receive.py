@@ -1,0 +1,207 @@
+"""`dose-audit scan`, `listen`, `status`, `quarantine`: the ways in, and what became of what came."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dose_audit.cli.common import (
+    ConfigOption,
+    HomeOption,
+    JsonOption,
+    Progress,
+    app,
+    group,
+    logging_to,
+    print_json,
+    settings_for,
+    show_table,
+)
+
+if TYPE_CHECKING:
+    from dose_audit.config import Settings
+    from dose_audit.ingest import IngestSummary
+
+quarantine = group("quarantine", "Objects that could not be read: list them, read them again.")
+
+
+@app.command()
+def scan(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files, folders or zip archives.", show_default=False)
+    ],
+    site: Annotated[str | None, typer.Option("--site", metavar="NAME", help="Where these exams were made.")] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Read dose objects in place and store their exams. A second scan of the same tree changes nothing.
+
+    Example: dose-audit scan /media/archive --site "North Hospital"
+    """
+    from dose_audit.ingest import run_ingest, scan_paths
+
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise typer.BadParameter(f"no such file or folder: {missing[0]}")
+    settings = settings_for(home, config)
+    with Progress("scanning") as bar:
+        summary = scan_paths(settings, paths, site=site or settings.default_site, progress=lambda now: bar(now.files))
+    with Progress("reading objects") as bar:
+        ingested = run_ingest(settings, progress=lambda now, waiting: bar(now.objects, now.objects + waiting))
+    for place, reason in summary.unreadable:
+        print(f"{place}: {reason}", file=sys.stderr)
+    record = {
+        "files": summary.files,
+        "dicom": summary.dicom,
+        "registered": summary.registered,
+        "duplicates": summary.duplicates,
+        "conflicts": summary.conflicts,
+        "not_relevant": dict(summary.not_relevant),
+        "unreadable": summary.unreadable_count,
+        "stored": dict(ingested.by_state),
+        "changed": summary.changed,
+    }
+    if as_json:
+        print_json(record)
+    else:
+        print(
+            f"{summary.files} files, {summary.dicom} of them DICOM: {summary.registered} new, {summary.duplicates} known before, "
+            f"{summary.conflicts} with the identity of another, {sum(summary.not_relevant.values())} without dose, "
+            f"{summary.unreadable_count} unreadable."
+        )
+        for reason, count in summary.not_relevant.most_common():
+            print(f"  {count} × {reason}")
+        print(_told(ingested) if summary.changed else "Nothing new: the store is as it was.")
+    if summary.files and not summary.dicom and summary.unreadable_count:
+        raise typer.Exit(1)
+
+
+@app.command()
+def listen(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
+    aet: Annotated[str | None, typer.Option(help="Our AE title.")] = None,
+    ingest: Annotated[bool, typer.Option("--ingest/--no-ingest", help="Store exams as objects arrive.")] = True,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take objects by C-STORE until told to stop; each is safe on disk before its sender is told so.
+
+    Example: dose-audit listen --host 0.0.0.0 --port 11112 --aet DOSEAUDIT
+    """
+    from dose_audit.ingest import listener_settings, open_spool
+    from dose_audit.receive.listener import Listener
+    from dose_audit.store.settings import prepare
+
+    settings = settings_for(home, config, host=host, port=port, aet=aet)
+    prepare(settings)
+    with logging_to(settings.logs_dir / "listen.log"), open_spool(settings) as spool:
+        listener = Listener(listener_settings(settings), spool)
+        listener.start()
+        print(f"Listening as {settings.aet} on {settings.host}:{listener.port}; Ctrl-C stops.", flush=True)
+        done = threading.Event()
+        thread = threading.Thread(target=_keep_ingesting, args=(settings, done), name="ingest") if ingest else None
+        if thread:
+            thread.start()
+        try:
+            listener.serve_forever()
+        finally:
+            done.set()
+            if thread:
+                thread.join()
+
+
+def _keep_ingesting(settings: Settings, done: threading.Event) -> None:
+    """Store what arrives until told to stop; after a failure wait and go on, for the objects are safe in the spool."""
+    import logging
+
+    from dose_audit.ingest import IngestError, run_ingest
+
+    while not done.is_set():
+        try:
+            run_ingest(settings, once=False, stop=done.is_set)
+        except IngestError as error:
+            logging.getLogger(__name__).error(
+                "ingest stopped (%s); objects wait in the spool, trying again in 30 s", error
+            )
+            done.wait(30)
+
+
+@app.command()
+def status(as_json: JsonOption = False, home: HomeOption = None, config: ConfigOption = None) -> None:
+    """Show the spool: what waits, what became of the rest, the last object of each sender, free disk.
+
+    Example: dose-audit status
+    """
+    from dose_audit.ingest import open_spool
+    from dose_audit.receive.metrics import spool_status
+
+    settings = settings_for(home, config)
+    with open_spool(settings) as spool:
+        state = spool_status(spool)
+    if as_json:
+        print_json(state)
+        return
+    for name, value in state.items():
+        if isinstance(value, dict):
+            print(f"{name}: " + (", ".join(f"{key} {number}" for key, number in value.items()) or "none"))
+        elif isinstance(value, list):
+            if value:
+                columns = list(value[0])
+                show_table(columns, [[row[column] for column in columns] for row in value], title=name)
+        else:
+            print(f"{name}: {value}")
+
+
+@quarantine.command("list")
+def list_quarantine(as_json: JsonOption = False, home: HomeOption = None, config: ConfigOption = None) -> None:
+    """List quarantined objects with the reason of each.
+
+    Example: dose-audit quarantine list
+    """
+    from dose_audit.ingest import open_spool
+
+    with open_spool(settings_for(home, config)) as spool:
+        rows = [
+            {
+                "id": item.id,
+                "received": item.received_at.isoformat(),
+                "source": item.source,
+                "size": item.size,
+                "reason": reason,
+            }
+            for item, reason in spool.quarantined()
+        ]
+    if as_json:
+        print_json(rows)
+    else:
+        show_table(
+            ["Id", "Received", "Source", "Bytes", "Reason"], [list(row.values()) for row in rows], right=("Bytes",)
+        )
+
+
+@quarantine.command()
+def retry(
+    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID...]", help="Which ones; all by default.")] = None,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Read quarantined objects again, after an upgrade that reads more.
+
+    Example: dose-audit quarantine retry
+    """
+    from dose_audit.ingest import reprocess
+
+    print(_told(reprocess(settings_for(home, config), ids=ids)))
+
+
+def _told(summary: IngestSummary) -> str:
+    states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in summary.by_state.most_common())
+    lines = [f"{summary.objects} objects read: {states or 'none'}, in {summary.seconds:.1f} s."]
+    lines += [f"  {count} × {reason}" for reason, count in summary.reasons.most_common()]
+    return "\n".join(lines)

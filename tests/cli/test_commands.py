@@ -1,0 +1,89 @@
+"""The commands on the project's own sample objects: what they print, what they leave behind, how they end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+SAMPLES = Path(__file__).resolve().parent.parent.parent / "testdata"
+
+
+def run(home: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dose_audit.cli", "--home", str(home), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == expect, done.stderr[-2000:]
+    return done
+
+
+def test_extract_prints_one_json_line_an_exam(tmp_path: Path) -> None:
+    done = run(tmp_path / "home", "extract", "--json", str(SAMPLES))
+    exams = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(exams) == len({exam["study_instance_uid"] for exam in exams}) > 5
+    assert all(exam["patient"]["name"] is None and exam["patient"]["patient_id"] is None for exam in exams)
+    assert not (tmp_path / "home").exists()
+
+
+def test_extract_tells_what_it_cannot_read_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "empty.dcm").touch()
+    (tmp_path / "text.dcm").write_text("no DICOM here" * 50)
+    report = next(SAMPLES.glob("*ct*.dcm"))
+    shutil.copy(report, tmp_path / "good.dcm")
+    done = run(tmp_path / "home", "extract", "--json", str(tmp_path))
+    assert len(done.stdout.splitlines()) == 1
+    assert "empty.dcm" in done.stderr and "text.dcm" in done.stderr
+    done = run(tmp_path / "home", "extract", str(tmp_path / "empty.dcm"), expect=1)
+    assert len([line for line in done.stderr.splitlines() if "empty.dcm" in line]) == 1
+
+
+def test_second_scan_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(SAMPLES, tree)
+    archive = tree / "more.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.write(next(SAMPLES.glob("*ct*.dcm")), "inside/one.dcm")
+    home = tmp_path / "home"
+    first = json.loads(run(home, "scan", str(tree), "--site", "North", "--json").stdout)
+    assert first["changed"] and first["registered"] > 5
+    second = json.loads(run(home, "scan", str(tree), "--site", "North", "--json").stdout)
+    assert not second["changed"] and second["registered"] == 0
+    assert "Nothing new" in run(home, "scan", str(tree), "--site", "North").stdout
+
+
+def test_audit_of_nothing_is_calm_and_draws_a_report(tmp_path: Path) -> None:
+    done = run(tmp_path, "audit", "--since", "2026-01-01", "--until", "2026-06-30", "--json")
+    told = json.loads(done.stdout)
+    report = json.loads(Path(told["json"]).read_text())
+    assert report["completeness"]["received"] == 0 and report["comparisons"] == []
+    assert "Nothing to act on" in Path(told["html"]).read_text(encoding="utf-8")
+
+
+def test_drl_commands(tmp_path: Path) -> None:
+    sets = json.loads(run(tmp_path, "drl", "list", "--json").stdout)
+    assert {"uk-adult-ct", "eu-rp185-paediatric-ct"} <= {item["set"] for item in sets}
+    rows = json.loads(run(tmp_path, "drl", "show", "uk-adult-ct/2024-11-20", "--json").stdout)
+    # UKHSA, National Diagnostic Reference Levels from 20 November 2024, Table 1.
+    found = {(row["examination"], row["quantity"]): row["value"] for row in rows}
+    assert found[("ct-chest-abdomen-pelvis-cancer", "DLP")] == 660
+    assert "0 errors" in run(tmp_path, "drl", "check").stdout
+    assert "no set 'nowhere'" in run(tmp_path, "drl", "show", "nowhere", expect=1).stderr
+
+
+def test_doctor_shows_checks_and_where_settings_come_from(tmp_path: Path) -> None:
+    (tmp_path / "dose-audit.toml").write_text('port = 0\nnetwork_name = "Test network"\n')
+    told = json.loads(run(tmp_path, "doctor", "--json").stdout)
+    assert {check["name"] for check in told["checks"]} >= {
+        "Python",
+        "codecs",
+        "disk",
+        "database",
+        "spool",
+        "clock",
+        "port",
+        "reference levels",
+    }
+    assert told["settings"]["network_name"] == {"value": "Test network", "from": str(tmp_path / "dose-audit.toml")}
+    assert told["settings"]["aet"]["from"] == "default"

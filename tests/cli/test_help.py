@@ -1,0 +1,66 @@
+"""Every command explains itself with an example, and answers quickly and with the documented exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dose_audit.cli import app
+
+
+def _run(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dose_audit.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **more)
+
+
+def _commands() -> Iterator[tuple[list[str], Any]]:
+    for info in app.registered_commands:
+        yield [info.name or info.callback.__name__], info.callback
+    for part in app.registered_groups:
+        for info in part.typer_instance.registered_commands:
+            yield [part.typer_instance.info.name, info.name or info.callback.__name__], info.callback
+
+
+@pytest.mark.parametrize(
+    ("words", "callback"), list(_commands()), ids=lambda value: "-".join(value) if isinstance(value, list) else ""
+)
+def test_every_command_has_an_example(words: list[str], callback: Any) -> None:
+    assert f"Example: dose-audit {' '.join(words)}" in (callback.__doc__ or "")
+
+
+def test_help_names_the_commands_and_ends_well() -> None:
+    done = _run("--help")
+    assert done.returncode == 0
+    for name in ("extract", "scan", "listen", "audit", "drl", "doctor", "demo", "report"):
+        assert f"\n  {name}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["nosuch"], ["scan"], ["listen", "--port", "99999"], ["audit", "--since", "2026-02-01", "--until", "2026-01-01"]],
+)
+def test_wrong_usage_is_exit_code_2_in_one_line(words: list[str], tmp_path: Any) -> None:
+    done = _run("--home", str(tmp_path), *words)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_failure_is_exit_code_1_in_one_line(tmp_path: Any) -> None:
+    (tmp_path / "dose-audit.toml").write_text("port = 'many'\n")
+    done = _run("--home", str(tmp_path), "doctor")
+    assert done.returncode == 1
+    assert "port is 'many', expected a whole number" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from dose_audit.cli import app; "
+        "print([name for name in ('numpy', 'django', 'pydicom', 'duckdb', 'altair', 'rich.console') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
