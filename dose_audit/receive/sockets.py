@@ -12,7 +12,7 @@ def acknowledging(connection: socket.socket) -> Callable[[memoryview], int]:
     Many senders write an object as several small pieces with Nagle's algorithm on: each piece then waits for the
     acknowledgement of the one before, which the kernel would otherwise hold back for 40 ms.
     """
-    if not hasattr(socket, "TCP_QUICKACK"):
+    if not hasattr(socket, "TCP_QUICKACK") or connection.family not in (socket.AF_INET, socket.AF_INET6):
         return connection.recv_into
     receive, option = connection.recv_into, connection.setsockopt
 
