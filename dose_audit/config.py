@@ -56,6 +56,7 @@ class Settings:
     # where we go to fetch: tables [[archives]]
     archives: tuple[ArchiveSettings, ...] = ()
     max_associations: int = 100
+    max_associations_per_address: int = 64
     max_connections: int = 600
     max_connections_per_address: int = 550
     metrics_port: int | None = None
@@ -67,6 +68,7 @@ class Settings:
     # ingest
     workers: int = 2
     batch_size: int = 200
+    object_cap_s: float = 60.0
     # store: SQLite in the home directory unless a PostgreSQL address is given (postgresql://user@host/database)
     database_url: str | None = None
     # patients

@@ -49,6 +49,7 @@ def listener_settings(settings: Settings, *, port: int | None = None) -> Listene
             "aet",
             "host",
             "max_associations",
+            "max_associations_per_address",
             "max_connections",
             "max_connections_per_address",
             "max_object_bytes",

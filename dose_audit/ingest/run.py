@@ -20,7 +20,6 @@ from dose_audit.store.settings import prepare
 
 __all__ = ["IngestError", "IngestSummary", "open_spool", "reprocess", "run_ingest", "scan_paths"]
 
-OBJECT_CAP_S = 60.0
 _IDLE_S = 1.0
 _SMALL_BATCH = 20
 _FINISH_EVERY_S = 60.0  # judging devices' histories costs more than an object does
@@ -97,7 +96,7 @@ def run_ingest(
     progress: Callable[[IngestSummary, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
     reader: str = READER,
-    object_cap_s: float = OBJECT_CAP_S,
+    object_cap_s: float | None = None,
 ) -> IngestSummary:
     """Bring what waits in the spool into the store. Safe to stop at any moment and to run again.
 
@@ -115,8 +114,8 @@ def run_ingest(
         Asked between batches.
     reader : str
         ``module:name`` of the function that reads an object.
-    object_cap_s : float
-        Longest time for one object, seconds.
+    object_cap_s : float, optional
+        Longest time for one object, seconds; by default the settings'.
 
     Returns
     -------
@@ -130,13 +129,14 @@ def run_ingest(
     prepare(settings)
     began = time.monotonic()
     count = settings.workers if workers is None else workers
+    cap_s = settings.object_cap_s if object_cap_s is None else object_cap_s
     with open_spool(settings) as spool:
         run = _Run(settings, spool, progress)
         try:
             if count <= 0:
                 run.here(Worker(settings, reader), once, stop)
             else:
-                with Pool(settings, count, reader, object_cap_s=object_cap_s) as pool:
+                with Pool(settings, count, reader, object_cap_s=cap_s) as pool:
                     run.pooled(pool, count, once, stop)
         except PoolError as error:
             raise IngestError(str(error)) from error
