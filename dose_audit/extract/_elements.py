@@ -16,6 +16,7 @@ Elements = dict[int, tuple[bytes, int, int]]
 """Tag → VR, start of the value, end of the value (behind its delimiter where the length is undefined)."""
 
 UNDEFINED = 0xFFFFFFFF
+NO_VR = b"\0\0"  # what stands for one in the head of an item's end, which has a length of 0
 IMPLICIT = b""
 """Stands where an explicit data set has its VR: the dictionary has to be asked."""
 
@@ -210,7 +211,7 @@ def skip_sequence(buffer: bytes, position: int, end: int, explicit: bool, limits
                     level += 1
                 else:
                     position += length
-            elif tag == SEQUENCE_END:
+            elif tag == SEQUENCE_END and not length:
                 level -= 1
             else:
                 raise Unusual("a sequence holds something that is no item")
@@ -225,7 +226,7 @@ def skip_sequence(buffer: bytes, position: int, end: int, explicit: bool, limits
                     position = skip_sequence(buffer, position + 12, end, False, nested)
                     continue
             elif offset is None:
-                if tag != ITEM_END:
+                if tag != ITEM_END or length or vr != NO_VR:
                     raise Unusual("a value representation is unknown")
                 offset, length = 8, 0
         else:
@@ -233,6 +234,8 @@ def skip_sequence(buffer: bytes, position: int, end: int, explicit: bool, limits
             offset = 8
         position += offset
         if tag == ITEM_END:
+            if length:
+                raise Unusual("the end of an item has a length")
             level -= 1
         elif length == UNDEFINED:
             level += 1
@@ -258,7 +261,7 @@ def read_items(buffer: bytes, start: int, stop: int, explicit: bool, limits: Lim
         while position < stop:
             tag, length = implicit_head(buffer, position)
             position += 8
-            if tag == SEQUENCE_END:
+            if tag == SEQUENCE_END and not length:
                 return items
             if tag != ITEM:
                 raise Unusual("a sequence holds something that is no item")
@@ -267,7 +270,7 @@ def read_items(buffer: bytes, start: int, stop: int, explicit: bool, limits: Lim
             elements: Elements = {}
             if length == UNDEFINED:
                 position = scan(buffer, position, stop, explicit, elements, limits)
-                if position >= stop or implicit_head(buffer, position)[0] != ITEM_END:
+                if position >= stop or implicit_head(buffer, position) != (ITEM_END, 0):
                     raise Unusual("an item has no end")
                 position += 8
             else:

@@ -15,6 +15,7 @@ from dose_audit.extract._charset import Charset, charset
 from dose_audit.extract._elements import (
     ITEM,
     ITEM_END,
+    NO_VR,
     SEQUENCE_END,
     UNDEFINED,
     VALUE_OFFSET,
@@ -149,7 +150,7 @@ class TreeReader:
             mark, length = implicit_head(buffer, position)
             position += 8
             if mark != ITEM:
-                if mark == SEQUENCE_END and undefined:
+                if mark == SEQUENCE_END and undefined and not length:
                     return items, position
                 raise Unusual("a sequence holds something that is no item")
             count += 1
@@ -172,7 +173,7 @@ class TreeReader:
                     elif offset == 12:
                         length = long_length(buffer, position + 8)[0]
                         start = position + 12
-                    elif element == ITEM_END and open_ended:
+                    elif element == ITEM_END and open_ended and vr == NO_VR and not length:
                         position += 8
                         break
                     else:
@@ -181,6 +182,8 @@ class TreeReader:
                     element, length = implicit_head(buffer, position)
                     start = position + 8
                     if element == ITEM_END and open_ended:
+                        if length:
+                            raise Unusual("the end of an item has a length")
                         position = start
                         break
                 if length != UNDEFINED:
@@ -238,7 +241,7 @@ class TreeReader:
             mark, length = implicit_head(buffer, position)
             position += 8
             if mark != ITEM:
-                if mark == SEQUENCE_END and undefined:
+                if mark == SEQUENCE_END and undefined and not length:
                     return position
                 raise Unusual("a sequence holds something that is no item")
             open_ended = length == UNDEFINED
@@ -257,7 +260,7 @@ class TreeReader:
                     elif offset == 12:
                         length = long_length(buffer, position + 8)[0]
                         start = position + 12
-                    elif element == ITEM_END and open_ended:
+                    elif element == ITEM_END and open_ended and vr == NO_VR and not length:
                         position += 8
                         break
                     else:
@@ -266,6 +269,8 @@ class TreeReader:
                     element, length = implicit_head(buffer, position)
                     start = position + 8
                     if element == ITEM_END and open_ended:
+                        if length:
+                            raise Unusual("the end of an item has a length")
                         position = start
                         break
                 if length == UNDEFINED:
