@@ -1,8 +1,8 @@
 """DICOM bytes to the exam record: pure functions that need no database, no network and no settings.
 
->>> from dose_audit.extract import read_exam  # doctest: +SKIP
->>> read_exam("report.dcm").totals.ct_dlp_mgy_cm  # doctest: +SKIP
-236.09
+>>> from dose_audit.extract import read_exam
+>>> read_exam("testdata/ct-canon.dcm").totals.ct_dlp_mgy_cm
+174.21
 """
 
 from __future__ import annotations

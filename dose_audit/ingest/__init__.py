@@ -1,8 +1,6 @@
 """The one place where the ways meet: takes objects off the spool, has them extracted, writes them to the store.
 
->>> from dose_audit.ingest import run_ingest, scan_paths  # doctest: +SKIP
->>> scan_paths(settings, ["/media/archive"], site="North")  # doctest: +SKIP
->>> run_ingest(settings)  # doctest: +SKIP
+`scan_paths` registers what lies in folders and archives, the listener what arrives; `run_ingest` does the rest for both.
 """
 
 from __future__ import annotations
