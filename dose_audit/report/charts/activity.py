@@ -1,8 +1,9 @@
-"""Exams per device and week: where data stop coming, the row goes pale."""
+"""Exams per device and week (month or year in long runs): where data stop coming, the row goes pale."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -24,13 +25,22 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
         if time is None or (row["exam_ref"], row["equipment"]) in seen:
             continue
         seen.add((row["exam_ref"], row["equipment"]))
-        monday = time.date() - timedelta(days=time.weekday())
-        weeks[(row["site"], row["equipment"], monday)] += 1
+        weeks[(row["site"], row["equipment"], time.date())] += 1
     if not weeks:
         return []
     devices = sorted({(site, equipment) for site, equipment, _ in weeks})
-    first, last = min(week for *_, week in weeks), max(week for *_, week in weeks)
-    mondays = [first + timedelta(weeks=index) for index in range((last - first).days // 7 + 1)]
+    first, last = min(day for *_, day in weeks), max(day for *_, day in weeks)
+    unit = (
+        "week"
+        if (last - first).days <= 7 * MOST_COLUMNS
+        else "month"
+        if (last - first).days <= 30 * MOST_COLUMNS
+        else "year"
+    )
+    days, weeks = weeks, Counter()
+    for (site, equipment, day), count in days.items():
+        weeks[(site, equipment, _start(day, unit))] += count
+    mondays = list(_starts(_start(first, unit), _start(last, unit), unit))
     data = [
         _cell(site, equipment, week, weeks[(site, equipment, week)]) for site, equipment in devices for week in mondays
     ]
@@ -40,19 +50,19 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
         .encode(
             x=alt.X(
                 "week:O",
-                title="week from Monday",
+                title=f"{unit} from",
                 axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=10, domain=False, ticks=False),
             ),
             y=alt.Y("device:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False)),
             color=alt.Color(
                 "exams:Q",
-                title="exams a week",
+                title=f"exams a {unit}",
                 scale=alt.Scale(scheme="blues", domainMin=0, type="sqrt"),
                 legend=alt.Legend(gradientLength=140),
             ),
             tooltip=[
                 alt.Tooltip("device:N", title="Device"),
-                alt.Tooltip("week:N", title="Week from"),
+                alt.Tooltip("week:N", title="From"),
                 alt.Tooltip("exams:Q", title="Exams"),
             ],
         )
@@ -60,18 +70,18 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
     )
     empty = [(cell["device"], cell["week"]) for cell in data if cell["exams"] == 0]
     alt_text = (
-        f"Exams a week of {plural(len(devices), 'device')} over {plural(len(mondays), 'week')}; "
-        f"{plural(len(empty), 'device-week')} without any exam"
+        f"Exams a {unit} of {plural(len(devices), 'device')} over {plural(len(mondays), unit)}; "
+        f"{plural(len(empty), f'device-{unit}')} without any exam"
         + (": " + ", ".join(f"{device} from {week}" for device, week in empty[:4]) if empty else "")
         + "."
     )
     return [
         Figure(
             "activity",
-            "Exams per device and week",
+            f"Exams per device and {unit}",
             alt_text,
             finished(chart),
-            ["Device", *(f"{week:%d %b}" for week in mondays)],
+            ["Device", *(f"{week:%d %b}" if unit == "week" else f"{week:%b %Y}" for week in mondays)],
             [
                 [f"{equipment} ({site})", *(str(weeks[(site, equipment, week)]) for week in mondays)]
                 for site, equipment in devices
@@ -79,6 +89,25 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
             wide=True,
         )
     ]
+
+
+MOST_COLUMNS = 60
+"""Weeks, else months, that one row can show and a person can tell apart."""
+
+
+def _start(day: date, unit: str) -> date:
+    """First day of the week, month or year that a day belongs to."""
+    if unit == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if unit == "month" else day.replace(month=1, day=1)
+
+
+def _starts(first: date, last: date, unit: str) -> Iterator[date]:
+    """Every start from the first to the last."""
+    step = {"week": 7, "month": 32, "year": 367}[unit]
+    while first <= last:
+        yield first
+        first = _start(first + timedelta(days=step), unit)
 
 
 def _cell(site: str, equipment: str, week: date, exams: int) -> dict[str, Any]:
