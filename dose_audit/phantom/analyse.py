@@ -1,0 +1,239 @@
+"""From images to judged measurements: gather, recognise, locate, measure each thing by itself, judge."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dose_audit.measured import not_measurable
+from dose_audit.phantom.definition import Definition, Measure, definitions
+from dose_audit.phantom.gather import gather
+from dose_audit.phantom.judge import judge
+from dose_audit.phantom.pose import Overrides, Pose
+from dose_audit.phantom.recognise import ACCEPTED, LEAD, Candidate, recognise
+from dose_audit.phantom.results import Analysis, PhantomMeasurement
+from dose_audit.phantom.series import ImageSeries
+from dose_audit.phantom.workbench import Workbench, find_locator, find_procedure
+
+__all__ = ["Outcome", "Refusal", "analyse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A series that was not analysed, why, and what it looks like."""
+
+    series: ImageSeries
+    reason: str
+    looks_like: str | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "series_instance_uid": self.series.uid or None,
+            "series": self.series.describe(),
+            "reason": self.reason,
+            "looks_like": self.looks_like,
+        }
+
+
+@dataclass
+class Outcome:
+    """What came of everything that was given: analyses, refused series, objects that are no images."""
+
+    analyses: list[Analysis] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    left_aside: list[tuple[str, str]] = field(default_factory=list)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "analyses": [one.as_record() for one in self.analyses],
+            "refused": [one.as_record() for one in self.refused],
+            "left_aside": [{"object": name, "reason": reason} for name, reason in self.left_aside],
+        }
+
+
+def analyse(
+    source: Any,
+    *,
+    definition: str | None = None,
+    overrides: Overrides | None = None,
+    own_folder: Path | None = None,
+    baselines: Callable[[Analysis], Mapping[str, float]] | None = None,
+    known: Sequence[Definition] | None = None,
+) -> Outcome:
+    """Analyse every phantom in what is given.
+
+    Parameters
+    ----------
+    source : path, bytes, Dataset, or an iterable of them
+        A file, a folder, a zip archive, or objects in memory.
+    definition : str, optional
+        Id of the phantom that it is said to be; one that the images do not show is refused by name.
+    overrides : Overrides, optional
+        Choices of a person in place of the localisation's.
+    own_folder : Path, optional
+        A site's own definitions.
+    baselines : callable, optional
+        Gives accepted values by measurement name, for an analysis that is about to be judged.
+    known : sequence of Definition, optional
+        Instead of the shipped definitions.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    KeyError
+        If there is no definition of that id.
+    FileNotFoundError
+        If a path does not exist.
+    """
+    available = tuple(known) if known is not None else definitions(own_folder)
+    wanted = None
+    if definition is not None:
+        names = {name: one for one in available for name in (one.id, *one.aliases)}
+        if definition not in names:
+            raise KeyError(
+                f"no phantom definition {definition!r}; known are {', '.join(sorted(one.id for one in available))}"
+            )
+        wanted = names[definition]
+    gathered = gather(source)
+    outcome = Outcome(left_aside=gathered.left_aside)
+    chosen: list[tuple[Workbench, Candidate]] = []
+    for series in gathered.series:
+        bench = Workbench(series)
+        result = _choose(bench, available, wanted, bool(overrides))
+        if isinstance(result, Refusal):
+            outcome.refused.append(result)
+        else:
+            chosen.append((bench, result))
+    for bench, candidate in _with_companions(chosen, outcome):
+        outcome.analyses.append(_one(bench, candidate, overrides, baselines))
+    return outcome
+
+
+def _choose(
+    bench: Workbench, available: Sequence[Definition], wanted: Definition | None, by_hand: bool
+) -> Candidate | Refusal:
+    """The phantom of a series, or why it is none."""
+    series = bench.series
+    if series.spacing_mm is None:
+        return Refusal(series, "no pixel spacing in the header: lengths cannot be measured")
+    ranked = recognise(bench, available)
+    best = ranked[0] if ranked else None
+    if wanted is None:
+        if best is None or best.match.score < ACCEPTED:
+            near = f"; nearest is {best.definition.name} ({best.match.score:.2f})" if best else ""
+            return Refusal(series, f"no known phantom recognised{near}", best.definition.id if best else None)
+        return best
+    own = next((one for one in ranked if one.definition.id == wanted.id), None)
+    if own is not None and (own.match.score >= ACCEPTED or by_hand):
+        assert best is not None
+        if best.match.score - own.match.score <= 2 * LEAD or by_hand:
+            return own
+    if best is not None and best.definition.id != wanted.id and best.match.score >= ACCEPTED:
+        return Refusal(series, f"this is not {wanted.name}: it looks like {best.definition.name}", best.definition.id)
+    said = f": {'; '.join(own.match.evidence)}" if own and own.match.evidence else ""
+    return Refusal(series, f"{wanted.name} is not recognised in these images{said}")
+
+
+def _repeat_key(series: ImageSeries) -> tuple[Any, ...]:
+    """What two scans of the same phantom share when one is the repeat of the other."""
+    header = series.header
+    return (
+        header.get("StudyInstanceUID"),
+        series.shape,
+        tuple(round(float(z), 1) for z in series.z_mm),
+        *(
+            str(header.get(key))
+            for key in ("RepetitionTime", "EchoTime", "KVP", "ConvolutionKernel", "Manufacturer", "SliceThickness")
+        ),
+    )
+
+
+def _with_companions(chosen: list[tuple[Workbench, Candidate]], outcome: Outcome) -> list[tuple[Workbench, Candidate]]:
+    """Main series, each with what was scanned beside it; a repeat is measured with its first scan where it is paired."""
+    mains: list[tuple[Workbench, Candidate]] = []
+    firsts: dict[tuple[Any, ...], Workbench] = {}
+    for bench, candidate in chosen:
+        others = [
+            other.series for other, its in chosen if other is not bench and its.definition.id == candidate.definition.id
+        ]
+        same_study = [one for one in others if one.header.get("StudyInstanceUID") == bench.header("StudyInstanceUID")]
+        bench.companions = same_study
+        if candidate.match.companion:
+            if not any(not its.match.companion and its.definition.id == candidate.definition.id for _, its in chosen):
+                outcome.refused.append(
+                    Refusal(
+                        bench.series,
+                        f"only measured beside a main series of {candidate.definition.name}, and there is none",
+                    )
+                )
+            continue
+        if candidate.definition.recognise.get("pair_repeats"):
+            key = (candidate.definition.id, *_repeat_key(bench.series))
+            if key in firsts:
+                continue
+            firsts[key] = bench
+        mains.append((bench, candidate))
+    return mains
+
+
+def _one(
+    bench: Workbench,
+    candidate: Candidate,
+    overrides: Overrides | None,
+    baselines: Callable[[Analysis], Mapping[str, float]] | None,
+) -> Analysis:
+    """Locate, measure and judge one phantom."""
+    began = time.perf_counter()
+    definition = candidate.definition
+    pose = find_locator(definition.locator).locate(bench, definition)
+    if overrides:
+        pose = overrides.apply(pose, [float(z) for z in bench.series.z_mm])
+    analysis = Analysis(
+        definition,
+        bench.series,
+        pose,
+        recognised_by=candidate.match.evidence,
+        companions=tuple(bench.companions),
+        notes=[*bench.series.notes],
+        facts=bench.facts,
+    )
+    found: list[PhantomMeasurement] = []
+    for measure in definition.measures:
+        found.extend(_measure(bench, pose, definition, measure))
+    if pose.status != "ok":
+        # A pose that is in doubt puts every value that rests on it in doubt.
+        found = [_doubted(one, pose) for one in found]
+    analysis.measurements = found
+    accepted = baselines(analysis) if baselines else {}
+    analysis.measurements = [judge(one, definition, facts=bench.facts, baselines=accepted) for one in found]
+    analysis.seconds = time.perf_counter() - began
+    return analysis
+
+
+def _doubted(one: PhantomMeasurement, pose: Pose) -> PhantomMeasurement:
+    from dataclasses import replace
+
+    return replace(one, measured=one.measured.doubt(f"localisation: {pose.reason}"))
+
+
+def _measure(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> list[PhantomMeasurement]:
+    """One measure by itself: whatever goes wrong in it is told in its place and stops nothing else."""
+    if pose.status == "not_measurable":
+        gone = not_measurable(measure.name, "1", f"the phantom was not located: {pose.reason}")
+        return [PhantomMeasurement(gone, module=measure.module)]
+    procedure = find_procedure(measure.procedure)
+    try:
+        return list(procedure(bench, pose, definition, measure))
+    except Exception as error:  # noqa: BLE001 - a defect in one procedure must not take the others' results with it
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        reason = (
+            f"a defect of this program: {type(error).__name__} in {place.name}, line {place.lineno}; please report it"
+        )
+        return [PhantomMeasurement(not_measurable(measure.name, "1", reason), module=measure.module)]

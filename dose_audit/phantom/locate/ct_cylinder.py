@@ -1,0 +1,356 @@
+"""A cylinder with inserts in CT: body edges in every slice, the ring of inserts for roll and identity, wires for the position.
+
+A definition says under ``[recognise]`` which module holds the ring of inserts (``reference``), and where a ring of bars or
+another landmark lies (``landmark``, ``landmark_r_mm``); everything else follows from its features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import atan2, degrees, radians, tan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.phantom.definition import Definition, Feature
+from dose_audit.phantom.locate.inserts import insert_centres, rigid_fit, ring_centre
+from dose_audit.phantom.locate.outline import axis_line, outlines, ring_profile
+from dose_audit.phantom.pose import Pose
+from dose_audit.phantom.workbench import Match, Workbench
+
+__all__ = ["locate", "match"]
+
+Floats = NDArray[np.float64]
+_SAMPLES = 720
+# Contrast against the ring's median beyond this many HU tells no more: air and bone do not drown what lies between.
+_CLIP_HU = 250.0
+_SLAB_AGREEMENT = 0.55
+
+
+@dataclass(frozen=True, slots=True)
+class _Ring:
+    """How the ring of inserts agrees along the slices."""
+
+    agreement: Floats
+    roll_deg: float
+    mirrored: bool
+    slab: tuple[int, int]
+    best: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """The phantom's axis in pixels along the slice positions, and where it comes from."""
+
+    row: tuple[float, float]
+    column: tuple[float, float]
+    diameter_mm: float | None
+    how: str
+
+    def at(self, z_mm: float) -> tuple[float, float]:
+        return self.row[0] + self.row[1] * z_mm, self.column[0] + self.column[1] * z_mm
+
+
+def _ring_features(definition: Definition) -> list[Feature]:
+    reference = definition.recognise.get("reference")
+    return [
+        one
+        for one in definition.features
+        if one.module == reference and one.shape == "disc" and one.nominal is not None
+    ]
+
+
+def _axis(bench: Workbench, definition: Definition) -> _Axis | None:
+    """The axis from body edges; from the ring of inserts itself where the field of view cuts the body off."""
+    nominal = float(definition.body["diameter_mm"])
+    allowed = float(definition.body.get("tolerance_mm", 3.0))
+    found = outlines(bench)
+    z = bench.series.z_mm
+    own = [
+        index
+        for index, one in enumerate(found)
+        if one.radius_mm is not None and abs(2 * one.radius_mm - nominal) <= allowed
+    ]
+    if len(own) >= max(1, min(3, len(found) // 4)):
+        positions = z[own]
+        rows = axis_line(positions, np.array([found[index].row for index in own]))
+        columns = axis_line(positions, np.array([found[index].column for index in own]))
+        diameter = float(np.median([2 * (found[index].radius_mm or 0.0) for index in own]))
+        return _Axis(rows[:2], columns[:2], diameter, f"body edges in {len(own)} slices")
+    cut = [one for one in found if one.radius_mm is None and "outside the image" in one.reason]
+    if len(cut) > len(found) // 2 and _ring_features(definition):
+        centre = bench.once(
+            f"ring centre {definition.id}", lambda: ring_centre(bench.series, _ring_features(definition))
+        )
+        if centre is not None:
+            return _Axis(
+                (centre[0], 0.0), (centre[1], 0.0), None, "inserts, because the field of view cuts the body off"
+            )
+    return None
+
+
+def _template(features: list[Feature], background: float) -> Floats:
+    """Expected contrast around the ring, clipped, one value for each of `_SAMPLES` angles."""
+    angles = np.arange(_SAMPLES) * (360.0 / _SAMPLES)
+    expected = np.zeros(_SAMPLES)
+    for one in features:
+        assert one.nominal is not None
+        half = degrees(0.5 * one.size_mm[0] / one.r_mm)
+        away = (angles - degrees(atan2(one.y_mm, one.x_mm)) + 180.0) % 360.0 - 180.0
+        expected[np.abs(away) <= half] = np.clip(one.nominal - background, -_CLIP_HU, _CLIP_HU)
+    return expected
+
+
+def _profiles(bench: Workbench, axis: _Axis, radius_mm: float) -> Floats:
+    """Ring profiles of all slices, (n, samples)."""
+
+    def make() -> Floats:
+        return np.stack(
+            [
+                ring_profile(
+                    bench.series.image(index), axis.at(float(z)), bench.spacing_mm, radius_mm, samples=_SAMPLES
+                )
+                for index, z in enumerate(bench.series.z_mm)
+            ]
+        )
+
+    at_start, at_end = axis.at(float(bench.series.z_mm[0])), axis.at(float(bench.series.z_mm[-1]))
+    key = f"ring {radius_mm:.2f} {at_start[0]:.1f} {at_start[1]:.1f} {at_end[0]:.1f} {at_end[1]:.1f}"
+    return bench.once(key, make)
+
+
+def _ring(bench: Workbench, definition: Definition, axis: _Axis) -> _Ring | None:
+    """Circular correlation of each slice's ring with the expected one, in both senses of rotation."""
+    features = _ring_features(definition)
+    if not features:
+        return None
+    profiles = _profiles(bench, axis, float(np.median([one.r_mm for one in features])))
+    contrast = np.clip(profiles - np.median(profiles, axis=1, keepdims=True), -_CLIP_HU, _CLIP_HU)
+    contrast -= contrast.mean(axis=1, keepdims=True)
+    expected = _template(features, float(definition.body.get("background_hu", 100.0)))
+    expected -= expected.mean()
+    norm = np.linalg.norm(contrast, axis=1) * np.linalg.norm(expected)
+    # A ring of water alone has no pattern: what little contrast it shows is noise and must not be scaled up.
+    norm = np.maximum(norm, 40.0 * np.sqrt(_SAMPLES) * np.linalg.norm(expected))
+    best: _Ring | None = None
+    for mirrored in (False, True):
+        shape = np.roll(expected[::-1], _SAMPLES // 2 + 1) if mirrored else expected
+        spectrum = np.conj(np.fft.rfft(shape))
+        scores = np.fft.irfft(np.fft.rfft(contrast, axis=1) * spectrum, n=_SAMPLES, axis=1) / norm[:, None]
+        top = scores.max(axis=1)
+        slab = _run(top, _SLAB_AGREEMENT)
+        if slab is None:
+            continue
+        together = scores[slab[0] : slab[1] + 1].mean(axis=0)
+        at = int(np.argmax(together))
+        left, mid, right = together[at - 1], together[at], together[(at + 1) % _SAMPLES]
+        part = 0.5 * (left - right) / (left - 2 * mid + right) if left + right < 2 * mid else 0.0
+        roll = (at + part) * (360.0 / _SAMPLES)
+        quality = float(np.percentile(scores[slab[0] : slab[1] + 1, at], 90))
+        if best is None or quality > best.best + 1e-9:
+            best = _Ring(scores[:, at], (roll + 180.0) % 360.0 - 180.0, mirrored, slab, quality)
+    return best
+
+
+def _run(values: Floats, least: float) -> tuple[int, int] | None:
+    """The stretch of neighbouring slices above a level with the largest sum; one missing slice does not break it."""
+    runs: list[tuple[float, int, int]] = []
+    first = last = None
+    for index, value in enumerate(values):
+        if value < least:
+            continue
+        if last is None or index - last > 2:
+            first = index
+        last = index
+        assert first is not None
+        runs.append((float(values[first : index + 1].sum()), first, index))
+    if not runs:
+        return None
+    _, first, last = max(runs)
+    return first, last
+
+
+def _landmark(bench: Workbench, definition: Definition, axis: _Axis, slab: tuple[int, int]) -> float | None:
+    """Position of the ring of bars on the series' axis; `None` where no slice shows one."""
+    radius = definition.recognise.get("landmark_r_mm")
+    if radius is None:
+        return None
+    profiles = _profiles(bench, axis, float(radius))
+    # Contrast of a few degrees around the ring: bars alternate, shading and a low-contrast disc do not.
+    detail = profiles - _smooth(profiles, 41)
+    strength = np.percentile(np.abs(detail), 90, axis=1)
+    z = bench.series.z_mm
+    outside = np.ones(z.size, dtype=bool)
+    outside[max(0, slab[0] - 1) : slab[1] + 2] = False
+    if outside.sum() < 3:
+        return None
+    usual = float(np.median(strength[outside]))
+    peak = int(np.argmax(np.where(outside, strength, 0.0)))
+    if strength[peak] < 2.5 * usual + 20.0:
+        return None
+    near = [
+        index
+        for index in range(z.size)
+        if outside[index] and strength[index] > 0.5 * strength[peak] and abs(z[index] - z[peak]) < 15.0
+    ]
+    weight = strength[near] - 0.4 * strength[peak]
+    return float((z[near] * weight).sum() / weight.sum())
+
+
+def _smooth(profiles: Floats, width: int) -> Floats:
+    from scipy.ndimage import uniform_filter1d
+
+    return np.asarray(uniform_filter1d(profiles, width, axis=-1, mode="wrap"))
+
+
+def _slab_centre(bench: Workbench, ring: _Ring) -> float:
+    """Middle of the stretch in which the inserts are seen, with its ends between slices where agreement halves."""
+    z, agreement = bench.series.z_mm, ring.agreement
+    half = 0.5 * ring.best
+    first, last = ring.slab
+    low, high = float(z[first]), float(z[last])
+    for index, neighbour in ((first, first - 1), (last, last + 1)):
+        if not 0 <= neighbour < z.size:
+            continue
+        inside, beyond = float(agreement[index]), float(agreement[neighbour])
+        part = np.clip((inside - half) / max(inside - beyond, 1e-6), 0.0, 1.0)
+        edge = float(z[index] + part * (z[neighbour] - z[index]))
+        low, high = (edge, high) if index == first and neighbour < index else (low, edge)
+    return 0.5 * (low + high)
+
+
+def _identity(
+    bench: Workbench, definition: Definition
+) -> tuple[_Axis, _Ring, float | None, int, float, tuple[str, ...]] | None:
+    """Axis, ring, landmark, direction, score and evidence; found once for each definition."""
+
+    def make() -> tuple[_Axis, _Ring, float | None, int, float, tuple[str, ...]] | None:
+        axis = _axis(bench, definition)
+        if axis is None:
+            return None
+        ring = _ring(bench, definition, axis)
+        if ring is None:
+            return None
+        evidence = [f"ring of inserts agrees to {ring.best:.2f}", axis.how]
+        score = ring.best
+        middle = _slab_centre(bench, ring)
+        seen = _landmark(bench, definition, axis, ring.slab)
+        wanted = (
+            float(definition.module(definition.recognise["landmark"]).z_mm)
+            if "landmark" in definition.recognise
+            else None
+        )
+        # The images of one phantom are mirrored when it lies the other way round, and then its modules follow against z.
+        direction = -1 if ring.mirrored else 1
+        z = bench.series.z_mm
+        if wanted is not None and seen is not None:
+            distance = seen - middle
+            if abs(abs(distance) - abs(wanted)) <= 6.0:
+                found = 1 if distance * wanted > 0 else -1
+                if found == direction:
+                    evidence.append(f"bars {distance:+.1f} mm from the inserts, as expected")
+                else:
+                    evidence.append(f"bars {distance:+.1f} mm from the inserts, on the other side than expected")
+                    score *= 0.9
+                    direction = found
+            else:
+                evidence.append(f"bars {distance:+.1f} mm from the inserts, expected at {wanted:+.0f} mm")
+                score *= 0.75
+        elif wanted is not None:
+            expected = middle + direction * wanted
+            if z[0] - 1.0 <= expected <= z[-1] + 1.0:
+                evidence.append(f"no bars where they were expected ({direction * wanted:+.0f} mm)")
+                score *= 0.85
+            else:
+                evidence.append("the slices do not reach the bars")
+                score *= 0.93
+        return axis, ring, seen, direction, score, tuple(evidence)
+
+    return bench.once(f"identity {definition.id}", make)
+
+
+def match(bench: Workbench, definition: Definition) -> Match:
+    """Agreement of body, inserts and bars with the definition."""
+    if bench.series.first.is_localiser:
+        return Match(0.0)
+    found = _identity(bench, definition)
+    if found is None:
+        return Match(0.0, ("no body of that diameter with such inserts",))
+    return Match(max(0.0, min(1.0, found[4])), found[5])
+
+
+def locate(bench: Workbench, definition: Definition) -> Pose:
+    """Axis, roll, position and direction, each from the features that tell it best."""
+    identity = _identity(bench, definition)
+    if identity is None:
+        return Pose(
+            0.0,
+            (0.0, 0.0),
+            bench.spacing_mm,
+            quality=0.0,
+            status="not_measurable",
+            reason="neither body nor inserts were found",
+        )
+    axis, ring, landmark, direction, _, evidence = identity
+    z = bench.series.z_mm
+    notes = list(evidence)
+    origin = _slab_centre(bench, ring)
+    centre = axis.at(origin)
+    slope = (axis.row[1], axis.column[1])
+    pose = Pose(origin, centre, bench.spacing_mm, slope, ring.roll_deg, direction, ring.mirrored, quality=ring.best)
+    # Inserts for centre and roll, in the slices that show them whole.
+    frames = [i for i in range(ring.slab[0], ring.slab[1] + 1) if ring.agreement[i] > 0.9 * ring.best]
+    fit = rigid_fit(insert_centres(bench.series, frames, pose, _ring_features(definition)), pose)
+    if fit is None:
+        pose = pose.doubt("fewer than three inserts could be centred: roll and centre are from the ring alone")
+    else:
+        from dataclasses import replace
+
+        pose = replace(pose, centre_px=fit.centre_px, roll_deg=fit.roll_deg)
+        notes.append(f"centre and roll from {fit.count} inserts, {fit.residual_mm:.2f} mm from their places")
+        if fit.residual_mm > 1.0:
+            pose = pose.doubt(f"inserts lie {fit.residual_mm:.1f} mm from where they should")
+    pose, said = _by_wires(bench, definition, pose, ring.slab)
+    if said:
+        notes.append(said)
+    elif landmark is not None and "landmark" in definition.recognise:
+        notes.append("position from the middle of the insert module")
+    if not said and (ring.slab[0] == 0 or ring.slab[1] == z.size - 1):
+        pose = pose.doubt("the module of the inserts is cut off by the end of the series; its position may be wrong")
+    from dataclasses import replace
+
+    return replace(pose, notes=tuple(notes))
+
+
+def _by_wires(bench: Workbench, definition: Definition, pose: Pose, slab: tuple[int, int]) -> tuple[Pose, str]:
+    """Position from oblique wires: each crosses its own middle where its image lies at the middle of its strip."""
+    from dataclasses import replace
+
+    from dose_audit.phantom.locate.wires import wire_track
+
+    wires = [
+        one
+        for one in definition.features
+        if one.shape == "wire_ramp" and one.module == definition.recognise.get("reference")
+    ]
+    frames = list(range(slab[0], slab[1] + 1))
+    crossings = []
+    for wire in wires:
+        track = wire_track(bench.series, frames, pose, wire)
+        if track is not None:
+            crossings.append(track)
+    if len(crossings) < 2:
+        return pose, ""
+    slopes = np.array([one.slope for one in crossings])
+    nominal = 1.0 / tan(radians(float(wires[0].extra.get("ramp_deg", 23.0))))
+    good = [one for one, slope in zip(crossings, slopes, strict=True) if 0.7 * nominal < abs(slope) < 1.4 * nominal]
+    if len(good) < 2:
+        return pose, ""
+    origin = float(np.mean([one.z_mm for one in good]))
+    spread = float(np.ptp([one.z_mm for one in good]))
+    if abs(origin - pose.origin_z_mm) > 12.0:
+        return pose, ""
+    moved = pose.centre_at(origin)
+    return replace(
+        pose, origin_z_mm=origin, centre_px=moved
+    ), f"position from {len(good)} wires, which agree within {spread:.2f} mm"

@@ -1,0 +1,89 @@
+"""Lengths in CT: the body's diameter and the distances of the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from math import hypot, sqrt
+
+import numpy as np
+
+from dose_audit.image_quality.inserts import fit_insert
+from dose_audit.measured import Measured
+from dose_audit.phantom.definition import Definition, Measure
+from dose_audit.phantom.locate.outline import outlines
+from dose_audit.phantom.pose import Pose
+from dose_audit.phantom.procedures.common import absent, module_plane, result
+from dose_audit.phantom.results import PhantomMeasurement, Roi
+from dose_audit.phantom.workbench import Workbench
+
+__all__ = ["body_diameter", "node_distance"]
+
+# A circle's radius from some 180 half-height crossings; what remains is the threshold's choice and the wall's blur.
+_DIAMETER_FLOOR_MM = 0.05
+
+
+def body_diameter(
+    bench: Workbench, pose: Pose, definition: Definition, measure: Measure
+) -> Iterable[PhantomMeasurement]:
+    """Outer diameter: median over the slices that show the whole edge."""
+    title = "Outer diameter"
+    found = [one for one in outlines(bench) if one.radius_mm is not None]
+    if not found:
+        yield absent(measure.name, "mm", "no slice shows the body's whole edge", measure, title=title)
+        return
+    diameters = np.array([2 * (one.radius_mm or 0.0) for one in found])
+    spread = 1.4826 * float(np.median(np.abs(diameters - np.median(diameters))))
+    frame = bench.frame_at(pose, 0.0) or 0
+    row, column = pose.centre_at(float(bench.series.z_mm[frame]))
+    radius = float(np.median(diameters)) / 2
+    value = Measured(
+        measure.name,
+        2 * radius,
+        "mm",
+        uncertainty=hypot(_DIAMETER_FLOOR_MM, spread / sqrt(len(found))),
+        method="robust circle through half-height edges on 180 rays, median over slices",
+        details={"slices": len(found), "spread_mm": spread},
+    )
+    size = (radius / pose.spacing_mm[0], radius / pose.spacing_mm[1])
+    yield result(value, measure, title=title, rois=[Roi("circle", ((row, column),), size, frame, "body")])
+
+
+def node_distance(
+    bench: Workbench, pose: Pose, definition: Definition, measure: Measure
+) -> Iterable[PhantomMeasurement]:
+    """Distances of neighbouring nodes around their square, ``<name>.<node>-<node>``, and the mean of all."""
+    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    nodes = definition.features_of(measure)
+    if isinstance(plane, str):
+        yield absent(f"{measure.name}.mean", "mm", plane, measure, title="Mean distance of nodes")
+        return
+    places: dict[str, tuple[float, float, float]] = {}
+    for node in nodes:
+        near = pose.to_pixel(node.x_mm, node.y_mm, plane.z_mm)
+        fit = fit_insert(plane.image, pose.spacing_mm, near, node.size_mm[0] / 2, search_mm=2.5, fix_radius=True)
+        if fit.position_px is not None and fit.contrast.status == "ok":
+            places[node.id] = (*fit.position_px, fit.position_uncertainty_mm or 0.0)
+    lengths: list[tuple[float, float]] = []
+    for first, second in pairwise([*nodes, nodes[0]]):
+        name, title = f"{measure.name}.{first.id}-{second.id}", f"Distance of {first.id} and {second.id}"
+        if first.id not in places or second.id not in places:
+            missing = [one.id for one in (first, second) if one.id not in places]
+            yield absent(
+                name, "mm", f"{' and '.join(missing)} does not stand out where it should be", measure, title=title
+            )
+            continue
+        (row1, column1, u1), (row2, column2, u2) = places[first.id], places[second.id]
+        length = hypot((row1 - row2) * pose.spacing_mm[0], (column1 - column2) * pose.spacing_mm[1])
+        lengths.append((length, hypot(u1, u2)))
+        value = Measured(name, length, "mm", uncertainty=hypot(u1, u2), method="blurred discs fitted to both nodes")
+        line = Roi("line", ((row1, column1), (row2, column2)), frame=plane.frame, label="")
+        yield result(value, measure, title=title, rois=[line])
+    title = "Mean distance of nodes"
+    if not lengths:
+        yield absent(f"{measure.name}.mean", "mm", "no two neighbouring nodes were found", measure, title=title)
+        return
+    mean = float(np.mean([length for length, _ in lengths]))
+    own = sqrt(sum(u * u for _, u in lengths)) / len(lengths)
+    value = Measured(f"{measure.name}.mean", mean, "mm", uncertainty=own, method=f"mean of {len(lengths)} distances")
+    yield result(value if len(lengths) == len(nodes) else value.doubt("not all nodes were found"), measure, title=title)

@@ -1,0 +1,117 @@
+"""Uniform regions in CT: five-region uniformity, noise, and the noise power spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import sqrt
+
+import numpy as np
+
+from dose_audit.image_quality import noise_power_spectrum, noise_sd
+from dose_audit.image_quality.rois import disc_mask
+from dose_audit.phantom.definition import Definition, Feature, Measure
+from dose_audit.phantom.pose import Pose
+from dose_audit.phantom.procedures.common import absent, box, circle, module_plane, result
+from dose_audit.phantom.results import PhantomMeasurement
+from dose_audit.phantom.workbench import Workbench
+
+__all__ = ["five_regions", "noise", "noise_power"]
+
+_CENTRE = Feature("centre", "", "disc", 0.0, 0.0, (1.0,))
+
+
+def five_regions(
+    bench: Workbench, pose: Pose, definition: Definition, measure: Measure
+) -> Iterable[PhantomMeasurement]:
+    """CT number at the centre and at 3, 6, 9 and 12 o'clock: the centre, and the largest difference to it."""
+    from dose_audit.image_quality import hu_uniformity
+
+    settings = measure.settings
+    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    if isinstance(plane, str):
+        yield absent(measure.name, "HU", plane, measure, title="Uniformity: largest difference to the centre")
+        yield absent(f"{measure.name}_centre", "HU", plane, measure, title="CT number at the centre")
+        return
+    r_mm, radius = float(settings["r_mm"]), float(settings["radius_mm"])
+    centre = pose.to_pixel(0.0, 0.0, plane.z_mm)
+    found = hu_uniformity(
+        plane.image,
+        pose.spacing_mm,
+        centre,
+        ring_radius_mm=r_mm * pose.scale,
+        roi_radius_mm=radius,
+        angle_deg=pose.roll_deg,
+    )
+    places = [("centre", 0.0, 0.0), ("3", r_mm, 0.0), ("6", 0.0, r_mm), ("9", -r_mm, 0.0), ("12", 0.0, -r_mm)]
+    rois = [circle(pose, replace(_CENTRE, id=name, x_mm=x, y_mm=y), plane, radius, name) for name, x, y in places]
+    yield result(
+        replace(found.uniformity, name=measure.name),
+        measure,
+        title="Uniformity: largest difference to the centre",
+        rois=rois,
+    )
+    yield result(
+        replace(found.centre, name=f"{measure.name}_centre"), measure, title="CT number at the centre", rois=rois[:1]
+    )
+
+
+def noise(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
+    """Standard deviation in the central region after removing a plane: root mean square over the single slices."""
+    title = "Noise"
+    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    if isinstance(plane, str):
+        yield absent(measure.name, "HU", plane, measure, title=title)
+        return
+    radius = float(measure.settings["radius_mm"])
+    singles = []
+    for index in plane.frames:
+        image = bench.series.image(index)
+        mask = disc_mask(image.shape, pose.to_pixel(0.0, 0.0, float(bench.series.z_mm[index])), radius, pose.spacing_mm)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not rows.size:
+            continue
+        window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        singles.append(noise_sd(np.where(mask[window], image[window], np.nan), unit="HU"))
+    usable = [one for one in singles if one.value is not None]
+    if not usable:
+        reason = singles[0].reason if singles else "the region lies outside the images"
+        yield absent(measure.name, "HU", reason, measure, title=title)
+        return
+    rms = sqrt(float(np.mean([one.value**2 for one in usable if one.value is not None])))
+    single = max(usable, key=lambda one: one.status == "suspect")
+    known = [one.uncertainty for one in usable if one.uncertainty is not None]
+    spread = sqrt(sum(u * u for u in known)) / len(known) if known else None
+    value = replace(
+        single,
+        name=measure.name,
+        value=rms,
+        uncertainty=spread,
+        method=f"{single.method}; root mean square of {len(usable)} slice(s)",
+    )
+    yield result(value, measure, title=title, rois=[circle(pose, _CENTRE, plane, radius, "noise")])
+
+
+def noise_power(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
+    """Mean and peak frequency of the noise power spectrum in the largest square within a circle."""
+    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    titles = {"f_av": "Noise power spectrum: mean frequency", "f_peak": "Noise power spectrum: peak frequency"}
+    if isinstance(plane, str):
+        for part, title in titles.items():
+            yield absent(f"{measure.name}_{part}", "/mm", plane, measure, title=title)
+        return
+    radius = float(measure.settings["radius_mm"])
+    half = radius / sqrt(2.0)
+    stack = []
+    for index in plane.frames:
+        row, column = pose.to_pixel(0.0, 0.0, float(bench.series.z_mm[index]))
+        rows = slice(max(0, round(row - half / pose.spacing_mm[0])), round(row + half / pose.spacing_mm[0]))
+        columns = slice(max(0, round(column - half / pose.spacing_mm[1])), round(column + half / pose.spacing_mm[1]))
+        part = bench.series.image(index)[rows, columns]
+        if not stack or part.shape == stack[0].shape:
+            stack.append(part)
+    size = int(measure.settings.get("roi_size", 64))
+    found = noise_power_spectrum(np.stack(stack), pose.spacing_mm, roi_size=size, unit="HU")
+    outline = box(pose, 0.0, 0.0, 2 * half, 2 * half, -pose.roll_deg, plane, "NPS")
+    for one, part in ((found.f_av, "f_av"), (found.f_peak, "f_peak")):
+        yield result(replace(one, name=f"{measure.name}_{part}"), measure, title=titles[part], rois=[outline])

@@ -1,0 +1,59 @@
+"""Which phantom a series shows: every definition of its modality is asked, and the best one wins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dose_audit.phantom.definition import Definition
+from dose_audit.phantom.workbench import Match, Workbench, find_locator
+
+__all__ = ["ACCEPTED", "Candidate", "header_agreement", "recognise"]
+
+# A score from which a phantom counts as recognised, and the lead over the next that makes it certain.
+ACCEPTED = 0.6
+LEAD = 0.05
+
+# Texts that a site writes the phantom's name into.
+_LABELS = ("SeriesDescription", "StudyDescription", "ProtocolName")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A definition with how well the images agree."""
+
+    definition: Definition
+    match: Match
+
+
+def header_agreement(bench: Workbench, definition: Definition) -> float:
+    """1 if a header text names the phantom as its definition says, 0 if none does.
+
+    The patterns stand under ``[recognise] labels`` as regular expressions without regard to case.
+    """
+    patterns = definition.recognise.get("labels", ())
+    texts = " ".join(str(bench.header(keyword) or "") for keyword in _LABELS)
+    return 1.0 if any(re.search(pattern, texts, re.IGNORECASE) for pattern in patterns) else 0.0
+
+
+def recognise(bench: Workbench, known: Sequence[Definition]) -> list[Candidate]:
+    """All definitions that agree at all, best first.
+
+    A name in the header decides between phantoms that look alike, never against what the image shows: it adds at most
+    the lead that two scores must be apart.
+    """
+    found = []
+    modality = bench.series.modality
+    for definition in known:
+        if modality not in definition.modalities:
+            continue
+        match = find_locator(definition.locator).match(bench, definition)
+        if match.score <= 0:
+            continue
+        if header_agreement(bench, definition):
+            match = replace(
+                match, score=min(1.0, match.score + 2 * LEAD), evidence=(*match.evidence, "named in the description")
+            )
+        found.append(Candidate(definition, match))
+    return sorted(found, key=lambda one: (-one.match.score, one.definition.id))

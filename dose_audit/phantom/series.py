@@ -1,0 +1,235 @@
+"""Images as an analysis needs them: frames in order along the slice axis, in true units, with millimetres from the right tags.
+
+Whatever is sent (shuffled, reversed, gapped, overlapping, several studies mixed, enhanced multi-frame, other objects
+between the images) becomes a list of `ImageSeries`; what cannot be used is named in the notes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dose_audit.phantom.frames import Frame
+
+__all__ = ["ImageSeries", "group_series"]
+
+# Frames whose planes differ by less than this belong to one stack; a localiser's do not.
+_ORIENTATION_DECIMALS = 2
+# Positions nearer than this are the same plane scanned again.
+_SAME_POSITION_MM = 0.01
+
+
+@dataclass
+class ImageSeries:
+    """Frames of one acquisition, ordered along the normal of their planes.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        In order of position; of equal rows, columns, spacing and orientation.
+    notes : list of str
+        What was repaired or is doubtful: order taken from the instance number, positions that come twice, gaps.
+    """
+
+    frames: Sequence[Frame]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def first(self) -> Frame:
+        return self.frames[0]
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """Attributes of the first frame by DICOM keyword."""
+        return self.first.header
+
+    @property
+    def modality(self) -> str:
+        return str(self.header.get("Modality") or "")
+
+    @property
+    def uid(self) -> str:
+        return str(self.header.get("SeriesInstanceUID") or "")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, columns."""
+        return self.first.shape
+
+    @property
+    def spacing_mm(self) -> tuple[float, float] | None:
+        """Row and column spacing in the plane of the object (row spacing first, as Pixel Spacing has it)."""
+        return self.first.spacing_mm
+
+    @property
+    def thickness_mm(self) -> float | None:
+        """Nominal Slice Thickness."""
+        return self.first.thickness_mm
+
+    @cached_property
+    def z_mm(self) -> np.ndarray:
+        """Position of each frame along the slice normal, mm, ascending; counted in steps where no position is sent."""
+        found = [frame.z_mm for frame in self.frames]
+        if any(z is None for z in found):
+            step = self.first.spacing_between_mm or self.thickness_mm or 1.0
+            return np.arange(len(self.frames)) * float(step)
+        return np.asarray(found, dtype=float)
+
+    @property
+    def step_mm(self) -> float | None:
+        """Median distance of neighbouring frames, mm; never taken for the thickness."""
+        return float(np.median(np.diff(self.z_mm))) if len(self.frames) > 1 else None
+
+    @cached_property
+    def volume(self) -> np.ndarray:
+        """All frames, (n, rows, columns) float32, in output units (HU for CT).
+
+        A frame whose pixels cannot be decoded is taken out of the series and named in the notes.
+        """
+        stack = np.empty((len(self.frames), *self.shape), dtype=np.float32)
+        kept: list[Frame] = []
+        for frame in self.frames:
+            try:
+                stack[len(kept)] = frame.pixels()
+            except (
+                ValueError,
+                TypeError,
+                AttributeError,
+                KeyError,
+                IndexError,
+                RuntimeError,
+                NotImplementedError,
+                OSError,
+            ) as error:
+                said = " ".join(str(error).split())[:120]
+                self.notes.append(f"image {frame.instance_number} left out, its pixels cannot be decoded: {said}")
+                continue
+            kept.append(frame)
+        if len(kept) < len(self.frames):
+            self.frames = kept
+            self.__dict__.pop("z_mm", None)
+        return stack[: len(kept)]
+
+    def image(self, index: int) -> np.ndarray:
+        """One frame as (rows, columns) float32."""
+        return np.asarray(self.volume[index])
+
+    def nearest(self, z_mm: float) -> int:
+        """Index of the frame nearest to that position."""
+        return int(np.argmin(np.abs(self.z_mm - z_mm)))
+
+    @property
+    def inputs_sha256(self) -> str:
+        """One hash over the SOP Instance UIDs and the files' own hashes, in order: what exactly was measured."""
+        total = hashlib.sha256()
+        for frame in self.frames:
+            total.update(f"{frame.sop_instance_uid}:{frame.frame_number}:{frame.sha256}\n".encode())
+        return total.hexdigest()
+
+    def describe(self) -> str:
+        """A line for people: modality, number of frames, size, description; nothing that identifies a patient."""
+        rows, columns = self.shape
+        label = str(self.header.get("SeriesDescription") or self.header.get("ProtocolName") or "no description")
+        return f"{self.modality} {len(self.frames)} × {rows}×{columns}, {label}"
+
+
+def _key(frame: Frame) -> tuple[Any, ...]:
+    """What makes two frames members of one stack."""
+    header = frame.header
+    orientation = None if frame.normal is None else tuple(np.round(frame.orientation, _ORIENTATION_DECIMALS))  # type: ignore[arg-type]
+    spacing = None if frame.spacing_mm is None else tuple(round(one, 4) for one in frame.spacing_mm)
+    return (
+        header.get("StudyInstanceUID"),
+        header.get("SeriesInstanceUID"),
+        header.get("Modality"),
+        frame.shape,
+        orientation,
+        spacing,
+        header.get("EchoTime") if header.get("Modality") == "MR" else None,
+        frame.kind,
+    )
+
+
+def _ordered(frames: list[Frame], notes: list[str]) -> list[Frame]:
+    if all(frame.z_mm is not None for frame in frames):
+        return sorted(
+            frames, key=lambda frame: (frame.z_mm, frame.acquisition_number, frame.instance_number, frame.frame_number)
+        )
+    if len(frames) > 1:
+        notes.append("no Image Position (Patient): order taken from Instance Number, distances from the nominal step")
+    # A part of the positions would mix two orders.
+    for frame in frames:
+        frame.forget_position()
+    return sorted(frames, key=lambda frame: (frame.acquisition_number, frame.instance_number, frame.frame_number))
+
+
+def _repeats(frames: list[Frame]) -> list[list[Frame]]:
+    """Stacks without a position twice: the k-th frame at each position goes to the k-th stack."""
+    if any(frame.z_mm is None for frame in frames):
+        return [frames]
+    stacks: list[list[Frame]] = []
+    last: float | None = None
+    nth = 0
+    for frame in frames:
+        assert frame.z_mm is not None
+        nth = nth + 1 if last is not None and abs(frame.z_mm - last) < _SAME_POSITION_MM else 0
+        last = frame.z_mm
+        if nth == len(stacks):
+            stacks.append([])
+        stacks[nth].append(frame)
+    return stacks
+
+
+def _gap_notes(series: ImageSeries) -> None:
+    if len(series.frames) < 3 or series.first.z_mm is None:
+        return
+    steps = np.diff(series.z_mm)
+    usual = float(np.median(steps))
+    wide = np.flatnonzero(steps > 1.5 * usual)
+    if wide.size:
+        where = ", ".join(f"{series.z_mm[index]:.1f} mm" for index in wide[:5])
+        series.notes.append(f"{wide.size} gap(s) in the stack, after {where}; the usual step is {usual:.2f} mm")
+
+
+def group_series(frames: Sequence[Frame]) -> list[ImageSeries]:
+    """Group frames into stacks and order each along its slice normal.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        In any order, of any number of studies.
+
+    Returns
+    -------
+    list of ImageSeries
+        By study, series and acquisition time; a position that was scanned again makes a second series, so that
+        repeats can be paired.
+    """
+    groups: dict[tuple[Any, ...], list[Frame]] = {}
+    seen: set[tuple[str, int]] = set()
+    twice = 0
+    for frame in frames:
+        identity = (frame.sop_instance_uid, frame.frame_number)
+        if frame.sop_instance_uid and identity in seen:
+            twice += 1
+            continue
+        seen.add(identity)
+        groups.setdefault(_key(frame), []).append(frame)
+    found: list[ImageSeries] = []
+    for members in groups.values():
+        notes: list[str] = [f"{twice} image(s) came twice and were used once"] if twice else []
+        ordered = _ordered(members, notes)
+        stacks = _repeats(ordered)
+        for number, stack in enumerate(stacks, 1):
+            own = list(notes)
+            if len(stacks) > 1:
+                own.append(f"positions were scanned {len(stacks)} times; this is scan {number}")
+            series = ImageSeries(stack, own)
+            _gap_notes(series)
+            found.append(series)
+    return sorted(found, key=lambda one: (one.first.acquired, one.uid, one.first.instance_number))
