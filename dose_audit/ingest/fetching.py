@@ -230,7 +230,7 @@ def _received(settings: Settings, spool: Spool, journal: Journal, done: Sequence
     from dose_audit.store.known import orders_with_exams
 
     uids = [one.study_instance_uid for one in done if one.study_instance_uid]
-    with_dose = _with_dose(spool, uids)
+    with_dose = _with_dose(spool, uids) - journal.unfinished(uids)
     numbers = [one.accession_number for one in done if one.accession_number]
     orders = orders_with_exams(numbers, protection(settings)) if numbers else set()
     here = {one.name for one in done if one.study_instance_uid in with_dose or one.accession_number in orders}

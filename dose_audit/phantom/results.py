@@ -119,14 +119,14 @@ class Analysis:
 
     @property
     def reasons(self) -> list[str]:
-        """Why it is not simply fit: one line for each measurement outside its limits or not measured."""
+        """Why it is not simply fit: a line for each measurement beyond its limits or, though it has limits, without a value."""
         lines = []
         for one in self.measurements:
             own = one.measured
             if one.judgement in ("remedial", "suspension"):
                 value = "" if own.value is None else f" {own.value:.4g} {own.unit}"
                 lines.append(f"{one.title or own.name}:{value} is beyond the {one.judgement} level")
-            elif own.status != "ok":
+            elif one.judgement == "not_measured":
                 lines.append(f"{one.title or own.name}: {own.reason}")
         return lines
 

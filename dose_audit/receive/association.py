@@ -1,15 +1,17 @@
 """One association, from its request to its end: negotiation, then C-ECHO, C-STORE and storage commitment requests."""
 
+import itertools
 import logging
 import socket
 import ssl
 import threading
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from . import dimse
 from .access import Certificate
-from .commitment import MAX_REQUEST_BYTES, CommitmentRequest, parse_request
+from .commitment import MAX_REQUEST_BYTES, CommitmentRequest, RequestBuffer, parse_request
 from .errors import ProtocolError, SpoolError
 from .negotiate import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, VERIFICATION, Answer
 from .negotiator import NegotiationUnavailable
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from .listener import Listener
 
 _log = logging.getLogger(__name__)
+_SERIAL = itertools.count(1)
 
 
 class Association:
@@ -68,6 +71,7 @@ class Association:
         self._contexts: dict[int, tuple[str, str]] = {}
         self._peer_max_pdu = 0
         self._reader: PduReader
+        self._name = f"a{next(_SERIAL)}"
         self.address = address
         self.aet = _title(request[26:42])
         self.idle_since: float | None = time.monotonic()
@@ -102,6 +106,10 @@ class Association:
             self._send_quietly(abort())
         finally:
             self._close()
+            try:
+                self._listener.spool.association_ended(self._name)
+            except SpoolError as error:
+                _log.error("the ledger does not know yet that an association ended: %s", error)
 
     # -- making room, stopping; called from the listener's thread -------------------------------------------------
 
@@ -268,6 +276,7 @@ class Association:
                 aet=self.aet,
                 address=self.address,
                 max_object_bytes=cap,
+                association=self._name,
             )
         try:
             self._read_data_set(context_id, sink)
@@ -283,19 +292,28 @@ class Association:
 
     def _commitment(self, context_id: int, command: dimse.Command) -> None:
         listener = self._listener
-        collector = _Collector(MAX_REQUEST_BYTES)
-        if dimse.number(command, dimse.DATA_SET_TYPE) != dimse.NO_DATA_SET:
-            self._read_data_set(context_id, collector)
+        buffer = RequestBuffer(listener.spool.root / "part")
+        try:
+            if dimse.number(command, dimse.DATA_SET_TYPE) != dimse.NO_DATA_SET:
+                self._read_data_set(context_id, buffer)
+            # Long requests one after the other, so that memory does not grow with the number of associations.
+            with listener.large_request if buffer.large else nullcontext():
+                self._answer_commitment(context_id, command, buffer)
+        finally:
+            buffer.abort()
+
+    def _answer_commitment(self, context_id: int, command: dimse.Command, buffer: RequestBuffer) -> None:
+        listener = self._listener
         abstract_syntax, transfer_syntax = self._contexts[context_id]
         request: CommitmentRequest | None = None
         if abstract_syntax != STORAGE_COMMITMENT:
             status = dimse.SOP_CLASS_NOT_SUPPORTED
         elif dimse.number(command, dimse.ACTION_TYPE) != 1:
             status = dimse.NO_SUCH_ACTION
-        elif collector.overflowed:
+        elif buffer.refused:
             status = dimse.RESOURCE_LIMITATION
         else:
-            request = parse_request(collector.data, transfer_syntax)
+            request = parse_request(buffer.read(), transfer_syntax)
             status = dimse.SUCCESS if request else dimse.INVALID_ARGUMENT
         peer = listener.settings.commitment_peers.get(self.aet)
         if request is not None and peer is not None:
@@ -369,29 +387,3 @@ class Association:
 def _title(field: bytes) -> str:
     """An AE title that can be compared, logged and kept: whatever is not printable ASCII becomes a question mark."""
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in field.rstrip(b"\0")).strip()
-
-
-class _Collector:
-    """Keeps a small data set in memory; a longer one is read over."""
-
-    def __init__(self, cap: int) -> None:
-        self.data = bytearray()
-        self.overflowed = False
-        self._cap = cap
-        self._total = 0
-
-    def write(self, chunk: memoryview) -> None:
-        self._total += len(chunk)
-        if self._total > 64 * self._cap:
-            raise ProtocolError("data set longer than any request")
-        if len(self.data) + len(chunk) > self._cap:
-            self.overflowed = True
-            self.data.clear()
-        if not self.overflowed:
-            self.data += chunk
-
-    def finish(self) -> Outcome:
-        return Outcome(dimse.SUCCESS)
-
-    def abort(self) -> None:
-        self.data.clear()

@@ -1,15 +1,20 @@
 """Storage commitment, push model, as SCP (PS3.4 annex J): an instance is committed once its bytes were hashed again."""
 
 import struct
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
-from .errors import InvalidUID
+from . import dimse
+from .errors import InvalidUID, ProtocolError
 from .header import IMPLICIT_LITTLE, Walker
 from .part10 import clean_uid
 from .spool import Spool
+from .storing import Outcome
 
-MAX_REQUEST_BYTES = 256 * 1024  # some 2,000 instances; larger requests are refused, to bound memory
+MAX_REQUEST_BYTES = 4_000_000  # some 30,000 instances; larger requests are refused
+IN_MEMORY_BYTES = 256 * 1024  # some 2,000; what is longer waits in a file and is read by one association at a time
 
 TRANSACTION_UID = 0x00081195
 REFERENCED_SOP_SEQUENCE = 0x00081199
@@ -110,7 +115,54 @@ def parse_request(data: bytes | bytearray, transfer_syntax_uid: str) -> Commitme
                     )
     except InvalidUID:
         return None
-    return CommitmentRequest(transaction, tuple(references)) if transaction and references else None
+    # Each once: a list that names one large object a thousand times would have it read as often.
+    return CommitmentRequest(transaction, tuple(dict.fromkeys(references))) if transaction and references else None
+
+
+class RequestBuffer:
+    """Keeps the data set of one request, on disk where it is long; one that is too long is read over.
+
+    Attributes
+    ----------
+    refused : bool
+        It was too long, or could not be kept.
+    large : bool
+        Longer than `IN_MEMORY_BYTES`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(folder))  # noqa: SIM115  closed by `read`
+        self._size = 0
+        self.refused = False
+
+    @property
+    def large(self) -> bool:
+        return self._size > IN_MEMORY_BYTES
+
+    def write(self, chunk: memoryview) -> None:
+        self._size += len(chunk)
+        if self._size > 64 * MAX_REQUEST_BYTES:
+            raise ProtocolError("data set longer than any request")
+        if self._size > MAX_REQUEST_BYTES:
+            self.refused = True
+        if self.refused:
+            return
+        try:
+            self._file.write(chunk)
+        except OSError:
+            self.refused = True  # the disk is full
+
+    def read(self) -> bytes:
+        """All of it, once."""
+        with self._file as file:
+            file.seek(0)
+            return file.read()
+
+    def finish(self) -> Outcome:
+        return Outcome(dimse.SUCCESS)
+
+    def abort(self) -> None:
+        self._file.close()
 
 
 class _Encoder:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .objects import Receipt
     from .spool import Spool
 
+HASHED_AT_ONCE_BYTES = 64 * 1024
+"""Files up to this size are hashed before their sender is answered, larger ones before a worker gets them."""
+
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # not every platform has the cheaper one
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -24,18 +27,28 @@ def as_spool_error(error: OSError) -> SpoolError:
 
 
 class Incoming:
-    """Bytes are hashed and written as they come; `commit` makes them durable, `abort` forgets them.
+    """Bytes are written as they come; `commit` makes them durable, `abort` forgets them.
 
     Made by `Spool.begin`; used by one thread. Any failure removes the part file, and the object counts as never
     received.
+
+    Notes
+    -----
+    What a sender is promised is that its bytes are on disk, not that they were hashed: the hash serves later, to tell
+    copies from conflicts and to find damage. Over half a megabyte it takes as long as receiving and writing it, while
+    the scanner waits. Larger files are therefore hashed when somebody first needs it: before a worker gets them
+    (`WorkQueue.claim`), when the same instance comes again, and for storage commitment. The price: damage to such a
+    file between its acknowledgement and that moment, seconds as a rule, is not noticed by its hash. A crash in between
+    loses nothing, the row says that the hash is outstanding.
     """
 
     __slots__ = (
         "_descriptor",
-        "_hash",
+        "_hash_at_once",
         "_header",
         "_part",
         "_spool",
+        "association",
         "route",
         "size",
         "sop_class_uid",
@@ -48,6 +61,7 @@ class Incoming:
         self,
         spool: "Spool",
         part: str,
+        flags: int,
         *,
         source: str,
         route: str,
@@ -55,6 +69,7 @@ class Incoming:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         whole_file: bool,
+        association: str = "",
     ) -> None:
         self._spool = spool
         self._part = part
@@ -63,13 +78,15 @@ class Incoming:
         self.sop_class_uid = sop_class_uid
         self.sop_instance_uid = sop_instance_uid
         self.transfer_syntax_uid = transfer_syntax_uid
+        self.association = association
+        # An upload without UIDs is known again by its hash alone.
+        self._hash_at_once = whole_file
         # The header waits for the first bytes of the data set, so that a small object is one write.
         self._header = b"" if whole_file else file_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
-        self._hash = hashlib.sha256(self._header)
         self.size = len(self._header)
         self._descriptor = -1
         try:
-            self._descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o640)
+            self._descriptor = os.open(part, flags, 0o640)
         except OSError as error:
             raise as_spool_error(error) from error
 
@@ -86,7 +103,6 @@ class Incoming:
         if self.size > self._spool.max_object_bytes:
             self.abort()
             raise ObjectTooLarge(f"object exceeds {self._spool.max_object_bytes} bytes")
-        self._hash.update(data)
         try:
             if self._header:
                 written = os.writev(self._descriptor, (self._header, data)) - len(self._header)
@@ -95,14 +111,14 @@ class Incoming:
                 self._header = b""
             else:
                 written = os.write(self._descriptor, data)
-            while written < length:
+            while written < length:  # the disk is full, or nearly
                 written += os.write(self._descriptor, memoryview(data)[written:])
         except OSError as error:
             self.abort()
             raise as_spool_error(error) from error
 
     def commit(self) -> "Receipt":
-        """Flush, rename, flush the directory, record; only then is the object safe.
+        """Flush, rename, record; only then is the object safe. (`PartFiles` flushed its name beforehand.)
 
         Returns
         -------
@@ -120,12 +136,21 @@ class Incoming:
         try:
             if self._spool.fsync:
                 _fdatasync(self._descriptor)
+            sha256 = self._sha256() if self._hash_at_once or self.size <= HASHED_AT_ONCE_BYTES else ""
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
         except OSError as error:
             self.abort()
             raise as_spool_error(error) from error
-        return self._spool._admit(self, self._part, self._hash.hexdigest())
+        return self._spool._admit(self, self._part, sha256)
+
+    def _sha256(self) -> str:
+        """Of the bytes that are in the file, as others will read them."""
+        if self.size <= HASHED_AT_ONCE_BYTES:
+            return hashlib.sha256(os.pread(self._descriptor, self.size, 0)).hexdigest()
+        with open(self._descriptor, "rb", closefd=False) as stream:
+            stream.seek(0)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def abort(self) -> None:
         """Forget the object; safe to call more than once."""

@@ -1,6 +1,5 @@
 """The ledger: one SQLite file that knows the fate of every object, with one commit for all who wait together."""
 
-import os
 import sqlite3
 import threading
 from collections import deque
@@ -13,17 +12,17 @@ from .errors import LedgerUnavailable
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2  # 2: outstanding hashes, the queue of phantom series
 _WAL_PAGES = 1000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,          -- rises with time of arrival, for no row is ever deleted
     name TEXT NOT NULL,              -- path under the spool, or the absolute path of a file read in place
     in_place INTEGER NOT NULL,       -- 1: somebody else's file, never moved nor deleted
     sop_class_uid TEXT NOT NULL,
     sop_instance_uid TEXT NOT NULL,
     transfer_syntax_uid TEXT NOT NULL,
-    sha256 TEXT NOT NULL,            -- of the whole file, as `sha256sum` prints it
+    sha256 TEXT NOT NULL,            -- of the whole file, as `sha256sum` prints it; '' while it is outstanding
     size INTEGER NOT NULL,
     mtime_ns INTEGER,                -- of a file read in place
     source TEXT NOT NULL,
@@ -39,6 +38,18 @@ CREATE TABLE IF NOT EXISTS objects (
 CREATE INDEX IF NOT EXISTS objects_by_instance ON objects (sop_instance_uid);
 CREATE INDEX IF NOT EXISTS objects_by_state ON objects (state, id);
 CREATE INDEX IF NOT EXISTS objects_in_place ON objects (name) WHERE in_place = 1;
+CREATE TABLE IF NOT EXISTS series_members (
+    id INTEGER PRIMARY KEY,          -- of the object; only those routed to phantom analysis are here
+    study_instance_uid TEXT NOT NULL,
+    series_instance_uid TEXT NOT NULL,
+    series TEXT NOT NULL,            -- what belongs together: the UID, or the object alone where it names none
+    boot TEXT NOT NULL,
+    arrived_s REAL NOT NULL          -- on the monotonic clock of that boot
+);
+CREATE INDEX IF NOT EXISTS series_members_by_series ON series_members (series);
+CREATE TABLE IF NOT EXISTS bringing ( -- series that an association still open has brought images of
+    token TEXT NOT NULL, association TEXT NOT NULL, series TEXT NOT NULL, PRIMARY KEY (token, association, series)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sources (
     source TEXT PRIMARY KEY, objects INTEGER NOT NULL, bytes INTEGER NOT NULL, last_at TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -53,21 +64,11 @@ CREATE TABLE IF NOT EXISTS commitments (
 """
 
 
-def sync_directory(directory: Path) -> None:
-    """Make names that were created, renamed or removed in a directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class _Ticket:
-    __slots__ = ("done", "error", "operation", "result", "sync")
+    __slots__ = ("done", "error", "operation", "result")
 
-    def __init__(self, operation: Operation, sync: Path | None) -> None:
+    def __init__(self, operation: Operation) -> None:
         self.operation = operation
-        self.sync = sync
         self.result: Any = None
         self.error: BaseException | None = None
         self.done = False
@@ -107,22 +108,20 @@ class Ledger:
         except sqlite3.Error as error:
             raise LedgerUnavailable(f"the ledger cannot be opened: {error}", certain=True) from error
 
-    def transact(self, operation: Operation[T], *, sync: Path | None = None) -> T:
+    def transact(self, operation: Operation[T]) -> T:
         """Run `operation` inside a transaction and return its result once that is committed.
 
         Parameters
         ----------
         operation : callable
             Takes the connection. When it raises, only its own statements are undone.
-        sync : Path, optional
-            Directory to flush ahead of the transaction; flushed once for all of a group that name it.
 
         Raises
         ------
         LedgerUnavailable
             When the transaction did not commit.
         """
-        ticket = _Ticket(operation, sync)
+        ticket = _Ticket(operation)
         self._queue.append(ticket)
         with self._commit_lock:
             if not ticket.done:
@@ -167,15 +166,13 @@ class Ledger:
         begun = committed = False
         failure: BaseException = LedgerUnavailable("the ledger's commit was interrupted")
         try:
-            for directory in {ticket.sync for ticket in batch if ticket.sync is not None}:
-                sync_directory(directory)
             self._connection.execute("BEGIN IMMEDIATE")
             begun = True
             for ticket in batch:
                 self._run(ticket, alone=len(batch) == 1)
             self._connection.execute("COMMIT")
             committed = True
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
             # A commit that failed half-way may still be found complete after a restart; only before BEGIN is it sure.
             failure = LedgerUnavailable(f"the ledger did not commit: {error}", certain=not begun)
         finally:

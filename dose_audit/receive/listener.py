@@ -65,6 +65,7 @@ class Listener:
         self.counters = Counters()
         self.negotiator = negotiator or shared_negotiator()
         self.commitments = Commitments(spool, settings)
+        self.large_request = threading.Lock()
         self._refusals = RefusalLog()
         self._lock = threading.Lock()
         self._associations: set[Association] = set()

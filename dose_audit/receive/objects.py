@@ -5,8 +5,16 @@ from datetime import datetime
 from pathlib import Path
 
 # What may become of an object. Every one is in exactly one of these states at any time.
-OPEN_STATES = ("pending", "in_work")
-END_STATES = ("extracted", "duplicate", "superseded", "not_relevant", "quarantined")
+OPEN_STATES = ("pending", "phantom", "in_work")  # waits for dose extraction, for phantom analysis; somebody has it
+END_STATES = ("extracted", "measured", "duplicate", "superseded", "not_relevant", "quarantined")
+
+PHANTOM = "phantom"
+"""Route of what goes to phantom analysis, and the state in which it waits for it."""
+
+
+def waiting_state(route: str) -> str:
+    """The state in which an object of this route waits for a worker."""
+    return PHANTOM if route == PHANTOM else "pending"
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class SpooledObject:
     sop_class_uid, sop_instance_uid, transfer_syntax_uid : str
         As announced by the sender; empty when an uploaded file did not say.
     sha256 : str
-        Of the whole file.
+        Of the whole file. Always there in what a worker is given; elsewhere empty while nobody has needed it yet.
     size : int
         Of the whole file, bytes.
     source : str
@@ -43,6 +51,26 @@ class SpooledObject:
     source: str
     received_at: datetime
     route: str
+
+
+@dataclass(frozen=True)
+class SpooledSeries:
+    """Images of one series that wait for phantom analysis together.
+
+    Attributes
+    ----------
+    study_instance_uid, series_instance_uid : str
+        Empty when the objects do not say; each object is then a series of its own.
+    objects : tuple of SpooledObject
+        What is handed out now, in order of arrival; settle every one of them.
+    earlier : tuple of SpooledObject
+        Images of the series that were handed out before (it was sent in two goes); only to be read.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    objects: tuple[SpooledObject, ...]
+    earlier: tuple[SpooledObject, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .part10 import read_file_meta
-from .rows import admit_row
+from .part_files import unrenamed
+from .rows import RECOVERED, admit_row
 from .writer_lock import is_alive
 
 if TYPE_CHECKING:
@@ -49,38 +50,61 @@ def recover(spool: "Spool") -> Recovery:
     folders = {entry.name for entry in os.scandir(parts) if entry.is_dir()}
     dead = {token for token in folders | set(unclosed) if not is_alive(parts, token)}
     removed = adopted = duplicates = 0
-    for path in _orphans(spool, dead):
+    recorded = _names(spool, dead)
+    _make_up_for_renames(spool, recorded)
+    for path in _orphans(spool, dead, recorded):
         if _adopt(spool, path):
             adopted += 1
         else:
             path.unlink(missing_ok=True)
             duplicates += 1
     for token in sorted(dead & folders):
-        removed += sum(1 for _ in (parts / token).glob("*.dcm"))
+        removed += sum(1 for path in (parts / token).iterdir() if path.stat().st_size)  # the others were spare
         shutil.rmtree(parts / token, ignore_errors=True)
         (parts / f"{token}.lock").unlink(missing_ok=True)
     dead_rows = [(token,) for token in dead]
-    spool.ledger.transact(lambda c: c.executemany("UPDATE writers SET closed = 1 WHERE token = ?", dead_rows))
+
+    def forget(connection: sqlite3.Connection) -> None:
+        connection.executemany("UPDATE writers SET closed = 1 WHERE token = ?", dead_rows)
+        connection.executemany("DELETE FROM bringing WHERE token = ?", dead_rows)
+
+    spool.ledger.transact(forget)
     result = Recovery(removed, adopted, duplicates, _settle_missing(spool))
     if result != Recovery():
         _log.warning("spool recovered after an unclean end: %s", result)
     return result
 
 
-def _orphans(spool: "Spool", dead: set[str]) -> list[Path]:
+def _names(spool: "Spool", tokens: set[str]) -> set[str]:
+    """Names in the ledger of what these writers brought, in one reading however many they are."""
+    length = len("objects/00/")
+    found: set[str] = set()
+    for token in tokens:
+        query = "SELECT name FROM objects WHERE in_place = 0 AND substr(name, ?, ?) = ?"
+        found.update(name for (name,) in spool.ledger.read(query, (length + 1, len(token) + 1, f"{token}-")))
+    return found
+
+
+def _make_up_for_renames(spool: "Spool", recorded: set[str]) -> None:
+    """Files that are recorded, therefore complete, and whose rename a power cut undid."""
+    for name in recorded:
+        part, home = unrenamed(spool.root, name), spool.root / name
+        if part.exists() and not home.exists():
+            home.parent.mkdir(exist_ok=True)
+            part.rename(home)
+
+
+def _orphans(spool: "Spool", dead: set[str], recorded: set[str]) -> list[Path]:
     """Complete files of dead writers that have no row."""
     if not dead:
         return []
-    found = []
-    for folder in os.scandir(spool.root / "objects"):
-        if not folder.is_dir():
-            continue
-        for entry in os.scandir(folder.path):
-            if entry.name.split("-", 1)[0] in dead:
-                name = f"objects/{folder.name}/{entry.name}"
-                if not spool.ledger.read("SELECT 1 FROM objects WHERE name = ?", (name,)):
-                    found.append(Path(entry.path))
-    return found
+    return [
+        Path(entry.path)
+        for folder in os.scandir(spool.root / "objects")
+        if folder.is_dir()
+        for entry in os.scandir(folder.path)
+        if entry.name.split("-", 1)[0] in dead and f"objects/{folder.name}/{entry.name}" not in recorded
+    ]
 
 
 def _adopt(spool: "Spool", path: Path) -> bool:
@@ -94,21 +118,20 @@ def _adopt(spool: "Spool", path: Path) -> bool:
     name = path.relative_to(spool.root).as_posix()
 
     def operation(connection: sqlite3.Connection) -> bool:
-        receipt = admit_row(
-            connection, spool.root, name, sha256, size=size, source="recovered", route="dose", uids=uids
-        )
+        receipt = admit_row(connection, spool.root, name, sha256, size=size, source=RECOVERED, route="dose", uids=uids)
         return receipt.state != "duplicate"
 
     return spool.ledger.transact(operation)
 
 
 def _settle_missing(spool: "Spool") -> int:
-    rows = spool.ledger.read("SELECT id, name, in_place FROM objects WHERE state IN ('pending', 'in_work')")
+    rows = spool.ledger.read(
+        "SELECT id, name, in_place, state FROM objects WHERE state IN ('pending', 'phantom', 'in_work')"
+    )
     gone = [
         (identifier, "quarantined", "its file is missing")
-        for identifier, name, in_place in rows
-        if not (Path(name) if in_place else spool.root / name).exists()
-        and (in_place or not (spool.root / "quarantine" / Path(name).name).exists())
+        for identifier, name, in_place, state in rows
+        if not (Path(name) if in_place else spool.path_of(name, state)).exists()
     ]
     if gone:
         spool.settle_many(gone)

@@ -18,7 +18,8 @@ def acknowledging(connection: socket.socket) -> Callable[[memoryview], int]:
 
     def receive_into(view: memoryview) -> int:
         count = receive(view)
-        option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        if count < len(view):  # otherwise more is waiting, and the next call acknowledges it
+            option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return count
 
     return receive_into

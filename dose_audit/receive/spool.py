@@ -11,19 +11,20 @@ from pathlib import Path
 
 from .errors import LedgerUnavailable, SpoolFull
 from .incoming import Incoming, as_spool_error
-from .ledger import Ledger, sync_directory
-from .objects import END_STATES, OPEN_STATES, Receipt, SpooledObject
+from .ledger import Ledger
+from .objects import END_STATES, OPEN_STATES, PHANTOM, Receipt, SpooledObject, SpooledSeries
 from .part10 import clean_uid, read_file_meta
+from .part_files import SUFFIX, PartFiles
 from .recovery import Recovery, recover
-from .rows import admit_row, insert, other_bytes
+from .rows import HashesNeeded, admit_row, insert, other_bytes
+from .series_queue import SeriesQueue, series_of
 from .tallies import Tallies
-from .work_queue import COLUMNS, WorkQueue
 from .writer_lock import WriterLock
 
-__all__ = ["END_STATES", "OPEN_STATES", "Receipt", "Spool", "SpooledObject"]
+__all__ = ["END_STATES", "OPEN_STATES", "PHANTOM", "Receipt", "Spool", "SpooledObject", "SpooledSeries"]
 
 
-class Spool(WorkQueue):
+class Spool(SeriesQueue):
     """The inbox of one installation.
 
     Any number of processes may use one spool; each makes its own `Spool`. Threads share one.
@@ -33,7 +34,7 @@ class Spool(WorkQueue):
     root : Path
         Its folder; made when absent.
     fsync : bool
-        Flush every object, its directory and its ledger row. False is for benchmarks and throw-away spools only.
+        Flush every object, its name and its ledger row. False is for benchmarks and throw-away spools only.
     min_free_bytes : int
         Refuse objects when the file system has less than this free.
     max_object_bytes : int
@@ -81,10 +82,11 @@ class Spool(WorkQueue):
         super().__init__(self.root, Ledger(self.root / "ledger.sqlite", durable=fsync, busy_s=busy_s), lease_s)
         self._writer: WriterLock | None = None
         self._lock = threading.Lock()
-        self._serial = 0
-        self._folders: dict[str, Path] = {}
-        self._part_prefix = ""
+        self._parts: PartFiles | None = None
+        self._folders: set[str] = set()
         self._tallies = Tallies()
+        self._bringing: set[str] = set()
+        self._ended: set[str] = set()
 
     def close(self) -> None:
         """Write outstanding counters and let go of the ledger."""
@@ -95,6 +97,8 @@ class Spool(WorkQueue):
                 self.ledger.transact(lambda c: c.execute("UPDATE writers SET closed = 1 WHERE token = ?", (token,)))
         finally:
             if self._writer is not None:
+                if self._parts is not None:
+                    self._parts.close()
                 self._writer.release()
                 self._writer = None
             self.ledger.close()
@@ -116,6 +120,7 @@ class Spool(WorkQueue):
         transfer_syntax_uid: str,
         route: str = "dose",
         whole_file: bool = False,
+        association: str = "",
     ) -> Incoming:
         """Open a part file for one object.
 
@@ -124,6 +129,8 @@ class Spool(WorkQueue):
         whole_file : bool
             The bytes to come are a complete Part 10 file; otherwise a data set, and preamble and file meta are written
             here.
+        association : str
+            Whatever brings it together with others, unique in this process: series wait until `association_ended`.
 
         Raises
         ------
@@ -141,17 +148,32 @@ class Spool(WorkQueue):
             )
         ]
         self._check_space()
-        part = self._new_part()
+        part, flags = self._new_part()
         return Incoming(
             self,
             part,
+            flags,
             source=source,
             route=route,
             sop_class_uid=uids[0],
             sop_instance_uid=uids[1],
             transfer_syntax_uid=uids[2],
             whole_file=whole_file,
+            association=association,
         )
+
+    def association_ended(self, association: str) -> None:
+        """Say that nothing more comes from it; costs nothing when it brought no phantom images."""
+        with self._lock:
+            if association not in self._bringing or self._writer is None:
+                return
+            self._bringing.discard(association)
+            self._ended.add(association)
+            # With those of which a locked ledger could not be told.
+            ended = [(self._writer.token, name) for name in self._ended]
+        self.ledger.transact(lambda c: c.executemany("DELETE FROM bringing WHERE token = ? AND association = ?", ended))
+        with self._lock:
+            self._ended.difference_update(name for _, name in ended)
 
     def add_bytes(self, data: bytes, *, source: str, route: str = "dose") -> Receipt:
         """Store a complete file that came by another way than C-STORE (an upload, a member of an archive), as it is.
@@ -195,6 +217,9 @@ class Spool(WorkQueue):
         """
         name = str(Path(path).absolute())
         mtime_ns = Path(name).stat().st_mtime_ns
+        if sop_instance_uid:
+            self.instances(sop_instance_uid)  # hashed now, so that a conflict is one
+        uids = series_of(Path(name)) if route == PHANTOM else None
 
         def operation(connection: sqlite3.Connection) -> Receipt:
             row = connection.execute(
@@ -215,6 +240,8 @@ class Spool(WorkQueue):
                 source=source,
                 route=route,
             )
+            if uids is not None:
+                self._enlist(connection, identifier, uids)
             return Receipt(identifier, "conflict" if other else "stored")
 
         return self.ledger.transact(operation)
@@ -279,17 +306,21 @@ class Spool(WorkQueue):
         return self.ledger.read("SELECT COUNT(*) FROM objects WHERE received_at >= ?", (text,))[0][0]
 
     def verify(self, sop_class_uid: str, sop_instance_uid: str) -> str:
-        """Re-hash what is stored of an instance: ``ok``, ``absent``, ``class_differs`` or ``damaged``."""
-        rows = self.ledger.read(f"SELECT {COLUMNS} FROM objects WHERE sop_instance_uid = ?", (sop_instance_uid,))
+        """Re-hash what is stored of an instance: ``ok``, ``absent``, ``class_differs`` or ``damaged``.
+
+        What the kernel still keeps in memory is let go first where it is on disk, so that the disk is asked.
+        """
         outcome = "absent"
-        for row in rows:
-            item = self._object(row)
+        for item in self.instances(sop_instance_uid):
             if item.sop_class_uid != sop_class_uid:
                 outcome = "class_differs" if outcome == "absent" else outcome
                 continue
             try:
                 with item.path.open("rb") as stream:
-                    if hashlib.file_digest(stream, "sha256").hexdigest() == item.sha256:
+                    if hasattr(os, "posix_fadvise"):
+                        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                    if digest == item.sha256 and stream.tell() == item.size:
                         return "ok"
             except OSError:
                 pass  # unreadable is damaged, said below
@@ -315,56 +346,67 @@ class Spool(WorkQueue):
         if free < self.min_free_bytes:
             raise SpoolFull(f"{free} bytes free, {self.min_free_bytes} must stay free")
 
-    def _new_part(self) -> str:
+    def _new_part(self) -> tuple[str, int]:
+        """The next part file, and how to open it."""
         with self._lock:
-            if self._writer is None:
-                token = f"{time.time_ns():016x}{secrets.token_hex(4)}"
-                try:
-                    writer = WriterLock(self.root / "part", token)
-                except OSError as error:
-                    raise as_spool_error(error) from error
-                self.ledger.transact(lambda c: c.execute("INSERT INTO writers VALUES (?, 0)", (token,)))
-                if self.fsync:
-                    self.ledger.lengthen_log()
-                self._writer = writer
-                self._part_prefix = f"{writer.folder}{os.sep}{token}-"
-            self._serial += 1
-            return f"{self._part_prefix}{self._serial:08x}.dcm"
+            try:
+                if self._writer is None:
+                    self._writer = WriterLock(self.root / "part", f"{time.time_ns():016x}{secrets.token_hex(4)}")
+                if self._parts is None:
+                    token = self._writer.token
+                    self.ledger.transact(lambda c: c.execute("INSERT OR IGNORE INTO writers VALUES (?, 0)", (token,)))
+                    if self.fsync:
+                        self.ledger.lengthen_log()
+                    self._parts = PartFiles(self._writer.folder, token, durable=self.fsync)
+                return self._parts.next(), self._parts.flags
+            except OSError as error:
+                raise as_spool_error(error) from error
 
     def _admit(self, incoming: Incoming, part: str, sha256: str) -> Receipt:
         """Rename a flushed part file into place and record it; called by `Incoming.commit`."""
-        # Objects of the same minute share a folder: one directory flush serves all who wait together.
         minute = f"{int(time.time()) // 60 % 256:02x}"
-        name = f"objects/{minute}/{os.path.basename(part)}"  # noqa: PTH119  as strings: this runs for every object
+        # As strings, for this runs for every object.
+        name = f"objects/{minute}/{os.path.basename(part).removesuffix(SUFFIX)}.dcm"  # noqa: PTH119
         try:
-            folder = self._folders.get(minute) or self._new_folder(minute)
+            if minute not in self._folders:
+                (self.root / "objects" / minute).mkdir(exist_ok=True)
+                self._folders.add(minute)
             final = f"{self.root}{os.sep}{name}"
             os.rename(part, final)  # noqa: PTH104
         except OSError as error:
             incoming.abort()
             raise as_spool_error(error) from error
+        uids = series_of(Path(final)) if incoming.route == PHANTOM else None
         try:
-            receipt = self.ledger.transact(
-                lambda connection: self._record(connection, incoming, name, sha256), sync=folder if self.fsync else None
-            )
+            try:
+                receipt = self.ledger.transact(lambda c: self._record(c, incoming, name, sha256, uids))
+            except HashesNeeded:
+                self.instances(incoming.sop_instance_uid)
+                with Path(final).open("rb") as stream:
+                    sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+                receipt = self.ledger.transact(lambda c: self._record(c, incoming, name, sha256, uids, insist=True))
         except LedgerUnavailable as error:
             if error.certain:
                 Path(final).unlink(missing_ok=True)
             # Otherwise the row may turn up after a restart, and its file must be there then; `recover` sorts it out.
             raise
+        except OSError as error:
+            Path(final).unlink(missing_ok=True)
+            raise as_spool_error(error) from error
         if receipt.state == "duplicate":
             Path(final).unlink(missing_ok=True)
         return receipt
 
-    def _new_folder(self, minute: str) -> Path:
-        folder = self.root / "objects" / minute
-        folder.mkdir(exist_ok=True)
-        if self.fsync:
-            sync_directory(folder.parent)
-        self._folders[minute] = folder
-        return folder
-
-    def _record(self, connection: sqlite3.Connection, incoming: Incoming, name: str, sha256: str) -> Receipt:
+    def _record(
+        self,
+        connection: sqlite3.Connection,
+        incoming: Incoming,
+        name: str,
+        sha256: str,
+        series: tuple[str, str] | None,
+        *,
+        insist: bool = False,
+    ) -> Receipt:
         receipt = admit_row(
             connection,
             self.root,
@@ -374,6 +416,12 @@ class Spool(WorkQueue):
             source=incoming.source,
             route=incoming.route,
             uids=(incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid),
+            insist=insist,
         )
+        if series is not None and receipt.state != "duplicate":
+            assert self._writer is not None
+            self._enlist(connection, receipt.id, series, token=self._writer.token, association=incoming.association)
+            if incoming.association:
+                self._bringing.add(incoming.association)
         self._tallies.write(connection)
         return receipt

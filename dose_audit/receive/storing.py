@@ -62,8 +62,8 @@ class Store:
         The C-STORE-RQ.
     abstract_syntax, transfer_syntax : str
         Of the presentation context.
-    aet, address : str
-        Of the caller.
+    aet, address, association : str
+        Of the caller; what the spool is to know this association by.
     """
 
     def __init__(
@@ -76,11 +76,13 @@ class Store:
         aet: str,
         address: str,
         max_object_bytes: int,
+        association: str = "",
     ) -> None:
         self._spool = spool
         self._router = router
         self._transfer_syntax = transfer_syntax
         self._aet = aet
+        self._association = association
         self._source = f"dicom:{aet}@{address}"
         self._cap = max_object_bytes
         self._look_within = _HEAD_BYTES if router.needs_header else _UIDS_WITHIN
@@ -97,16 +99,12 @@ class Store:
             self.abort()
             raise ProtocolError("data set longer than the size cap")
         if self._next is None:
-            if not self._head and len(chunk) >= self._look_within:
-                self._decide(chunk)
-                self._pass_on(chunk)
-                return
-            assert self._head is not None
-            self._head += chunk
-            if len(self._head) >= self._look_within:
-                self._open_with_head()
-        else:
-            self._pass_on(chunk)
+            self._begin_with(chunk)
+            return
+        try:
+            self._next.write(chunk)
+        except SpoolError as error:
+            self._next = Discard(_failure(error), self._cap, self._size)
 
     def finish(self) -> Outcome:
         """Make the object safe and say what to answer."""
@@ -128,6 +126,17 @@ class Store:
         if isinstance(self._next, Incoming):
             self._next.abort()
             self._next = None
+
+    def _begin_with(self, chunk: memoryview) -> None:
+        """Gather as much as the rules look at, then decide; as a rule the first piece is enough."""
+        assert self._head is not None
+        if not self._head and len(chunk) >= self._look_within:
+            self._decide(chunk)
+            self._pass_on(chunk)
+            return
+        self._head += chunk
+        if len(self._head) >= self._look_within:
+            self._open_with_head()
 
     def _open_with_head(self) -> None:
         assert self._head is not None
@@ -165,6 +174,7 @@ class Store:
                 sop_instance_uid=self.sop_instance_uid,
                 transfer_syntax_uid=self._transfer_syntax,
                 route=route.to,
+                association=self._association,
             )
         except SpoolError as error:
             self._next = Discard(_failure(error), self._cap)
@@ -200,6 +210,7 @@ def open_store(
     aet: str,
     address: str,
     max_object_bytes: int,
+    association: str = "",
 ) -> Sink:
     """The sink for a C-STORE request: a `Store`, or a `Discard` that knows why."""
     if dimse.number(command, dimse.DATA_SET_TYPE) == dimse.NO_DATA_SET:
@@ -213,6 +224,7 @@ def open_store(
             aet=aet,
             address=address,
             max_object_bytes=max_object_bytes,
+            association=association,
         )
     except InvalidUID as error:
         return Discard(Outcome(dimse.INVALID_SOP_INSTANCE, str(error), "invalid UID"), max_object_bytes)

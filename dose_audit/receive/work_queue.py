@@ -1,13 +1,16 @@
 """Who works on which object: leases that lapse, end states, quarantine and the way back."""
 
+import hashlib
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from .ledger import Ledger
-from .objects import END_STATES, SpooledObject
+from .objects import END_STATES, PHANTOM, SpooledObject
+from .part_files import unrenamed
 
 # What `WorkQueue._object` reads of a row, in its order.
 COLUMNS = (
@@ -15,6 +18,7 @@ COLUMNS = (
     " route, state"
 )
 _MAX_ATTEMPTS = 3
+_WAITS_AGAIN = f"CASE WHEN route = '{PHANTOM}' THEN '{PHANTOM}' ELSE 'pending' END"  # as `waiting_state` says
 
 
 def _boot_id() -> str:
@@ -44,34 +48,63 @@ class WorkQueue:
         self._boot = _boot_id()
 
     def claim(self, limit: int, *, worker: str) -> list[SpooledObject]:
-        """Lease up to `limit` objects to a worker, oldest first.
+        """Lease up to `limit` objects for dose extraction to a worker, oldest first.
 
         A lease that was not settled within `lease_s` lapses and the object is handed out again. Leases run on the
         monotonic clock, so a wall clock that jumps changes nothing. An object whose worker vanished three times is
         quarantined.
         """
-        now, boot = time.monotonic(), self._boot
-        lapsed = "state = 'in_work' AND (lease_boot <> ? OR lease_until <= ? OR lease_until > ?)"
-        lapsed_now = (boot, now, now + 2 * self.lease_s)
 
         def operation(connection: sqlite3.Connection) -> list[SpooledObject]:
-            connection.execute(
-                f"UPDATE objects SET state = CASE WHEN attempts >= ? THEN 'quarantined' ELSE 'pending' END,"
-                f" reason = CASE WHEN attempts >= ? THEN 'its worker vanished ' || attempts || ' times' ELSE '' END,"
-                f" worker = '' WHERE {lapsed}",
-                (_MAX_ATTEMPTS, _MAX_ATTEMPTS, *lapsed_now),
-            )
+            self._return_lapsed(connection)
             rows = connection.execute(
                 f"SELECT {COLUMNS} FROM objects WHERE state = 'pending' ORDER BY id LIMIT ?", (limit,)
             ).fetchall()
-            connection.executemany(
-                "UPDATE objects SET state = 'in_work', worker = ?, lease_boot = ?, lease_until = ?,"
-                " attempts = attempts + 1 WHERE id = ?",
-                [(worker, boot, now + self.lease_s, row[0]) for row in rows],
-            )
-            return [self._object(row) for row in rows]
+            return self._lease(connection, rows, worker)
 
-        return self.ledger.transact(operation)
+        return self.with_hashes(self.ledger.transact(operation))
+
+    def _return_lapsed(self, connection: sqlite3.Connection) -> None:
+        """Let objects wait again whose worker did not settle them in time."""
+        now = time.monotonic()
+        connection.execute(
+            f"UPDATE objects SET state = CASE WHEN attempts >= ? THEN 'quarantined' ELSE {_WAITS_AGAIN} END,"
+            f" reason = CASE WHEN attempts >= ? THEN 'its worker vanished ' || attempts || ' times' ELSE '' END,"
+            f" worker = '' WHERE state = 'in_work' AND (lease_boot <> ? OR lease_until <= ? OR lease_until > ?)",
+            (_MAX_ATTEMPTS, _MAX_ATTEMPTS, self._boot, now, now + 2 * self.lease_s),
+        )
+
+    def _lease(self, connection: sqlite3.Connection, rows: list[tuple], worker: str) -> list[SpooledObject]:
+        until = time.monotonic() + self.lease_s
+        connection.executemany(
+            "UPDATE objects SET state = 'in_work', worker = ?, lease_boot = ?, lease_until = ?,"
+            " attempts = attempts + 1 WHERE id = ?",
+            [(worker, self._boot, until, row[0]) for row in rows],
+        )
+        return [self._object(row) for row in rows]
+
+    def with_hashes(self, items: list[SpooledObject]) -> list[SpooledObject]:
+        """Compute and record the hashes of objects that are outstanding; one that cannot be read stays without."""
+        computed: dict[int, str] = {}
+        for item in items:
+            if not item.sha256:
+                try:
+                    with item.path.open("rb") as stream:
+                        computed[item.id] = hashlib.file_digest(stream, "sha256").hexdigest()
+                except OSError:
+                    continue  # whoever reads it says so
+        if not computed:
+            return items
+        changes = [(sha256, identifier) for identifier, sha256 in computed.items()]
+        self.ledger.transact(
+            lambda c: c.executemany("UPDATE objects SET sha256 = ? WHERE id = ? AND sha256 = ''", changes)
+        )
+        return [replace(item, sha256=item.sha256 or computed.get(item.id, "")) for item in items]
+
+    def instances(self, sop_instance_uid: str) -> list[SpooledObject]:
+        """Everything of one SOP instance, hashed: one object, or several that differ."""
+        query = f"SELECT {COLUMNS} FROM objects WHERE sop_instance_uid = ? ORDER BY id"
+        return self.with_hashes([self._object(row) for row in self.ledger.read(query, (sop_instance_uid,))])
 
     def settle(self, id: int, state: str, reason: str = "", *, quarantine: bool = False) -> None:
         """Record the end state of an object; `quarantine` is short for ``state="quarantined"``."""
@@ -103,14 +136,15 @@ class WorkQueue:
         self._place([identifier for identifier, _, _ in items])
 
     def requeue(self, *, state: str = "quarantined", ids: Sequence[int] | None = None) -> int:
-        """Make settled objects pending again (after an upgrade that reads more); returns how many."""
+        """Let settled objects wait again (after an upgrade that reads more); returns how many."""
 
         def operation(connection: sqlite3.Connection) -> list[int]:
             chosen = [row[0] for row in connection.execute("SELECT id FROM objects WHERE state = ?", (state,))]
             if ids is not None:
                 chosen = sorted(set(chosen) & set(ids))
             connection.executemany(
-                "UPDATE objects SET state = 'pending', reason = '', attempts = 0 WHERE id = ?", [(i,) for i in chosen]
+                f"UPDATE objects SET state = {_WAITS_AGAIN}, reason = '', attempts = 0 WHERE id = ?",
+                [(i,) for i in chosen],
             )
             return chosen
 
@@ -132,7 +166,7 @@ class WorkQueue:
 
     def _object(self, row: tuple) -> SpooledObject:
         name, in_place, state = row[1], row[2], row[11]
-        path = Path(name) if in_place else self._location(name, state)
+        path = Path(name) if in_place else self.path_of(name, state)
         return SpooledObject(
             id=row[0],
             path=path,
@@ -146,11 +180,12 @@ class WorkQueue:
             route=row[10],
         )
 
-    def _location(self, name: str, state: str) -> Path:
-        """Where a file of ours lies in this state; a move that a crash cut short still leads to it."""
+    def path_of(self, name: str, state: str) -> Path:
+        """Where a file of ours lies in this state; a move that a crash cut short or undid still leads to it."""
         home, quarantine = self.root / name, self.root / "quarantine" / Path(name).name
         expected, other = (quarantine, home) if state == "quarantined" else (home, quarantine)
-        return other if not expected.exists() and other.exists() else expected
+        places = (expected, other, unrenamed(self.root, name))
+        return next((place for place in places if place.exists()), expected)
 
     def _place(self, ids: list[int]) -> None:
         """Move files of ours in or out of quarantine/ after their rows say so."""

@@ -19,12 +19,14 @@ try:
 except ImportError:  # no advisory locks on this platform: whoever starts two at once asks twice as much of the archive
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["STATES", "Journal", "JournalError", "Kept"]
+__all__ = ["BEGUN", "STATES", "Journal", "JournalError", "Kept"]
 
 STATES = ("fetched", "nothing", "failed")
 """Everything that was planned is in the spool; the study holds nothing that tells dose; something is still to come."""
+BEGUN = "begun"
+"""Asked for and not settled: the run ended in the middle, and what is here of the study may be a part of it."""
 
-_VERSION = 1
+_VERSION = 2  # 2: `BEGUN`, which an earlier program would take for done
 _SCHEMA = """
 CREATE TABLE studies (
     archive TEXT NOT NULL,
@@ -87,6 +89,8 @@ class Journal:
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 self._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+            elif version < _VERSION:
+                self._connection.execute(f"PRAGMA user_version={_VERSION}")  # the same tables
         except sqlite3.Error as error:
             raise JournalError(f"the journal of retrievals cannot be opened: {error}") from error
         if version > _VERSION:
@@ -122,6 +126,19 @@ class Journal:
         finally:
             os.close(descriptor)
 
+    def begin(self, archive: str, study_instance_uid: str) -> None:
+        """Record that a study is about to be asked for; durable on return.
+
+        The attempt is counted by `settle`: a run that is stopped in the middle says nothing against the study.
+        """
+        self._connection.execute(
+            "INSERT INTO studies (archive, study_instance_uid, state, attempts, updated_at) VALUES (?, ?, ?, 0, ?)"
+            " ON CONFLICT (archive, study_instance_uid) DO UPDATE SET state = excluded.state, reason = '',"
+            " updated_at = excluded.updated_at,"
+            f" attempts = CASE WHEN state IN ('failed', '{BEGUN}') THEN attempts ELSE 0 END",
+            (archive, study_instance_uid, BEGUN, datetime.now(UTC).isoformat()),
+        )
+
     def settle(
         self, archive: str, study_instance_uid: str, state: str, *, reason: str = "", reports: int = 0, images: int = 0
     ) -> None:
@@ -132,7 +149,8 @@ class Journal:
             "INSERT INTO studies VALUES (?, ?, ?, ?, 1, ?, ?, ?)"
             " ON CONFLICT (archive, study_instance_uid) DO UPDATE SET state = excluded.state, reason = excluded.reason,"
             " reports = excluded.reports, images = excluded.images, updated_at = excluded.updated_at,"
-            " attempts = CASE WHEN state = 'failed' AND excluded.state = 'failed' THEN attempts + 1 ELSE 1 END",
+            f" attempts = CASE WHEN state IN ('failed', '{BEGUN}') AND excluded.state = 'failed' THEN attempts + 1"
+            " ELSE 1 END",
             (archive, study_instance_uid, state, reason[:500], reports, images, datetime.now(UTC).isoformat()),
         )
 
@@ -151,12 +169,19 @@ class Journal:
 
     def exhausted(self, studies: Sequence[str]) -> set[str]:
         """Studies of which any archive has given all that it has."""
+        return self._in_states(studies, ("fetched", "nothing"))
+
+    def unfinished(self, studies: Sequence[str]) -> set[str]:
+        """Studies that a run began to fetch and did not finish, and that no other archive has given since."""
+        return self._in_states(studies, (BEGUN,)) - self.exhausted(studies)
+
+    def _in_states(self, studies: Sequence[str], states: tuple[str, ...]) -> set[str]:
         found: set[str] = set()
         for some in _some(studies):
             rows = self._connection.execute(
-                "SELECT study_instance_uid FROM studies WHERE state IN ('fetched', 'nothing')"
+                f"SELECT study_instance_uid FROM studies WHERE state IN ({','.join('?' * len(states))})"
                 f" AND study_instance_uid IN ({','.join('?' * len(some))})",
-                tuple(some),
+                (*states, *some),
             )
             found.update(uid for (uid,) in rows)
         return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dose_audit.retrieve.arrivals import arrived, await_arrival
 from dose_audit.retrieve.entries import ArchiveError, Instance, Study
 from dose_audit.retrieve.find import find_studies, look_into
+from dose_audit.retrieve.journal import BEGUN
 from dose_audit.retrieve.pace import BusyNow, Pace
 from dose_audit.retrieve.plan import covered_by, plan_images, plan_reports
 
@@ -213,7 +214,8 @@ def fetch_studies(
     fetching = _Fetching(settings, archive, spool, journal, tuple(modalities) or settings.modalities, summary, dry_run)
     pace = pace or Pace(settings)
     uids = [study.study_instance_uid for study in studies]
-    here = set() if again else known(uids)
+    # What a run that was killed left of a study looks like the whole of it, once it is stored.
+    here = set() if again else known(uids) - journal.unfinished(uids)
     kept = {} if again else journal.kept(settings.name, uids)
     in_a_row = 0
     for number, study in enumerate(studies, start=1):
@@ -245,7 +247,7 @@ def fetch_studies(
 
 def _settled(kept: Kept | None, study: Study) -> str:
     """Whether an earlier run dealt with a study."""
-    if kept is None:
+    if kept is None or kept.state == BEGUN:
         return ""
     if kept.state == "failed":
         return "given up" if kept.attempts >= MAX_ATTEMPTS else ""
@@ -313,6 +315,7 @@ class _Fetching:
         missing = _without(wanted, arrived(self._spool, wanted))
         if not missing:
             return ""
+        self._journal.begin(self._settings.name, missing[0].study_instance_uid)
         problem = self._ask(missing)
         left = _without(missing, self._wait(missing, problem))
         if left and len(missing) > 1:

@@ -15,6 +15,7 @@ import pytest
 
 from dose_audit.receive.listener import Listener, ListenerSettings
 from dose_audit.receive.spool import Spool
+from tests.receive.leftovers import unfinished
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -33,7 +34,7 @@ class Running:
 
     def parts(self) -> list[Path]:
         """Part files that are there now."""
-        return list((self.spool.root / "part").rglob("*.dcm"))
+        return unfinished(self.spool.root)
 
 
 @pytest.fixture

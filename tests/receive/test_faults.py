@@ -36,6 +36,7 @@ from dose_audit.receive.association import Association
 from dose_audit.receive.listener import Listener, ListenerSettings
 from dose_audit.receive.negotiate import negotiate
 from dose_audit.receive.spool import Spool
+from tests.receive.leftovers import unfinished
 
 LONG = bool(os.environ.get("DOSE_AUDIT_LONG_TESTS"))
 KILLS = 200 if LONG else 20
@@ -60,7 +61,9 @@ class Sent:
             if self.unsure and rng.random() < 0.5:
                 return self.unsure.popitem()
             instance = f"1.2.826.{next(self._serial)}"
-        return instance, data_set(CT_IMAGE, instance, rng.randrange(200, 60_000), fill=bytes((rng.randrange(256),)))
+        # Below and above the size up to which an object is hashed before it is acknowledged.
+        size = rng.randrange(200, 60_000) if rng.random() < 0.8 else rng.randrange(60_000, 200_000)
+        return instance, data_set(CT_IMAGE, instance, size, fill=bytes((rng.randrange(256),)))
 
     def check(self, spool: Spool) -> None:
         """Every acknowledged object is there byte for byte, none twice, no file without row and no row without file."""
@@ -77,7 +80,7 @@ class Sent:
                 assert hashlib.sha256(content[start:]).hexdigest() == expected
         files = list((spool.root / "objects").rglob("*.dcm"))
         assert len(files) == len(items)
-        assert list((spool.root / "part").rglob("*.dcm")) == []
+        assert unfinished(spool.root) == []
 
 
 def send_until_it_dies(address: tuple[str, int], sent: Sent, rng: random.Random) -> None:
@@ -227,7 +230,7 @@ def test_ten_thousand_fuzzed_conversations(tmp_path: Path) -> None:
         acknowledged += answer.count(b"\0\0\0\x01\x02\0\0\0\x01\x80") - count_failures(answer)
     assert time.monotonic() - started < 120
     assert psutil.Process().memory_info().rss - before < 40e6
-    assert list((spool.root / "part").rglob("*.dcm")) == []
+    assert unfinished(spool.root) == []
     counts = spool.counts()
     # Every C-STORE that was answered 0x0000 is an object or a duplicate, and nothing else is.
     assert counts["received"] == acknowledged > FUZZED / 20

@@ -18,9 +18,13 @@ from dose_audit.receive import incoming as incoming_module
 from dose_audit.receive.errors import InvalidUID, LedgerUnavailable, ObjectTooLarge, SpoolError, SpoolFull
 from dose_audit.receive.part10 import clean_uid, file_header, read_file_meta
 from dose_audit.receive.spool import END_STATES, Spool
+from tests.receive.leftovers import unfinished
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 CLASS = "1.2.840.10008.5.1.4.1.1.88.67"
+
+
+LARGE = b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + b"\xe0\x7f\x10\0OW\0\0\0\0\x02\0" + bytes(0x20000)
 
 
 @pytest.fixture
@@ -109,7 +113,7 @@ def test_received_is_the_sum_of_states_whatever_happens(spool: Spool) -> None:
     spool.settle_many([(ids[n], state, "why") for n, state in enumerate(END_STATES)])
     counts = spool.counts()
     assert counts["received"] == 11 == sum(n for state, n in counts.items() if state != "received")
-    assert counts["in_work"] == 3 and counts["pending"] == 2 and counts["duplicate"] == 2
+    assert counts["in_work"] == 2 and counts["pending"] == 2 and counts["duplicate"] == 2 and counts["measured"] == 1
 
 
 def test_settle_refuses_unknown_states_and_ids_and_then_changes_nothing(spool: Spool) -> None:
@@ -184,7 +188,8 @@ def test_size_cap_leaves_nothing_behind(tmp_path: Path) -> None:
         incoming.write(b"x" * 5000)
         with pytest.raises(ObjectTooLarge):
             incoming.write(b"x" * 6000)
-        assert list(spool.root.rglob("*.dcm")) == [] and spool.counts()["received"] == 0
+        assert list(spool.root.rglob("*.dcm")) == unfinished(spool.root) == []
+        assert spool.counts()["received"] == 0
 
 
 def test_disk_floor_refuses_before_writing(tmp_path: Path) -> None:
@@ -210,7 +215,7 @@ def test_a_failing_disk_acknowledges_nothing_and_leaves_nothing(
         put(spool, "1.2.2")
     monkeypatch.undo()
     assert spool.counts()["received"] == 1
-    assert len(list(spool.root.rglob("*.dcm"))) == 1
+    assert len(list(spool.root.rglob("*.dcm"))) == 1 and unfinished(spool.root) == []
     assert put(spool, "1.2.2").state == "stored"
 
 
@@ -273,7 +278,7 @@ def test_power_cut_before_the_rename_removes_the_part_file(tmp_path: Path) -> No
     crash(spool)
     with Spool(tmp_path / "s", min_free_bytes=0) as after:
         assert after.recover().parts_removed == 1
-        assert list((after.root / "part").rglob("*.dcm")) == []
+        assert unfinished(after.root) == []
         assert after.counts() == after.counts() | {"received": 1, "pending": 1}
 
 
@@ -299,6 +304,64 @@ def test_power_cut_between_rename_and_ledger_adopts_the_file(tmp_path: Path, mon
         assert sorted(item.sop_instance_uid for item in items) == ["1.2.1", "1.2.2"]
         assert all(hashlib.sha256(item.path.read_bytes()).hexdigest() == item.sha256 for item in items)
         assert after.recover() == type(found)()
+
+
+def test_what_was_adopted_after_a_crash_goes_where_its_sender_says_when_it_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "s", min_free_bytes=0)
+    incoming = spool.begin(
+        source="dicom:CT1@192.0.2.7", sop_class_uid=CLASS, sop_instance_uid="1.2.1", transfer_syntax_uid=EXPLICIT
+    )
+    incoming.write(b"\x08\0\x05\0CS\x0a\0ISO_IR 100")
+    with monkeypatch.context() as patch, pytest.raises(LedgerUnavailable):
+        patch.setattr(spool.ledger, "transact", lambda *_, **__: (_ for _ in ()).throw(LedgerUnavailable("cut")))
+        incoming.commit()
+    crash(spool)
+    with Spool(tmp_path / "s", min_free_bytes=0) as after:
+        assert after.recover().adopted == 1
+        again = put(after, "1.2.1", route="phantom")
+        assert again.state == "duplicate"
+        [series] = after.take_series(worker="w", quiet_s=0)
+        assert [(item.id, item.source, item.route) for item in series.objects] == [(again.id, "test", "phantom")]
+        assert put(after, "1.2.1", route="dose").state == "duplicate"  # by now its way is settled
+        assert after.get(again.id).route == "phantom"
+
+
+def test_power_cut_that_undoes_renames_finds_every_recorded_file(tmp_path: Path) -> None:
+    """The rename is not flushed before the sender is told; the name before it was."""
+    spool = Spool(tmp_path / "s", min_free_bytes=0)
+    for n in range(3):
+        put(spool, f"1.2.{n}", LARGE if n == 2 else b"\x08\0\x05\0CS\x0a\0ISO_IR 100")
+    spool.settle(spool.claim(1, worker="w")[0].id, "quarantined", "why not")
+    token = spool._writer.token
+    for path in (*(spool.root / "objects").rglob("*.dcm"), *(spool.root / "quarantine").iterdir()):
+        path.rename(spool.root / "part" / token / path.with_suffix(".part").name)
+    crash(spool)
+    with Spool(tmp_path / "s", min_free_bytes=0) as after:
+        before_recovery = after.instances("1.2.2")[0]
+        assert before_recovery.path.suffix == ".part" and before_recovery.path.exists()
+        assert after.verify(CLASS, "1.2.2") == "ok"
+        found = after.recover()
+        assert (found.parts_removed, found.adopted, found.missing) == (0, 0, 0)
+        items = after.claim(10, worker="w")
+        assert [item.sop_instance_uid for item in items] == ["1.2.1", "1.2.2"]
+        assert all(hashlib.sha256(item.path.read_bytes()).hexdigest() == item.sha256 for item in items)
+        assert all(item.path.suffix == ".dcm" for item in items) and after.quarantined()[0][0].path.exists()
+        assert after.recover() == type(found)()
+
+
+def test_spare_part_files_are_no_leavings(tmp_path: Path) -> None:
+    with Spool(tmp_path / "s", min_free_bytes=0) as spool:
+        put(spool, "1.2.1")
+        assert len(list((spool.root / "part").rglob("*.part"))) > 1
+    assert list((tmp_path / "s" / "part").iterdir()) == []
+    killed = Spool(tmp_path / "s", min_free_bytes=0)
+    put(killed, "1.2.2")
+    crash(killed)
+    with Spool(tmp_path / "s", min_free_bytes=0) as after:
+        assert after.recover().parts_removed == 0
+        assert list((after.root / "part").rglob("*.part")) == []
 
 
 def test_recovery_leaves_a_living_writer_alone(tmp_path: Path) -> None:
@@ -343,16 +406,17 @@ def test_uploaded_bytes_are_kept_as_they_are(spool: Spool) -> None:
     assert [item.sop_instance_uid for item in items] == ["1.2.3", ""]
 
 
-def test_verify_hashes_again(spool: Spool) -> None:
-    put(spool, "1.2.3")
-    assert spool.verify(CLASS, "1.2.3") == "ok"
-    assert spool.verify(CLASS, "1.2.4") == "absent"
-    assert spool.verify("1.2.840.10008.5.1.4.1.1.2", "1.2.3") == "class_differs"
-    [item] = spool.claim(1, worker="w")
-    content = bytearray(item.path.read_bytes())
-    content[-1] ^= 1
-    item.path.write_bytes(content)
-    assert spool.verify(CLASS, "1.2.3") == "damaged"
+def test_a_ledger_of_the_first_version_goes_on(tmp_path: Path) -> None:
+    with Spool(tmp_path / "s", min_free_bytes=0) as spool:
+        put(spool, "1.2.1")
+        spool.ledger.transact(lambda c: [c.execute(f"DROP TABLE {name}") for name in ("series_members", "bringing")])
+    with sqlite3.connect(tmp_path / "s" / "ledger.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with Spool(tmp_path / "s", min_free_bytes=0) as spool:
+        put(spool, "1.2.2", LARGE)
+        assert [item.sop_instance_uid for item in spool.claim(5, worker="w")] == ["1.2.1", "1.2.2"]
+        assert spool.take_series(worker="w", quiet_s=0) == []
 
 
 def test_tallies_are_bounded_and_reach_the_disk(tmp_path: Path) -> None:

@@ -205,6 +205,68 @@ def test_three_failures_in_a_row_end_the_run_and_five_runs_the_study(spool, jour
     assert fetch_studies(settings, archive, spool, journal, studies[:1], again=True).failed == 1
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class OneByOne:
+    """An archive with one study of two images, sent one after the other; the process may be killed between them."""
+
+    def __init__(self, kills: int) -> None:
+        self.kills, self.asked = kills, []
+
+    def series(self, uid: str) -> Answers:
+        return Answers([Series(uid, f"{uid}.1", "MG")])
+
+    def instances(self, uid: str, series_uid: str) -> Answers:
+        return Answers([Instance(uid, series_uid, f"{series_uid}.{n}", f"{SR}.1", n) for n in (1, 2)])
+
+    def fetch(self, wanted: list[Instance], spool) -> Delivery:
+        self.asked.append([one.number for one in wanted])
+        for instance in wanted:
+            incoming = spool.begin(
+                source="dicom:PACS@127.0.0.1",
+                sop_class_uid=instance.sop_class_uid,
+                sop_instance_uid=instance.sop_instance_uid,
+                transfer_syntax_uid="1.2.840.10008.1.2.1",
+            )
+            incoming.write(b"\x08\0\x05\0CS\x0a\0ISO_IR 100")
+            incoming.commit()
+            if self.kills:
+                self.kills -= 1
+                raise Killed
+        return Delivery("")
+
+
+def test_a_study_that_was_cut_short_is_not_taken_for_whole_though_an_exam_of_it_is_stored(spool, journal) -> None:
+    settings, archive, studies = ArchiveSettings(**PACS, pause_s=0), OneByOne(kills=1), [Study("1.2", DAY)]
+    with pytest.raises(Killed):
+        fetch_studies(settings, archive, spool, journal, studies)
+    assert journal.kept("pacs", ["1.2"])["1.2"].attempts == 0 and journal.unfinished(["1.2", "1.3"]) == {"1.2"}
+    # By now the first image is an exam in the store.
+    resumed = fetch_studies(settings, archive, spool, journal, studies, known=lambda uids: {"1.2"})
+    assert (resumed.fetched, resumed.already_here, resumed.images) == (1, 0, 2)
+    assert archive.asked == [[1, 2], [2]]  # what is here is not asked for again
+    assert journal.kept("pacs", ["1.2"])["1.2"].state == "fetched" and not journal.unfinished(["1.2"])
+    assert fetch_studies(settings, archive, spool, journal, studies).done_before == 1
+
+
+def test_runs_that_were_killed_are_no_attempts_and_failed_ones_are_counted_once(spool, journal) -> None:
+    class Asked(OneByOne):
+        def fetch(self, wanted: list[Instance], spool) -> Delivery:
+            if self.kills:
+                raise Killed
+            return Delivery("out of tape")
+
+    settings, studies = ArchiveSettings(**PACS, pause_s=0), [Study("1.2", DAY)]
+    for failed in (1, 2):
+        for _ in range(2):
+            with pytest.raises(Killed):
+                fetch_studies(settings, Asked(kills=1), spool, journal, studies)
+        assert fetch_studies(settings, Asked(kills=0), spool, journal, studies).failed == 1
+        assert journal.kept("pacs", ["1.2"])["1.2"].attempts == failed
+
+
 def test_a_study_without_dose_is_looked_at_again_while_reports_may_come(spool, journal) -> None:
     class Empty:
         asked = 0
@@ -229,6 +291,12 @@ def test_a_journal_of_a_later_version_and_a_second_run_are_refused(tmp_path) -> 
         another = second.alone()
         with pytest.raises(JournalError, match="one at a time"):
             another.__enter__()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 1")  # as the first release left it: the same tables
+    connection.close()
+    with Journal(path) as opened:
+        opened.begin("pacs", "1.2")
+        assert opened.unfinished(["1.2"])
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()

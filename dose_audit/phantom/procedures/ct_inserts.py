@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from dose_audit.image_quality import disc_ttf
+from dose_audit.image_quality import contrast_to_noise as cnr
+from dose_audit.image_quality import disc_ttf, hu_linearity
 from dose_audit.image_quality.inserts import fit_insert
 from dose_audit.image_quality.rois import RoiStatistics, disc_statistics
 from dose_audit.measured import Measured
@@ -66,8 +67,6 @@ def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Me
 
 def linearity(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """Straight line of measured against nominal CT numbers: slope, intercept, largest deviation."""
-    from dose_audit.image_quality import hu_linearity
-
     plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
     if isinstance(plane, str):
         yield absent(measure.name, "1", plane, measure, title="CT number linearity")
@@ -91,8 +90,6 @@ def contrast_to_noise(
     bench: Workbench, pose: Pose, definition: Definition, measure: Measure
 ) -> Iterable[PhantomMeasurement]:
     """Contrast of an insert to a background region over the background's noise, in one slice."""
-    from dose_audit.image_quality import contrast_to_noise as metric
-
     title = str(measure.settings.get("title", "Contrast to noise"))
     plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
     if isinstance(plane, str):
@@ -103,7 +100,8 @@ def contrast_to_noise(
     image = bench.series.image(plane.frame)
     radius = float(measure.settings.get("roi_radius_mm", 0.6 * insert.size_mm[0] / 2))
     places = [pose.to_pixel(one.x_mm, one.y_mm, float(bench.series.z_mm[plane.frame])) for one in (insert, background)]
-    value = metric(image, places[0], places[1], radius, pose.spacing_mm, name=measure.name)
+    signal, behind = (disc_statistics(image, place, radius, pose.spacing_mm) for place in places)
+    value = replace(cnr(signal, behind), name=measure.name)
     rois = [circle(pose, one, plane, radius, one.id) for one in (insert, background)]
     yield result(value, measure, title=title, rois=rois)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
-from math import cos, radians, sin
+from math import ceil, cos, radians, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,11 @@ _LEVELS = ((0.5, "50"), (0.1, "10"))
 def _patch(
     plane: Plane, pose: Pose, x_mm: float, y_mm: float, along_mm: float, across_mm: float, angle_deg: float
 ) -> Floats:
-    """Pixels of a turned rectangle, sampled at the pixel spacing: columns along, rows across."""
-    step = min(pose.spacing_mm)
-    count = [max(3, round(length / step)) for length in (across_mm, along_mm)]
-    across, along = ((np.arange(n) - (n - 1) / 2) * step for n in count)
+    """A turned rectangle, whole to its rim, sampled at about the pixel spacing: columns along, rows across."""
+    counts = [max(3, ceil(length / min(pose.spacing_mm) - 1e-9)) for length in (across_mm, along_mm)]
+    across, along = (
+        ((np.arange(n) + 0.5) / n - 0.5) * length for n, length in zip(counts, (across_mm, along_mm), strict=True)
+    )
     turn = radians(pose.angle_on_screen(angle_deg))
     row, column = pose.to_pixel(x_mm, y_mm, plane.z_mm)
     down = along[None, :] * sin(turn) + across[:, None] * cos(turn)
@@ -90,7 +91,13 @@ def _crossing(points: list[tuple[float, Measured]], level: float, name: str) -> 
 def bar_groups(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """Modulation of each group, ``<name>.<group>``, and the frequencies of 50 and 10 %."""
     module = definition.module(measure.module)
-    groups = [one for one in definition.features_of(measure) if int(one.extra.get("bars", 0)) >= 3]
+    # Beyond the Nyquist frequency a group is aliased: it shows nothing of the scanner.
+    nyquist = 0.5 / max(pose.spacing_mm)
+    groups = [
+        one
+        for one in definition.features_of(measure)
+        if int(one.extra.get("bars", 0)) >= 3 and float(one.extra["lp_per_mm"]) < nyquist
+    ]
     solid = min(definition.features_of(measure), key=lambda one: float(one.extra["lp_per_mm"]))
     titles = [f"MTF {level} %" for _, level in _LEVELS]
     plane = _sharpest(bench, pose, module.z_mm, groups[:4])

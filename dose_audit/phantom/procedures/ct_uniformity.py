@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from dose_audit.image_quality import noise_power_spectrum, noise_sd
+from dose_audit.image_quality import hu_uniformity, noise_power_spectrum, noise_sd
 from dose_audit.image_quality.rois import disc_mask
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.pose import Pose
@@ -25,8 +25,6 @@ def five_regions(
     bench: Workbench, pose: Pose, definition: Definition, measure: Measure
 ) -> Iterable[PhantomMeasurement]:
     """CT number at the centre and at 3, 6, 9 and 12 o'clock: the centre, and the largest difference to it."""
-    from dose_audit.image_quality import hu_uniformity
-
     settings = measure.settings
     plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
     if isinstance(plane, str):
@@ -39,14 +37,14 @@ def five_regions(
         plane.image,
         pose.spacing_mm,
         centre,
-        ring_radius_mm=r_mm * pose.scale,
-        roi_radius_mm=radius,
-        angle_deg=pose.roll_deg,
+        radius_mm=radius,
+        distance_mm=r_mm * pose.scale,
+        angles_deg=[pose.angle_on_screen(angle) for angle in (0.0, 90.0, 180.0, -90.0)],
     )
     places = [("centre", 0.0, 0.0), ("3", r_mm, 0.0), ("6", 0.0, r_mm), ("9", -r_mm, 0.0), ("12", 0.0, -r_mm)]
     rois = [circle(pose, replace(_CENTRE, id=name, x_mm=x, y_mm=y), plane, radius, name) for name, x, y in places]
     yield result(
-        replace(found.uniformity, name=measure.name),
+        replace(found.largest_difference, name=measure.name),
         measure,
         title="Uniformity: largest difference to the centre",
         rois=rois,

@@ -1,0 +1,10 @@
+"""What a spool has under way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def unfinished(spool: Path) -> list[Path]:
+    """Part files with something in them; empty ones are spare."""
+    return [path for path in (spool / "part").rglob("*.part") if path.stat().st_size]
