@@ -1,0 +1,12 @@
+"""`dose-audit phantom …`: the group of commands about phantoms; each lives in a file of its own."""
+
+from __future__ import annotations
+
+from dose_audit.cli.common import group
+from dose_audit.cli.phantom_analyse import analyse, list_phantoms
+from dose_audit.cli.phantom_make import make
+
+part = group("phantom", "Phantoms: list, analyse, make.")
+part.command("list")(list_phantoms)
+part.command()(analyse)
+part.command()(make)

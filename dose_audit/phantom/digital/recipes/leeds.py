@@ -1,0 +1,67 @@
+"""Leeds TOR 18FG for radiography and fluoroscopy: 18 contrast discs, lead and grey squares, 21 bar groups."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dose_audit.phantom.digital.acquisition import Acquisition, NoiseModel
+from dose_audit.phantom.digital.objects import BarGroup, Disc, Rectangle
+from dose_audit.phantom.digital.phantom import DigitalPhantom, polar
+from dose_audit.phantom.digital.render import Scene
+
+FIELD, PLASTIC, INNER = 3000.0, 2100.0, 2300.0
+OUTER_MM, RING_MM, RING_WIDTH_MM = 182.0, 150.0, 1.0
+DISC_R_MM, DISC_MM = 60.3, 8.0
+CONTRAST_PERCENT = (16.7, 14.8, 12.8, 10.9, 8.8, 7.5, 6.7, 5.3, 4.5, 3.9, 3.2, 2.7, 2.2, 1.7, 1.5, 1.3, 1.1, 0.9)
+DISC_THETA = (*range(30, 151, 15), *range(210, 331, 15))
+BARS_PER_MM = (0.5, 0.56, 0.63, 0.71, 0.8, 0.9, 1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.24, 2.5, 2.8, 3.15, 3.55, 4.0, 4.5,
+               5.0)  # fmt: skip
+# Rows of the bar insert lie along the axis to the lead square (+x), three groups in each.
+ROW_X_MM = (13.0, 3.5, -3.5, -8.0, -11.5, -14.0, -15.5)
+ROW_HEIGHT_MM = (6.0, 5.0, 3.0, 2.5, 2.0, 1.0, 0.5)
+COLUMN_Y_MM = (18.0, 6.0, -7.0)
+BAR_LENGTH_MM, INSERT_SIGNAL = 8.0, 900.0
+
+
+def build() -> DigitalPhantom:
+    """On a DX detector of 0.2 mm pixels."""
+    used = Acquisition(
+        "DX",
+        (1024, 1024),
+        (0.2, 0.2),
+        psf_sigma_mm=0.15,
+        aperture=True,
+        noise=NoiseModel("quantum", 12.0, reference=INNER),
+    )
+    phantom = DigitalPhantom("leeds-tor18", Scene(FIELD), used, OUTER_MM)
+    scene = phantom.scene
+    scene.add(Disc(0, 0, OUTER_MM), value=PLASTIC, name="plastic")
+    scene.add(Disc(0, 0, RING_MM + RING_WIDTH_MM), value=300.0, inside=PLASTIC, name="lead ring")
+    scene.add(Disc(0, 0, RING_MM - RING_WIDTH_MM), value=INNER, inside=300.0, name="inner")
+    for k, (theta, percent) in enumerate(zip(DISC_THETA, CONTRAST_PERCENT, strict=True)):
+        value = INNER * (1 - percent / 100)
+        phantom.insert(f"disc {k + 1}", polar(DISC_R_MM, theta), DISC_MM, value, inside=INNER, contrast_percent=percent)
+    for name, x, square, centre in (("lead square", 50.0, 150.0, 100.0), ("grey square", -50.0, 1950.0, 2200.0)):
+        phantom.insert(name, (x, 0.0), 25.0, square, inside=INNER, what=Rectangle(x, 0, 25.0, 25.0), disc_mm=11.0)
+        scene.add(Disc(x, 0, 11.0), value=centre, inside=square, name=f"disc in the {name}")
+    scene.add(Rectangle(0.0, 5.5, 38.0, 44.0), value=INSERT_SIGNAL, inside=INNER, name="bar insert")
+    for k, frequency in enumerate(BARS_PER_MM):
+        row = k // 3
+        x, y = ROW_X_MM[row], COLUMN_Y_MM[k % 3]
+        bars = max(3, round(ROW_HEIGHT_MM[row] * frequency))
+        phantom.insert(
+            f"{frequency} lp/mm", (x, y), min(ROW_HEIGHT_MM[row], BAR_LENGTH_MM), INNER, inside=INSERT_SIGNAL,
+            what=BarGroup(x, y, frequency, bars, BAR_LENGTH_MM, 0.0), frequency_per_mm=frequency, bars=bars, across_deg=0.0,
+        )  # fmt: skip
+    phantom.expected.update(lead_square_deg=0.0, ring_mm=RING_MM, contrast_falls="clockwise")
+    return phantom
+
+
+def build_xa() -> DigitalPhantom:
+    """On an angiography unit, 1.15 times magnified."""
+    phantom = build()
+    phantom.kind = "leeds-tor18-xa"
+    phantom.acquisition = replace(
+        phantom.acquisition, modality="XA", magnification=1.15, spacing_mm=(0.23, 0.23), psf_sigma_mm=0.2
+    )
+    return phantom
