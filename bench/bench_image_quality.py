@@ -1,0 +1,181 @@
+"""Image-quality metrics beside the bare numpy arithmetic that they cannot do without, and slices to an array beside pydicom.
+
+``python -m bench.bench_image_quality [--slices 300]``. Each floor does the sums of its metric and nothing else: no
+search for the edge, no uncertainty, no check. Both sides take turns and count by their best round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from scipy import ndimage, special
+
+from dose_audit.image_quality import (
+    defective_pixels,
+    disc_ttf,
+    edge_mtf,
+    noise_power_spectrum,
+    noise_sd,
+    read_stack,
+    snr_two_images,
+)
+
+__all__ = ["main", "metric_ratios", "reading_ratios"]
+
+Floats = NDArray[np.float64]
+ROUNDS = 12
+SIZE = 512
+
+
+def best_of(actions: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Best seconds of each action, taking turns, so that a busy machine is busy for all."""
+    best = dict.fromkeys(actions, float("inf"))
+    for action in actions.values():
+        action()
+    for _ in range(rounds):
+        for name, action in actions.items():
+            started = time.perf_counter()
+            action()
+            best[name] = min(best[name], time.perf_counter() - started)
+    return best
+
+
+def edge_floor(image: Floats, slope: float, offset: float, spacing: float) -> Floats:
+    """Project every pixel, average in bins, difference, transform."""
+    rows, columns = np.indices(image.shape)
+    distance = (columns - offset - slope * rows) * (np.cos(np.arctan(slope)) * spacing)
+    bins = ((distance - distance.min()) * (8 / spacing)).astype(int).ravel()
+    number = np.bincount(bins)
+    spread = np.bincount(bins, image.ravel()) / np.maximum(number, 1)
+    return np.abs(np.fft.rfft(np.diff(spread)))
+
+
+def nps_floor(rois: Floats) -> Floats:
+    """Remove a second-order surface from each region, transform, average the squares."""
+    size = rois.shape[1]
+    axis = np.linspace(-1, 1, size)
+    y, x = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
+    basis = np.linalg.qr(np.stack([np.ones_like(x), y, x, y * y, y * x, x * x], axis=1))[0]
+    flat = rois.reshape(rois.shape[0], -1)
+    rest = (flat - (flat @ basis) @ basis.T).reshape(rois.shape)
+    return np.asarray((np.abs(np.fft.rfft2(rest)) ** 2).mean(axis=0))
+
+
+def ttf_floor(image: Floats, centre: tuple[float, float], spacing: float) -> Floats:
+    """Radial average in bins of a tenth of a pixel, difference, transform."""
+    rows, columns = np.indices(image.shape)
+    radius = np.hypot(rows - centre[0], columns - centre[1]) * spacing
+    bins = (radius * (10 / spacing)).astype(int).ravel()
+    spread = np.bincount(bins, image.ravel()) / np.maximum(np.bincount(bins), 1)
+    return np.abs(np.fft.rfft(np.diff(spread)))
+
+
+def sd_floor(region: Floats) -> float:
+    """Remove a plane, sum the squares."""
+    y, x = (grid.ravel() for grid in np.indices(region.shape))
+    design = np.stack([np.ones(x.size), y, x], axis=1)
+    rest = region.ravel() - design @ np.linalg.lstsq(design, region.ravel(), rcond=None)[0]
+    return float(rest @ rest)
+
+
+def defect_floor(image: Floats) -> Floats:
+    """Local median, departure from it, median absolute departure."""
+    rest = image - ndimage.median_filter(ndimage.median_filter(image, (1, 7)), (7, 1))
+    return np.asarray(np.abs(rest) > 6 * 1.4826 * np.median(np.abs(rest)))
+
+
+def metric_ratios() -> list[tuple[str, float, float]]:
+    """Name, milliseconds of ours and of the floor."""
+    random = np.random.default_rng(1)
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    edge = 500.0 * (1 + special.erf((columns - 240.0 - 0.05 * rows) / 1.5)) + random.normal(0, 10, (SIZE, SIZE))
+    flat = random.normal(1000, 10, (SIZE, SIZE))
+    # 128 regions of 128² pixels, side by side in eight images.
+    stack = random.normal(1000, 10, (8, SIZE, SIZE))
+    rois = stack.reshape(8, 4, 128, 4, 128).swapaxes(2, 3).reshape(128, 128, 128)
+    disc = 100 * special.ndtr((24 - np.hypot(rows[:82, :82] - 40.3, columns[:82, :82] - 41.2)) / 1.1)
+    disc = disc + random.normal(0, 5, disc.shape)
+    pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "slanted edge, 512²": (lambda: edge_mtf(edge, 0.1), lambda: edge_floor(edge, 0.05, 240.0, 0.1)),
+        "NPS, 128 regions of 128²": (
+            lambda: noise_power_spectrum(rois, 0.5, roi_size=128),
+            lambda: nps_floor(rois),
+        ),
+        "TTF of a disc, 82²": (lambda: disc_ttf(disc, 0.5), lambda: ttf_floor(disc, (40.3, 41.2), 0.5)),
+        "noise SD, 512²": (lambda: noise_sd(flat), lambda: sd_floor(flat)),
+        "SNR of two images, 512²": (lambda: snr_two_images(flat, flat[::-1]), lambda: sd_floor(flat - flat[::-1])),
+        "dead pixels and lines, 512²": (lambda: defective_pixels(flat), lambda: defect_floor(flat)),
+    }
+    found = []
+    for name, (ours, floor) in pairs.items():
+        best = best_of({"ours": ours, "floor": floor})
+        found.append((name, 1e3 * best["ours"], 1e3 * best["floor"]))
+    return found
+
+
+def _slices(folder: Path, count: int) -> list[Path]:
+    """Uncompressed CT slices of 512², made here."""
+    random = np.random.default_rng(0)
+    series, paths = generate_uid(), []
+    for index in range(count):
+        made = Dataset()
+        made.file_meta = FileMetaDataset()
+        made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = CTImageStorage
+        made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        made.SeriesInstanceUID, made.Modality = series, "CT"
+        made.ImagePositionPatient, made.ImageOrientationPatient = [-125, -125, float(index)], [1, 0, 0, 0, 1, 0]
+        made.PixelSpacing, made.SliceThickness = [0.488, 0.488], 1.0
+        made.Rows = made.Columns = SIZE
+        made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+        made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0
+        made.RescaleSlope, made.RescaleIntercept = 1, -1024
+        made.PixelData = random.integers(0, 4096, (SIZE, SIZE), dtype=np.uint16).tobytes()
+        paths.append(folder / f"{index:04d}.dcm")
+        made.save_as(paths[-1], enforce_file_format=True)
+    return paths
+
+
+def reading_ratios(count: int) -> list[tuple[str, float, float]]:
+    """Name, milliseconds of ours (sorted, in HU) and of pydicom (stored values, in the order of the files)."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = _slices(Path(folder), count)
+        best = best_of(
+            {
+                "whole": lambda: read_stack(paths, whole_numbers=True),
+                "floats": lambda: read_stack(paths),
+                "pydicom": lambda: np.stack([pydicom.dcmread(path).pixel_array for path in paths]),
+            },
+            rounds=5,
+        )
+    return [
+        (f"{count} slices to int16", 1e3 * best["whole"], 1e3 * best["pydicom"]),
+        (f"{count} slices to float32", 1e3 * best["floats"], 1e3 * best["pydicom"]),
+    ]
+
+
+def main() -> int:
+    """Print every ratio; return 0."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--slices", type=int, default=300)
+    count = words.parse_args().slices
+    print(f"{'metric':<30}{'ours, ms':>10}{'floor, ms':>11}{'ratio':>8}")
+    for name, ours, floor in metric_ratios():
+        print(f"{name:<30}{ours:10.1f}{floor:11.1f}{ours / floor:8.2f}")
+    print(f"\n{'reading':<30}{'ours, ms':>10}{'pydicom':>11}{'ratio':>8}")
+    for name, ours, theirs in reading_ratios(count):
+        print(f"{name:<30}{ours:10.1f}{theirs:11.1f}{ours / theirs:8.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,406 @@
+"""Which low-contrast discs stand out of the noise: a matched filter, judged by its own output where there is no disc."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage, stats
+
+from dose_audit.image_quality.kernels import correlate, disc_kernel
+from dose_audit.image_quality.rois import Position, Spacing, annulus_window, as_image, position_pair, spacing_pair
+from dose_audit.measured import Measured, not_measurable
+
+__all__ = ["Detection", "LowContrast", "low_contrast_visible"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+_METHOD = "matched filter against places without an object; permutation p with a normal tail, Benjamini-Hochberg"
+_FEWEST_NULLS = 12  # independent places; fewer do not tell the noise's spread
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One disc and its evidence.
+
+    Parameters
+    ----------
+    contrast : Measured
+        Fitted contrast against the disc's surroundings, in the unit of the image.
+    d_prime : float or None
+        Filter output over its standard deviation where there is no object.
+    p : float or None
+        Probability of such an output by noise alone.
+    visible : bool
+        Whether it stands out after the correction for the number of discs.
+    """
+
+    contrast: Measured
+    d_prime: float | None
+    p: float | None
+    visible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LowContrast:
+    """Which discs, and which groups of discs, are visible.
+
+    Parameters
+    ----------
+    count : Measured
+        Number of visible groups (discs, without groups).
+    detections : tuple of Detection
+        One per disc.
+    groups : tuple of bool
+        Whether every disc of the group is visible.
+    """
+
+    count: Measured
+    detections: tuple[Detection, ...]
+    groups: tuple[bool, ...]
+
+
+def low_contrast_visible(
+    image: ArrayLike,
+    spacing_mm: Spacing,
+    centres_px: Sequence[Position],
+    diameters_mm: Sequence[float],
+    *,
+    region: ArrayLike | None = None,
+    polarity: int = 0,
+    groups: Sequence[Sequence[int]] | None = None,
+    consecutive: bool = False,
+    significance: float = 0.001,
+    correct: bool = True,
+    search_mm: float = 0.0,
+    blur_mm: float = 0.0,
+    unit: str = "HU",
+) -> LowContrast:
+    """Test every disc of a low-contrast set.
+
+    Parameters
+    ----------
+    image : ndarray, shape (rows, columns)
+    spacing_mm : float or (row, column)
+    centres_px : sequence of (row, column)
+        Where the discs are.
+    diameters_mm : sequence of float
+        Their diameters.
+    region : ndarray of bool, optional
+        Where background may be taken from, discs included (they are left out here); the box around the discs by default.
+    polarity : {-1, 0, 1}
+        Darker, unknown, brighter than the background. With 0 the sign of the median contrast is taken.
+    groups : sequence of sequence of int, optional
+        Indices of discs that count together: a spoke is visible when all of its discs are. Each disc by itself by default.
+    consecutive : bool
+        Stop counting at the first group that is not visible, as for ACR spokes.
+    significance : float
+        False discovery rate; without `correct` the level of each disc by itself.
+    correct : bool
+        Whether the number of discs is corrected for (Benjamini-Hochberg).
+    search_mm : float
+        How far each disc may lie from its place. The background is given the same freedom, so that a search buys no evidence.
+    blur_mm : float
+        Standard deviation of the image's blur, for a filter that matches small discs as they appear.
+    unit : str
+        Unit of the pixels.
+
+    Returns
+    -------
+    LowContrast
+        ``count`` is ``not_measurable`` when fewer than 12 independent background places are left for a disc.
+
+    Notes
+    -----
+    The filter is the disc less its surroundings (a disc of up to 2.5 times the diameter, as the neighbours leave room), made
+    blind to a plane; its output is the least-squares contrast. The same filter at all places of `region` that touch no disc
+    gives its distribution under noise alone, whatever the noise's colour (where the discs leave too little room they are
+    subtracted first, as fitted): ``p = (1 + #{null ≥ output})/(1 + #null)``, and the normal tail of that distribution where
+    the output lies beyond it.
+
+    References
+    ----------
+    Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995; 57: 289-300.
+    Knijnenburg T A, et al. Fewer permutations, more accurate P-values. Bioinformatics 2009; 25: i161-i168.
+
+    Examples
+    --------
+    >>> row, column = np.mgrid[:120, :120]
+    >>> image = np.random.default_rng(1).normal(0.0, 1.0, (120, 120))
+    >>> image += 2.0 * (np.hypot(row - 60, column - 60) < 5)
+    >>> low_contrast_visible(image, 1.0, [(60, 60), (30, 90)], [10.0, 10.0], polarity=1).count.value
+    1.0
+    """
+    array = as_image(image)
+    spacing = spacing_pair(spacing_mm)
+    places = [position_pair(place) for place in centres_px]
+    sizes = [float(size) for size in diameters_mm]
+    if len(places) != len(sizes) or not places or min(sizes) <= 0:
+        raise ValueError("one positive diameter for each of at least one place")
+    if polarity not in (-1, 0, 1):
+        raise ValueError("polarity is -1, 0 or 1")
+    allowed = _region(array.shape, region, places, sizes, spacing)
+    window = _bounds(allowed, places, sizes, spacing, array.shape)
+    data = np.asarray(array[window], dtype=float)
+    inside = allowed[window] & np.isfinite(data)
+    origin = (float(window[0].start), float(window[1].start))
+    local = [(row - origin[0], column - origin[1]) for row, column in places]
+    data = np.where(np.isfinite(data), data, float(np.median(data[inside])) if inside.any() else 0.0)
+    data = data - (float(np.median(data[inside])) if inside.any() else 0.0)
+    cleaned = _without_discs(data, local, sizes, spacing, blur_mm)
+    outputs: list[tuple[float, Floats, float] | None] = [None] * len(places)
+    for size in sorted(set(sizes)):
+        members = [index for index, own in enumerate(sizes) if own == size]
+        found = _filter(data, cleaned, inside, local, sizes, size, members, spacing, search_mm, polarity, blur_mm)
+        for index, output in zip(members, found, strict=True):
+            outputs[index] = output
+    known = [output for output in outputs if output is not None]
+    if len(known) < len(places):
+        lost = len(places) - len(known)
+        reason = f"too little background is left to judge {lost} of {len(places)} discs by"
+        nothing = Detection(not_measurable("disc_contrast", unit, reason, method=_METHOD), None, None, False)
+        return LowContrast(not_measurable("visible_discs", "1", reason, method=_METHOD), (nothing,) * len(places), ())
+    sign = float(polarity) if polarity else math.copysign(1.0, float(np.median([output[0] for output in known])))
+    scores, chances = [], []
+    for value, null, spread in known:
+        score = sign * value / spread
+        beyond = int(np.count_nonzero(sign * null >= sign * value))
+        chance = (1 + beyond) / (1 + null.size)
+        # Null places overlap; where few of them reach as far, their rank says less than their spread.
+        scores.append(score)
+        chances.append(
+            chance if beyond >= 20 and search_mm > 0 else float(_tail(sign * null / spread, score, search_mm > 0))
+        )
+    passed = _discoveries(np.array(chances), significance) if correct else np.array(chances) <= significance
+    detections = tuple(
+        Detection(
+            Measured(
+                "disc_contrast",
+                value,
+                unit,
+                spread,
+                method=_METHOD,
+                details={"diameter_mm": size, "null_places": null.size},
+            ),
+            score,
+            chance,
+            bool(seen),
+        )
+        for (value, null, spread), size, score, chance, seen in zip(known, sizes, scores, chances, passed, strict=True)
+    )
+    together = [list(group) for group in groups] if groups is not None else [[index] for index in range(len(places))]
+    seen_groups = tuple(all(detections[index].visible for index in group) for group in together)
+    counted = len(seen_groups) if not consecutive or all(seen_groups) else seen_groups.index(False)
+    count = sum(seen_groups[:counted]) if not consecutive else counted
+    threshold = (
+        float(stats.norm.isf(max(max(c for c, s in zip(chances, passed, strict=True) if s), 1e-12)))
+        if passed.any()
+        else 3.1
+    )
+    sure = stats.norm.cdf(np.array(scores) - threshold)
+    doubtful = [float(np.prod([sure[index] for index in group])) for group in together]
+    spread = math.sqrt(sum(p * (1 - p) for p in doubtful))
+    return LowContrast(
+        Measured("visible_discs" if groups is None else "visible_groups", float(count), "1", spread, method=_METHOD),
+        detections,
+        seen_groups,
+    )
+
+
+def _as_mask(region: ArrayLike, shape: tuple[int, ...]) -> Mask:
+    mask = np.asarray(region, dtype=bool)
+    if mask.shape != shape:
+        raise ValueError(f"region {mask.shape} and image {shape} differ in shape")
+    return mask
+
+
+def _region(
+    shape: tuple[int, ...],
+    region: ArrayLike | None,
+    places: Sequence[tuple[float, float]],
+    sizes: Sequence[float],
+    spacing: tuple[float, float],
+) -> Mask:
+    if region is not None:
+        return _as_mask(region, shape)
+    mask = np.zeros(shape, dtype=bool)
+    reach = 2.0 * max(sizes) + 20.0 * max(spacing)
+    spans = []
+    for axis in (0, 1):
+        low = min(place[axis] for place in places) - reach / spacing[axis]
+        high = max(place[axis] for place in places) + reach / spacing[axis]
+        spans.append(slice(max(math.floor(low), 0), max(math.ceil(high) + 1, 0)))
+    mask[spans[0], spans[1]] = True
+    return mask
+
+
+def _bounds(
+    allowed: Mask,
+    places: Sequence[tuple[float, float]],
+    sizes: Sequence[float],
+    spacing: tuple[float, float],
+    shape: tuple[int, ...],
+) -> tuple[slice, slice]:
+    spans = []
+    for axis in (0, 1):
+        used = np.flatnonzero(allowed.any(axis=1 - axis))
+        lows = [place[axis] - 2 * size / spacing[axis] for place, size in zip(places, sizes, strict=True)]
+        highs = [place[axis] + 2 * size / spacing[axis] for place, size in zip(places, sizes, strict=True)]
+        low = min([*lows, float(used[0]) if used.size else shape[axis]])
+        high = max([*highs, float(used[-1]) if used.size else 0.0])
+        start = min(max(math.floor(low), 0), shape[axis] - 1)
+        spans.append(slice(start, min(max(math.ceil(high) + 1, start + 1), shape[axis])))
+    return spans[0], spans[1]
+
+
+def _without_discs(
+    data: Floats,
+    places: Sequence[tuple[float, float]],
+    sizes: Sequence[float],
+    spacing: tuple[float, float],
+    blur_mm: float,
+) -> Floats:
+    """The image less each disc as it was fitted, blurred by a pixel: background where there is little other."""
+    cleaned = data.copy()
+    for (row, column), size in zip(places, sizes, strict=True):
+        centre = (round(row), round(column))
+        shift = (row - centre[0], column - centre[1])
+        value = _apply(data, _template(size, _reach(places, sizes, size, spacing), blur_mm, spacing, shift), centre)
+        if value is None:
+            continue
+        disc = ndimage.gaussian_filter(np.pad(disc_kernel(0.5 * size, spacing, shift_px=shift), 3), 1.0)
+        top, left = centre[0] - disc.shape[0] // 2, centre[1] - disc.shape[1] // 2
+        rows = slice(max(top, 0), min(top + disc.shape[0], data.shape[0]))
+        columns = slice(max(left, 0), min(left + disc.shape[1], data.shape[1]))
+        cleaned[rows, columns] -= (
+            value * disc[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        )
+    return cleaned
+
+
+def _filter(
+    data: Floats,
+    cleaned: Floats,
+    inside: Mask,
+    places: Sequence[tuple[float, float]],
+    sizes: Sequence[float],
+    size: float,
+    members: Sequence[int],
+    spacing: tuple[float, float],
+    search_mm: float,
+    polarity: int,
+    blur_mm: float,
+) -> list[tuple[float, Floats, float] | None]:
+    """Output at each member's place, outputs without an object, and their spread; ``None`` without enough background."""
+    free = np.ones(data.shape, dtype=bool)
+    outer = _reach(places, sizes, size, spacing)
+    for (row, column), own in zip(places, sizes, strict=True):
+        window, near = annulus_window(
+            data.shape, (row, column), 0.0, outer + 0.5 * own + max(spacing) + search_mm, spacing
+        )
+        free[window] &= ~near
+    template = _template(size, outer, blur_mm, spacing, (0.0, 0.0))
+    covered = correlate(inside.astype(float), (template != 0).astype(float)) > np.count_nonzero(template) - 0.5
+    response = correlate(data, template)
+    null_at, background = free & covered, response
+    null = response[null_at]
+    # Places a filter's width apart are independent.
+    independent = null.size * spacing[0] * spacing[1] / (math.pi * (0.5 * outer) ** 2 * 1.5)
+    if independent < _FEWEST_NULLS:
+        # Too crowded: take the places between and on the discs, too, once these are subtracted.
+        for index in members:
+            window, near = annulus_window(data.shape, places[index], 0.0, 0.6 * size, spacing)
+            covered[window] &= ~near
+        null_at, background = covered, correlate(cleaned, template)
+        null = background[null_at]
+        independent = null.size * spacing[0] * spacing[1] / (math.pi * (0.5 * outer) ** 2 * 1.5)
+        if independent < _FEWEST_NULLS:
+            return [None] * len(members)
+    if search_mm > 0:
+        steps = [max(0, round(search_mm / step)) for step in spacing]
+        box = (2 * steps[0] + 1, 2 * steps[1] + 1)
+        high = ndimage.maximum_filter(background, box)[null_at]
+        low = ndimage.minimum_filter(background, box)[null_at]
+    found: list[tuple[float, Floats, float] | None] = []
+    spread = float(1.4826 * np.median(np.abs(null - np.median(null))))
+    spread = max(spread, float(np.std(null)) * 0.7) or 1e-12
+    for index in members:
+        row, column = places[index]
+        centre = (round(row), round(column))
+        exact = _template(size, outer, blur_mm, spacing, (row - centre[0], column - centre[1]))
+        value = _apply(data, exact, centre)
+        if value is None:
+            found.append(None)
+        elif search_mm <= 0:
+            found.append((value, null, spread))
+        else:
+            part = response[
+                max(centre[0] - steps[0], 0) : centre[0] + steps[0] + 1,
+                max(centre[1] - steps[1], 0) : centre[1] + steps[1] + 1,
+            ]
+            sign = polarity or (1 if abs(float(part.max())) >= abs(float(part.min())) else -1)
+            best = max(float(part.max()), value) if sign > 0 else min(float(part.min()), value)
+            found.append((best, high if sign > 0 else low, spread))
+    return found
+
+
+def _reach(
+    places: Sequence[tuple[float, float]], sizes: Sequence[float], size: float, spacing: tuple[float, float]
+) -> float:
+    """Radius of the filter: as much background as the neighbours of the discs of one size leave, within bounds."""
+    room = math.inf
+    for (row, column), own in zip(places, sizes, strict=True):
+        for (other_row, other_column), other in zip(places, sizes, strict=True):
+            if own == size and (row, column) != (other_row, other_column):
+                away = math.hypot((row - other_row) * spacing[0], (column - other_column) * spacing[1])
+                room = min(room, away - 0.5 * other - max(spacing))
+    return max(0.9 * size + 1.5 * max(spacing), min(1.25 * size + 1.5 * max(spacing), room))
+
+
+def _template(
+    size: float, outer_mm: float, blur_mm: float, spacing: tuple[float, float], shift_px: tuple[float, float]
+) -> Floats:
+    """Weights whose product with an image is the least-squares contrast of a disc over a plane about it."""
+    outer = disc_kernel(outer_mm, spacing, shift_px=shift_px)
+    inner = disc_kernel(0.5 * size, spacing, shift_px=shift_px)
+    pad = [(a - b) // 2 for a, b in zip(outer.shape, inner.shape, strict=True)]
+    disc = np.zeros(outer.shape)
+    disc[pad[0] : pad[0] + inner.shape[0], pad[1] : pad[1] + inner.shape[1]] = inner
+    if blur_mm > 0:
+        disc = ndimage.gaussian_filter(disc, [blur_mm / step for step in spacing])
+    used = outer > 0.5
+    rows, columns = np.nonzero(used)
+    plane = np.column_stack([np.ones(rows.size), rows - rows.mean(), columns - columns.mean()])
+    shape = disc[used]
+    across = shape - plane @ np.linalg.lstsq(plane, shape, rcond=None)[0]
+    weights = np.zeros(outer.shape)
+    weights[used] = across / max(float(across @ across), 1e-30)
+    return weights
+
+
+def _apply(data: Floats, template: Floats, centre: tuple[int, int]) -> float | None:
+    top, left = centre[0] - template.shape[0] // 2, centre[1] - template.shape[1] // 2
+    if top < 0 or left < 0 or top + template.shape[0] > data.shape[0] or left + template.shape[1] > data.shape[1]:
+        return None
+    return float((data[top : top + template.shape[0], left : left + template.shape[1]] * template).sum())
+
+
+def _tail(null: Floats, score: float, searched: bool) -> float:
+    """Normal tail; after a search that of the largest of as many independent normals as the null's mean tells of."""
+    if not searched:
+        return float(stats.norm.sf(score))
+    location, scale = stats.gumbel_r.fit(null) if null.size < 20000 else stats.gumbel_r.fit(null[:: null.size // 10000])
+    return float(max(stats.gumbel_r.sf(score, location, scale), stats.norm.sf(score)))
+
+
+def _discoveries(chances: Floats, rate: float) -> Mask:
+    order = np.argsort(chances)
+    limits = rate * (np.arange(chances.size) + 1) / chances.size
+    below = np.flatnonzero(chances[order] <= limits)
+    passed = np.zeros(chances.size, dtype=bool)
+    if below.size:
+        passed[order[: int(below[-1]) + 1]] = True
+    return passed
