@@ -7,7 +7,18 @@ import subprocess
 import sys
 import time
 
-_BENCHMARKS = ("bench_extract", "bench_headers", "bench_reader", "bench_store", "bench_audit")
+_BENCHMARKS = (
+    "bench_extract",
+    "bench_headers",
+    "bench_reader",
+    "bench_store",
+    "bench_audit",
+    "bench_dosimetry",
+    "bench_skin",
+    "bench_image_quality",
+    "bench_image_quality_regions",
+    "bench_phantom_make",
+)
 _STARTS = 15
 
 
