@@ -161,7 +161,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(__file__).resolve().parents[2] / "shared" / "real"
     parser.add_argument("--real", type=Path, default=default, help="folder of real DICOM objects")
-    parser.add_argument("--files", type=int, default=4000, help="files in the tree whose headers are judged")
+    parser.add_argument("--files", type=int, default=20_000, help="files in the tree whose headers are judged")
     parser.add_argument("--seconds", type=float, default=3.0, help="least time for each comparison")
     options = parser.parse_args()
     if not options.real.is_dir():

@@ -70,16 +70,20 @@ class Charset:
     ----------
     explicit_codes, implicit_codes : dict
         Bytes of a code sequence → the code; filled by `TreeReader`, which keeps them bounded.
+    item_heads, number_heads : dict
+        Bytes with which a content item, or its measured value, begins → what they say; filled by `TreeReader`.
     code_sequences : dict
         Bytes of a code sequence and how they are encoded → its codes; filled and kept bounded by `Header`.
     """
 
-    __slots__ = ("_codec", "code_sequences", "explicit_codes", "implicit_codes")
+    __slots__ = ("_codec", "code_sequences", "explicit_codes", "implicit_codes", "item_heads", "number_heads")
 
     def __init__(self, terms: tuple[str, ...]) -> None:
         self._codec = _codec(terms[0])
         self.explicit_codes: dict[object, Any] = {}
         self.implicit_codes: dict[object, Any] = {}
+        self.item_heads: dict[object, Any] = {}
+        self.number_heads: dict[object, Any] = {}
         self.code_sequences: dict[object, Any] = {}
 
     def decode(self, raw: bytes) -> str:

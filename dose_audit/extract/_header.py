@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from math import isfinite
-from typing import TypeVar
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from dose_audit.extract._charset import Charset, charset
 from dose_audit.extract._dictionary import KEYWORDS, keyword_of, vr_of
@@ -22,6 +23,7 @@ from dose_audit.extract._values import (
     NUMBER_FORMATS,
     PADDING,
     PLAIN_VRS,
+    UID_PADDING,
     UNDERSCORE,
     Undecodable,
     number_values,
@@ -38,10 +40,13 @@ _UNTOLD = frozenset({IMPLICIT, b"UN"})  # the dictionary says what it is
 _DECIMAL_VRS = (b"DS", b"IS")
 _CODE_BYTES = 512  # a longer code sequence is not kept
 _KEPT_CODES = 2048  # per character set
+# A byte is found in bytes faster by its number.
+_BACKSLASH, _ESCAPE, _TILDE = b"\\\x1b~"
 _SHORT_TEXT_VRS = (PLAIN_VRS - {b"UR"}) | {b"LO", b"PN", b"SH"}
 
 
-_Row = TypeVar("_Row")
+_Made = TypeVar("_Made")
+_NumberRow = TypeVar("_NumberRow", bound="tuple[int, bytes, str, *tuple[Any, ...]]")
 
 
 class Header:
@@ -102,16 +107,19 @@ class Header:
         if found is None:
             return None
         sent, start, stop = found
-        if (vr if sent in _UNTOLD else sent) in _SHORT_TEXT_VRS and stop - start <= _SHORT:
+        if (sent in _SHORT_TEXT_VRS or (sent in _UNTOLD and vr in _SHORT_TEXT_VRS)) and stop - start <= _SHORT:
             # What most texts are: one value in ASCII, which reads the same in every character set. A backslash
             # parts values, an escape changes the set, and a tilde is an overline in the Japanese one.
             raw = self._buffer[start:stop]
-            if raw.isascii():
-                text = raw.decode()
-                if not ("\\" in text or "\x1b" in text or "~" in text):
-                    return text.strip(PADDING) or None
+            if raw.isascii() and _BACKSLASH not in raw and _ESCAPE not in raw and _TILDE not in raw:
+                return raw.decode().strip(UID_PADDING if vr == b"UI" else PADDING) or None
         values = self._texts(number, vr, keyword)
         return (values[0] or None) if values else None
+
+    def present(self, rows: Iterable[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+        """Of rows that begin with a tag those whose element is here."""
+        elements = self._elements
+        return [row for row in rows if row[0] in elements]
 
     def texts(self, keyword: str) -> list[str]:
         """All values as text; an empty one among several stays as "", which keeps the others' places."""
@@ -122,8 +130,33 @@ class Header:
         """The first value as a number, whatever its VR; None when absent, empty or no finite number."""
         number, vr = KEYWORDS[keyword]
         found = self._elements.get(number)
-        if found is None:
-            return None
+        return None if found is None else self._number(number, vr, keyword, found)
+
+    def present_numbers(self, rows: Iterable[_NumberRow]) -> list[tuple[_NumberRow, float]]:
+        """Of rows that begin with tag, VR and keyword: the row and `number` of each that has one."""
+        find, buffer = self._elements.get, self._buffer
+        there = []
+        for row in rows:
+            found = find(row[0])
+            if found is None:
+                continue
+            value: float | None
+            if found[0] == b"DS" and found[2] - found[1] <= _SHORT:
+                # What nearly every number is: one plain decimal string. What is none is looked at with more care.
+                try:
+                    value = float(buffer[found[1] : found[2]])
+                except ValueError:
+                    value = self._number(row[0], row[1], row[2], found)
+                else:
+                    if value - value or UNDERSCORE in buffer[found[1] : found[2]]:
+                        value = self._number(row[0], row[1], row[2], found)
+            else:
+                value = self._number(row[0], row[1], row[2], found)
+            if value is not None:
+                there.append((row, value))
+        return there
+
+    def _number(self, number: int, vr: bytes, keyword: str, found: tuple[bytes, int, int]) -> float | None:
         sent, start, stop = found
         if start == stop:
             return None
@@ -139,16 +172,27 @@ class Header:
             else:
                 if isfinite(value) and UNDERSCORE not in raw:
                     return value
-        elif vr in NUMBER_FORMATS and stop - start == NUMBER_FORMATS[vr].size:
+        elif vr in NUMBER_FORMATS and stop - start == NUMBER_FORMATS[vr].size and not self._is_open(start):
             value = float(NUMBER_FORMATS[vr].unpack_from(self._buffer, start)[0])
             if isfinite(value):
                 return value
-        values = self._numbers(number, KEYWORDS[keyword][1], keyword)
+        values = self._numbers(number, vr, keyword)
         return values[0] if values else None
 
     def numbers(self, keyword: str) -> list[float]:
         """All values as numbers; [] as soon as one is no finite number, since places would shift."""
         number, vr = KEYWORDS[keyword]
+        found = self._elements.get(number)
+        if found is None:
+            return []
+        if found[0] == b"DS" and found[2] - found[1] <= _SHORT:
+            try:
+                value = float(self._buffer[found[1] : found[2]])
+            except ValueError:
+                pass  # several values or none: the long way tells which
+            else:
+                if not value - value and UNDERSCORE not in self._buffer[found[1] : found[2]]:
+                    return [value]
         return self._numbers(number, vr, keyword)
 
     def items(self, keyword: str) -> list[Header]:
@@ -169,26 +213,65 @@ class Header:
             return []
         return [code for code in self._codes(number, keyword, self._limits.items) if code]
 
+    def code_and(self, keyword: str, below: str) -> tuple[Code | None, Code | None]:
+        """The first item of a code sequence, and of the code sequence `below` that the item holds."""
+        number = KEYWORDS[keyword][0]
+        if number not in self._elements:
+            return None, None
+
+        def read() -> tuple[Code | None, ...]:
+            return next(((item.as_code(), item.code(below)) for item in self._items(number, keyword)), (None, None))
+
+        code, inside = self._kept(number, below, read)
+        return code, inside
+
     def _codes(self, number: int, keyword: str, most: int) -> Sequence[Code | None]:
-        """The codes of a sequence's first items; equal bytes in equal character sets are decoded once."""
+        return self._kept(number, most, lambda: tuple(item.as_code() for item in self._items(number, keyword)[:most]))
+
+    def _kept(self, number: int, what: object, read: Callable[[], tuple[Code | None, ...]]) -> tuple[Code | None, ...]:
+        """What `read` makes of a code sequence; equal bytes in equal character sets are decoded once."""
         vr, start, stop = self._elements[number]
-        short = vr in (b"SQ", IMPLICIT) and stop - start <= _CODE_BYTES and self._depth < self._limits.depth
-        kept = self._charset.code_sequences if short else None
-        where = (self._buffer[start:stop], self._explicit, most) if kept is not None else None
-        known = kept.get(where) if kept is not None else None
+        if not (vr in (b"SQ", IMPLICIT) and stop - start <= _CODE_BYTES and self._depth < self._limits.depth):
+            return read()
+        kept = self._charset.code_sequences
+        where = (self._buffer[start:stop], self._explicit, what)
+        known = kept.get(where)
         if known is None:
-            known = tuple(item.as_code() for item in self._items(number, keyword)[:most])
+            known = read()
             # What cannot be decoded has to be said of every object that holds it.
-            if kept is not None and not self.problems:
+            if not self.problems:
                 if len(kept) >= _KEPT_CODES:
                     kept.clear()
                 kept[where] = known
         return known
 
-    def present(self, rows: Sequence[tuple[int | None, _Row]]) -> list[_Row]:
-        """Of rows behind a tag, those whose element is here, and those behind None."""
-        elements = self._elements
-        return [row for number, row in rows if number is None or number in elements]
+    def kept(self, name: str, numbers: Iterable[int], read: Callable[[Header], _Made]) -> _Made:
+        """What `read` makes of the elements under these tags, made once for all objects in which they are the same.
+
+        Only for elements that many objects share and that name nobody: those of the device.
+        """
+        find, buffer = self._elements.get, self._buffer
+        same: list[object] = [name]
+        length = 0
+        for number in numbers:
+            found = find(number)
+            if found is None:
+                same.append(None)
+            else:
+                same += (found[0], buffer[found[1] : found[2]])
+                length += found[2] - found[1]
+        if length > 4 * _CODE_BYTES:
+            return read(self)
+        kept = self._charset.code_sequences
+        where = tuple(same)
+        made = kept.get(where)
+        if made is None:
+            made = read(self)
+            if not self.problems:
+                if len(kept) >= _KEPT_CODES:
+                    kept.clear()
+                kept[where] = made
+        return made
 
     def private_text(self, group: int, creator: str, offset: int) -> str | None:
         """First value of the private element ``(group, xx<offset>)`` in the block that `creator` reserved."""
@@ -210,12 +293,12 @@ class Header:
     def _private(self, group: int, creator: str, offset: int) -> int | None:
         creators = self._creators.get(group)
         if creators is None:
+            named = [(*self._elements[number], number) for number in _creator_tags(group).intersection(self._elements)]
             creators = self._creators[group] = {}
-            named = self._elements.keys() & _creator_tags(group)
-            for number in sorted(named, key=lambda number: self._elements[number][1]):
-                for name in self._texts(number, b"LO", "PrivateCreator")[:1]:
-                    creators.setdefault(name, number >> 16)
-        block = creators.get(creator)
+            for _, start, stop, number in sorted(named, key=itemgetter(1)):
+                name = self._charset.decode(self._buffer[start:stop]).partition("\\")[0]
+                creators.setdefault(name.strip(PADDING), number >> 16)
+        block = creators.get(creator.strip(PADDING)) if creators else None
         return tag(group, block << 8 | offset) if block is not None else None
 
     def as_code(self) -> Code | None:
@@ -233,7 +316,11 @@ class Header:
             vr = dictionary_vr
         if stop - start > self._limits.value_bytes:
             raise Undecodable("the value is too long")
-        return self._buffer[start:stop], vr
+        return self._buffer[start : stop - 8 if self._is_open(start) else stop], vr
+
+    def _is_open(self, start: int) -> bool:
+        """Whether the value at `start` has an undefined length and so ends in a delimiter, which is no part of it."""
+        return self._buffer[start - 4 : start] == b"\xff\xff\xff\xff"
 
     def _texts(self, number: int, dictionary_vr: bytes, name: str) -> list[str]:
         try:

@@ -2,17 +2,19 @@
 
 A 25 kB dose report repeats a few dozen coded concepts hundreds of times, so the bytes of a whole code
 sequence are the key under which its decoded concept is kept; the same bytes always give the same concept.
-For speed the head of an element is taken apart in the two loops themselves, not in a function they share.
+So are the bytes with which an item begins (relationship, value type, concept name) and those around a number
+(unit and lengths), wherever they are laid out as nearly every device lays them out. For speed the head of an
+element is taken apart in the two loops themselves, not in a function they share.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from dose_audit.extract._charset import Charset, charset
 from dose_audit.extract._elements import (
+    IMPLICIT,
     ITEM,
     ITEM_END,
     NO_VR,
@@ -29,7 +31,17 @@ from dose_audit.extract._elements import (
     tag,
 )
 from dose_audit.extract._header import Header
-from dose_audit.extract._values import NUMBER_FORMATS, PADDING, UNDERSCORE, decimals
+from dose_audit.extract._heads import is_item_head, is_number_head
+from dose_audit.extract._values import (
+    BINARY_VRS,
+    NUMBER_FORMATS,
+    PADDING,
+    UID_PADDING,
+    UNDERSCORE,
+    Undecodable,
+    decimals,
+    text_values,
+)
 from dose_audit.extract.codes import Code, key
 from dose_audit.extract.content import Item
 from dose_audit.extract.errors import TooDeep, TooLarge
@@ -48,21 +60,22 @@ _CONTENT = tag(0x0040, 0xA730)
 _CHARSET = tag(0x0008, 0x0005)
 _PERSON_NAME = tag(0x0040, 0xA123)
 _TEXT_VALUE = tag(0x0040, 0xA160)
-_TEXTS = {
+_UID = tag(0x0040, 0xA124)
+TEXTS = {
     _TEXT_VALUE: "TextValue",
     tag(0x0040, 0xA120): "DateTime",
     tag(0x0040, 0xA121): "Date",
     tag(0x0040, 0xA122): "Time",
-    tag(0x0040, 0xA124): "UID",
+    _UID: "UID",
     _PERSON_NAME: "PersonName",
 }
-_OBSERVATION = {
+OBSERVATION = {
     tag(0x0040, 0xA171): ("observation_uid", "ObservationUID"),
     tag(0x0040, 0xA032): ("observation_datetime", "ObservationDateTime"),
 }
-_TEMPLATE = tag(0x0040, 0xA504)
-_REFERENCE = tag(0x0008, 0x1199)
-_RARE_SEQUENCES = frozenset({_TEMPLATE, _QUALIFIER, _REFERENCE})
+TEMPLATE = tag(0x0040, 0xA504)
+REFERENCE = tag(0x0008, 0x1199)
+_RARE_SEQUENCES = frozenset({TEMPLATE, _QUALIFIER, REFERENCE})
 
 _DELIMITER = bytes.fromhex("feffdde000000000")
 _CODE_BYTES = 512  # a longer code sequence is not kept
@@ -86,6 +99,8 @@ _TERMS = _Terms(
     )
 )
 
+_ANY_CHARSET = charset(b"")  # numbers have none
+_NO_TEXTS = BINARY_VRS | NUMBER_FORMATS.keys()
 _Entry = tuple[Code | None, tuple[str, str] | None]
 
 
@@ -141,8 +156,9 @@ class TreeReader:
         """
         if depth > self.limits.depth:
             raise TooDeep(f"content is nested deeper than {self.limits.depth}")
-        buffer, explicit, terms, texts, concepts = self.buffer, self.explicit, _TERMS, _TEXTS, _CONCEPTS
+        buffer, explicit, terms, texts, concepts = self.buffer, self.explicit, _TERMS, TEXTS, _CONCEPTS
         inherited_codes = inherited.explicit_codes if explicit else inherited.implicit_codes
+        heads = inherited.item_heads
         prefix = f"{above}."
         items: list[Item] = []
         count = 0
@@ -164,6 +180,20 @@ class TreeReader:
             item = Item(f"{prefix}{count}")
             items.append(item)
             charset_, codes = inherited, inherited_codes
+            if explicit:
+                head = position
+                try:
+                    after = head + 8 + buffer[head + 6]
+                    after += 8 + buffer[after + 6]
+                    after += 12 + buffer[after + 8] + (buffer[after + 9] << 8)
+                    known = heads.get(buffer[head:after])
+                except IndexError:  # an item so short that there is no head in it
+                    known, after = None, 0
+                if known is not None:
+                    if after > item_end:
+                        raise Unusual("a value is longer than its item")
+                    item.relationship, item.value_type, item.concept, item.key = known
+                    position = after
             while position < item_end:
                 if explicit:
                     element, vr, length = explicit_head(buffer, position)
@@ -180,7 +210,7 @@ class TreeReader:
                         raise Unusual("a value representation is unknown")
                 else:
                     element, length = implicit_head(buffer, position)
-                    start = position + 8
+                    start, vr = position + 8, IMPLICIT
                     if element == ITEM_END and open_ended:
                         if length:
                             raise Unusual("the end of an item has a length")
@@ -195,18 +225,30 @@ class TreeReader:
                         entry = codes.get(raw) or self._read_code(raw, charset_)
                         if element == _CONCEPT_NAME:
                             item.concept, item.key = entry
+                            usual = explicit and position == after and charset_ is inherited
+                            if usual and is_item_head(buffer, head, start):
+                                said = (item.relationship, item.value_type, item.concept, item.key)
+                                self._keep(heads, buffer[head:position], position - head, said)
                         else:
                             item.code = entry[0]
                     elif element == _VALUE_TYPE:
-                        item.value_type = terms[buffer[start:position]]
+                        raw = buffer[start:position]
+                        item.value_type = self._binary(raw, vr, "ValueType") if vr in _NO_TEXTS else terms[raw]
                     elif element == _RELATIONSHIP:
-                        item.relationship = terms[buffer[start:position]] or None
+                        raw = buffer[start:position]
+                        item.relationship = (
+                            self._binary(raw, vr, "RelationshipType") if vr in _NO_TEXTS else terms[raw]
+                        ) or None
                     elif element == _MEASURED_VALUE:
                         self._measured(item, start, position, False, charset_)
                     elif element == _CONTENT:
                         item.children, _ = self.children(start, position, False, item.position, charset_, depth + 1)
                     elif element in texts:
-                        self._text(item, element, buffer[start:position], charset_)
+                        raw = buffer[start:position]
+                        if vr in _NO_TEXTS:
+                            item.text = self._binary(raw, vr, TEXTS[element]) or None
+                        else:
+                            self._text(item, element, raw, charset_)
                     elif element == _CHARSET:
                         charset_ = charset(buffer[start : min(position, start + 256)])
                         codes = charset_.explicit_codes if explicit else charset_.implicit_codes
@@ -237,6 +279,17 @@ class TreeReader:
         buffer, explicit = self.buffer, self.explicit
         codes = charset_.explicit_codes if explicit else charset_.implicit_codes
         first = True
+        begin = position
+        if explicit and not undefined:
+            try:
+                digits = begin + 28 + buffer[begin + 16] + (buffer[begin + 17] << 8)
+                known = charset_.number_heads.get(buffer[begin:digits])
+            except IndexError:  # a value so short that there is no number in it
+                known, digits = None, end
+            if known is not None and digits + known[1] == end:
+                item.unit = known[0]
+                self._number(item, buffer[digits:end], None)
+                return end
         while position < end:
             mark, length = implicit_head(buffer, position)
             position += 8
@@ -284,6 +337,8 @@ class TreeReader:
                     raise Unusual("a value is longer than its item")
                 if element == _NUMERIC_VALUE:
                     raw = buffer[start:position]
+                    if explicit and vr in _NO_TEXTS:
+                        raw = self._binary(raw, vr, "NumericValue").encode()
                 elif element == _UNITS:
                     value = buffer[start:position]
                     unit = (codes.get(value) or self._read_code(value, charset_))[0]
@@ -300,6 +355,8 @@ class TreeReader:
                 self._more_numbers(item, raw, unit)
         if undefined or position != end:
             raise Unusual("a sequence has no end")
+        if explicit and digits < end and is_number_head(buffer, begin, digits, end):
+            self._keep(charset_.number_heads, buffer[begin:digits], digits - begin, (item.unit, end - digits))
         return position
 
     def _number(self, item: Item, raw: bytes | None, binary: bytes | None) -> None:
@@ -325,6 +382,14 @@ class TreeReader:
             if len(values) > 1:
                 item.set_rare("numbers", values)
 
+    def _binary(self, raw: bytes, vr: bytes, keyword: str) -> str:
+        """The first of binary numbers where a text belongs, as text: only a broken item has them."""
+        try:
+            return next(iter(text_values(raw[: self.limits.value_bytes], vr, _ANY_CHARSET)), "")
+        except Undecodable as error:
+            self._problem(keyword, str(error))
+            return ""
+
     def _more_numbers(self, item: Item, raw: bytes | None, unit: Code | None) -> None:
         """Add a further measured value, which counts only in the unit of the first."""
         values, refused = decimals(raw or b"")
@@ -339,7 +404,7 @@ class TreeReader:
 
     def _text(self, item: Item, element: int, raw: bytes, charset_: Charset) -> None:
         if len(raw) > self.limits.value_bytes:
-            self._problem(_TEXTS[element], "the value is too long")
+            self._problem(TEXTS[element], "the value is too long")
             return
         if element == _TEXT_VALUE:
             text = charset_.decode(raw)
@@ -347,14 +412,14 @@ class TreeReader:
             text = charset_.decode_name(raw) if element == _PERSON_NAME else raw.decode("latin-1")
             # Only Text Value may hold a backslash; elsewhere it parts values, of which there is to be one.
             text = text.partition("\\")[0]
-        item.text = text.strip(PADDING) or None
+        item.text = text.strip(UID_PADDING if element == _UID else PADDING) or None
 
     def _other(self, item: Item, element: int, start: int, stop: int, charset_: Charset) -> None:
         """Keep the rare attributes of an item; everything else in it is of no use for dose."""
-        if element in _OBSERVATION:
+        if element in OBSERVATION:
             text = self.buffer[start : min(stop, start + 256)].decode("latin-1").strip(PADDING)
             if text:
-                item.set_rare(_OBSERVATION[element][0], text)
+                item.set_rare(OBSERVATION[element][0], text)
         elif element in _RARE_SEQUENCES:
             raw = self.buffer[start:stop]
             codes = charset_.explicit_codes if self.explicit else charset_.implicit_codes
@@ -364,7 +429,7 @@ class TreeReader:
                 items = read_items(raw, 0, len(raw), self.explicit, self.limits)
                 header = Header(raw, items[0] if items else {}, self.explicit, self.limits, self.problems, charset_)
                 known = rare_attribute(element, header)
-                if element != _REFERENCE:
+                if element != REFERENCE:
                     self._keep(codes, (element, raw), len(raw), known)
             item.set_rare(*known)
 
@@ -388,7 +453,8 @@ class TreeReader:
         return entry
 
     def _keep(self, codes: dict[object, Any], where: object, length: int, decoded: object) -> None:
-        if length <= _CODE_BYTES:
+        # What cannot be decoded has to be said of every object that holds it.
+        if length <= _CODE_BYTES and not self.problems:
             if len(codes) >= _KEPT_CODES:
                 codes.clear()
             codes[where] = decoded
@@ -400,27 +466,9 @@ class TreeReader:
 
 def rare_attribute(element: int, header: Header) -> tuple[str, object]:
     """Name and value of the attribute that the first item of the sequence `element` gives a content item."""
-    if element == _TEMPLATE:
+    if element == TEMPLATE:
         return "template", header.text("TemplateIdentifier")
     if element == _QUALIFIER:
         return "qualifier", header.as_code()
     pair = (header.text("ReferencedSOPClassUID"), header.text("ReferencedSOPInstanceUID"))
     return "reference", pair if all(pair) else None
-
-
-def read_root(header: Header, children: Sequence[Item]) -> Item:
-    """The root content item, whose own attributes stand in the object's data set."""
-    item = Item("1")
-    item.value_type = header.text("ValueType") or ""
-    item.concept = header.code("ConceptNameCodeSequence")
-    item.key = key(item.concept) if item.concept else None
-    item.code = header.code("ConceptCodeSequence")
-    item.text = next((text for name in _TEXTS.values() if (text := header.text(name))), None)
-    for name, keyword in _OBSERVATION.values():
-        if text := header.text(keyword):
-            item.set_rare(name, text)
-    for number, name in ((_TEMPLATE, "ContentTemplateSequence"), (_REFERENCE, "ReferencedSOPSequence")):
-        for first in header.items(name)[:1]:
-            item.set_rare(*rare_attribute(number, first))
-    item.children = children
-    return item

@@ -30,6 +30,7 @@ SINGLE_VALUED_VRS = frozenset({b"ST", b"LT", b"UT", b"UR"})
 BINARY_VRS = frozenset({b"OB", b"OW", b"OB or OW", b"SQ", b"US or OW", b"US or SS or OW"})
 
 PADDING = " \0"
+UID_PADDING = " \0\t\n\v\f\r"
 UNDERSCORE = ord("_")
 """Python reads 1_000 as a number, DICOM does not. A byte is found in bytes ten times as fast by its number."""
 
@@ -48,6 +49,10 @@ def text_values(raw: bytes, vr: bytes, charset: Charset) -> list[str]:
     """
     if not raw:
         return []
+    if vr == b"UI":
+        # No white space belongs into a UID, and two that differ in it are the same.
+        uids = [uid.strip(UID_PADDING) for uid in raw.decode("latin-1").split("\\")]
+        return uids if uids != [""] else []
     if vr in PLAIN_VRS:
         text = raw.decode("latin-1")
     elif vr in NUMBER_FORMATS:

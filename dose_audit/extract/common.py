@@ -7,14 +7,14 @@ import hmac
 import re
 import unicodedata
 from datetime import date
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dose_audit.extract._dictionary import KEYWORDS
 from dose_audit.extract.codes import Code
-from dose_audit.extract.exam import Equipment, Exam, Patient, Source, Warning
+from dose_audit.extract.exam import Equipment, Exam, Patient, Source, Warning, twin
 from dose_audit.extract.options import ReadOptions
-from dose_audit.extract.times import date_of, iso_date_time, iso_offset
+from dose_audit.extract.times import date_of, iso_date_time, iso_datetime, iso_offset
 
 if TYPE_CHECKING:
     from dose_audit.extract.reader import DicomObject, Header
@@ -25,6 +25,7 @@ __all__ = [
     "age_in_years",
     "date_time_of",
     "equipment_from_header",
+    "moment_of",
     "patient_from_header",
     "pseudonym_of",
     "read_texts",
@@ -41,6 +42,7 @@ PLAUSIBLE = {"weight_kg": (0.4, 350.0), "height_m": (0.3, 2.3), "age_years": (0.
 
 # The objects of a study share dates and times, and so do the attributes of one object.
 date_time_of = lru_cache(maxsize=4096)(iso_date_time)
+moment_of = lru_cache(maxsize=4096)(iso_datetime)
 _day_of = lru_cache(maxsize=1024)(date_of)
 
 
@@ -48,9 +50,9 @@ class TextTable(dict[str, str]):
     """Field → keyword of the element whose first value fills it as text."""
 
     @cached_property
-    def rows(self) -> list[tuple[int | None, tuple[str, str]]]:
-        """Tag; field and keyword."""
-        return [(KEYWORDS[keyword][0], (name, keyword)) for name, keyword in self.items()]
+    def rows(self) -> list[tuple[int, str, str]]:
+        """Tag, keyword and field."""
+        return [(KEYWORDS[keyword][0], keyword, name) for name, keyword in self.items()]
 
 
 EQUIPMENT = TextTable(
@@ -198,17 +200,26 @@ def patient_from_header(header: Header, options: ReadOptions, warnings: list[War
 
 def read_texts(header: Header, table: TextTable, into: Any) -> None:
     """Fill the fields of a table from a header; one whose element is absent stays as it is."""
-    for name, keyword in header.present(table.rows):
+    for _, keyword, name in header.present(table.rows):
         setattr(into, name, header.text(keyword))
 
 
 def equipment_from_header(header: Header) -> Equipment:
     """Read the device from the general equipment module; several software versions are joined by ``", "``."""
+    return twin(header.kept("equipment", _equipment_tags(), _read_equipment))
+
+
+def _read_equipment(header: Header) -> Equipment:
     equipment = Equipment()
     read_texts(header, EQUIPMENT, equipment)
     if header.has("SoftwareVersions"):
         equipment.software_versions = ", ".join(filter(None, header.texts("SoftwareVersions"))) or None
     return equipment
+
+
+@cache
+def _equipment_tags() -> tuple[int, ...]:
+    return tuple(KEYWORDS[keyword][0] for keyword in (*EQUIPMENT.values(), "SoftwareVersions"))
 
 
 def source_of(obj: DicomObject, kind: str) -> Source:

@@ -32,6 +32,8 @@ class Item:
         Value of a NUM item, the first where there are several; None when not measured or not a finite number.
     unit : Code or None
         Unit of a NUM item.
+    rare : dict or None
+        By name, what most items lack: several numbers, qualifier, template, reference, observation.
     raw_bytes : bytes or None
         Numeric Value as it stands in the object; `raw_number` is its text.
     position : str
@@ -39,13 +41,13 @@ class Item:
     """
 
     __slots__ = (
-        "_rare",
         "children",
         "code",
         "concept",
         "key",
         "number",
         "position",
+        "rare",
         "raw_bytes",
         "relationship",
         "text",
@@ -64,14 +66,14 @@ class Item:
     unit: Code | None
     position: str
     raw_bytes: bytes | None
-    _rare: dict[str, Any] | None
+    rare: dict[str, Any] | None
 
     def __init__(self, position: str) -> None:
         self.position = position
         self.value_type = ""
         self.children = ()
         self.relationship = self.concept = self.key = self.text = self.code = None
-        self.number = self.unit = self.raw_bytes = self._rare = None
+        self.number = self.unit = self.raw_bytes = self.rare = None
 
     @property
     def raw_number(self) -> str | None:
@@ -81,34 +83,34 @@ class Item:
     @property
     def numbers(self) -> list[float]:
         """All values of a NUM item, where Numeric Value or Measured Value Sequence holds several."""
-        if self._rare and "numbers" in self._rare:
-            return self._rare["numbers"]
+        if self.rare and "numbers" in self.rare:
+            return self.rare["numbers"]
         return [] if self.number is None else [self.number]
 
     @property
     def qualifier(self) -> Code | None:
         """Why a NUM item has no value, or what is special about it."""
-        return self._rare.get("qualifier") if self._rare else None
+        return self.rare.get("qualifier") if self.rare else None
 
     @property
     def observation_uid(self) -> str | None:
         """Observation UID."""
-        return self._rare.get("observation_uid") if self._rare else None
+        return self.rare.get("observation_uid") if self.rare else None
 
     @property
     def observation_datetime(self) -> str | None:
         """Observation DateTime as sent."""
-        return self._rare.get("observation_datetime") if self._rare else None
+        return self.rare.get("observation_datetime") if self.rare else None
 
     @property
     def template(self) -> str | None:
         """Template Identifier of a CONTAINER."""
-        return self._rare.get("template") if self._rare else None
+        return self.rare.get("template") if self.rare else None
 
     @property
     def reference(self) -> tuple[str, str] | None:
         """Referenced SOP Class and Instance UID of an IMAGE, COMPOSITE or WAVEFORM item."""
-        return self._rare.get("reference") if self._rare else None
+        return self.rare.get("reference") if self.rare else None
 
     def find(self, *keys: tuple[str, str]) -> Item | None:
         """The first child whose concept is one of `keys`."""
@@ -123,13 +125,13 @@ class Item:
 
     def set_rare(self, name: str, value: object) -> None:
         """Set one of the attributes that most items lack and that therefore have no place of their own."""
-        if self._rare is None:
-            self._rare = {}
-        self._rare[name] = value
+        if self.rare is None:
+            self.rare = {}
+        self.rare[name] = value
 
     def add_numbers(self, values: list[float]) -> None:
         """Add to the values of a NUM item that has one already."""
-        if self._rare is None or "numbers" not in self._rare:
+        if self.rare is None or "numbers" not in self.rare:
             self.set_rare("numbers", self.numbers)
         self.numbers.extend(values)
 

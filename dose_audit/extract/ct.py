@@ -29,7 +29,7 @@ from dose_audit.extract.fields import (
 if TYPE_CHECKING:
     from dose_audit.extract.reader import Item
 
-__all__ = ["CT_CONTAINERS", "CT_EVENT", "CT_EVENT_PARTS", "CT_TOTALS"]
+__all__ = ["CT_CONTAINERS", "CT_EVENT", "CT_EVENT_PARTS", "CT_SOURCE", "CT_TOTALS"]
 
 
 def _sub_total(totals: Totals, item: Item, extra: Extra, ctx: Context) -> None:
@@ -57,7 +57,7 @@ CT_TOTALS: Table = {
 }
 """CT Accumulated Dose Data; the target is the exam's totals."""
 
-_SOURCE: Table = {
+CT_SOURCE: Table = {
     dcm("113832"): text("id"),
     dcm("113733"): number("kvp_kv", "voltage_kv"),
     dcm("113833"): number("max_tube_current_ma", "current_ma"),
@@ -65,6 +65,7 @@ _SOURCE: Table = {
     dcm("113834"): number("exposure_time_per_rotation_s", "time_s"),
     dcm("113821"): number("filter_aluminium_equivalent_mm", "length_mm"),
 }
+"""CT X-Ray Source Parameters; the target is a `CtSource`."""
 
 # TID 10014 stands among the acquisition parameters.
 _PARAMETERS: Table = {
@@ -80,7 +81,7 @@ _PARAMETERS: Table = {
     dcm("113827"): number("nominal_total_collimation_mm", "length_mm"),
     dcm("113828"): number("pitch_factor", "ratio"),
     dcm("113823"): number("source_count", "count"),
-    dcm("113831"): each("sources", CtSource, _SOURCE),
+    dcm("113831"): each("sources", CtSource, CT_SOURCE),
 }
 
 _CHECK: Table = {

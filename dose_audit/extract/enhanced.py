@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dose_audit.extract.codes import key
 from dose_audit.extract.concepts import FILTER_TYPES, MATERIALS, Key, dcm, sct
-from dose_audit.extract.ct import CT_EVENT, CT_EVENT_PARTS, CT_TOTALS
-from dose_audit.extract.exam import CtEvent, Event, Exam, Filter, PlaneTotals, ProjectionEvent
+from dose_audit.extract.ct import CT_EVENT, CT_EVENT_PARTS, CT_SOURCE, CT_TOTALS
+from dose_audit.extract.exam import CtEvent, CtSource, Event, Exam, Filter, PlaneTotals, ProjectionEvent
 from dose_audit.extract.fields import (
     Context,
     Extra,
@@ -132,8 +132,10 @@ _DETAIL: dict[Key, Rule] = {
     dcm("113931"): aside("measured_lateral_dimension_mm", "length_mm"),
     dcm("113932"): aside("measured_ap_dimension_mm", "length_mm"),
 }
-for _name in (_STARTED, _ENDED, dcm("113769")):
-    del _DETAIL[_name]
+_CT_DETAIL: dict[Key, Rule] = {**CT_EVENT, **CT_EVENT_PARTS}
+for _table in (_DETAIL, _CT_DETAIL):
+    for _name in (_STARTED, _ENDED, dcm("113769")):
+        del _table[_name]
 # Details that name an amount belong to an event only when their whole span does.
 _AMOUNTS = frozenset({dcm("130515"), dcm("122130"), dcm("113738"), dcm("111631")})
 # CID 10072: a mean, nominal, mode or median stands for the span; an extreme does not.
@@ -187,17 +189,34 @@ def apply_details(exam: Exam, ctx: Context) -> None:
     for detail in exam.extra.pop(_PENDING, []):
         placed = False
         for event in exam.events:
-            if isinstance(event, ProjectionEvent) and _concerns(detail, event):
+            if not _concerns(detail, event):
+                continue
+            placed = True
+            if isinstance(event, CtEvent):
+                _detail_of_ct(detail, event, ctx)
+            else:
                 whole = _within(detail, event)
                 items = [item for item in detail.items if whole or item.key not in _AMOUNTS]
                 walk(items, _DETAIL, event, event.extra, ctx)
-                placed = True
         unplaced += not placed
     for event in exam.events:
         if isinstance(event, ProjectionEvent):
             mean_of_pulses(event, "kvp_kv", "tube_current_ma", "exposure_mas", "pulse_width_ms")
     if unplaced:
-        ctx.warn("details_without_event", f"{unplaced} irradiation details belong to no projection event")
+        ctx.warn("details_without_event", f"{unplaced} irradiation details belong to no event")
+
+
+def _detail_of_ct(detail: _Detail, event: CtEvent, ctx: Context) -> None:
+    """A detail of an acquisition: of its X-ray source what a source has, the rest of the acquisition itself."""
+    source = next((one for one in event.sources if one.id == detail.source), None)
+    of_source = CtSource(id=detail.source) if source is None else source
+    for item in detail.items:
+        if item.key in CT_SOURCE:
+            walk([item], CT_SOURCE, of_source, event.extra, ctx)
+        else:
+            walk([item], _CT_DETAIL, event, event.extra, ctx)
+    if source is None and of_source != CtSource(id=detail.source):
+        event.sources.append(of_source)
 
 
 def _span(event: Event) -> tuple[datetime, datetime] | None:

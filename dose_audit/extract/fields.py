@@ -8,14 +8,14 @@ all there is: `number`, `pulses`, `code`, `term`, `flag`, `text`, `wording`, `mo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from math import fsum
+from math import fsum, inf
 from typing import TYPE_CHECKING, Any
 
 from dose_audit.extract.codes import key
 from dose_audit.extract.concepts import YES_NO, Key, Terms
 from dose_audit.extract.context import Context, Extra, short
 from dose_audit.extract.times import iso_datetime
-from dose_audit.extract.units import convert
+from dose_audit.extract.units import QUANTITIES, convert, spellings
 
 if TYPE_CHECKING:
     from dose_audit.extract.reader import Item
@@ -98,11 +98,18 @@ def _below(item: Item, then: Table, target: Any, extra: Extra, ctx: Context) -> 
 
 def number(field: str, quantity: str, then: Table = _EMPTY) -> Rule:
     """The item's value fills `field`, in the quantity's own unit; its properties go through `then`."""
+    same, least = spellings(quantity), -inf if QUANTITIES[quantity].negative else 0.0
 
     def rule(target: Any, item: Item, extra: Extra, ctx: Context) -> None:
-        value = ctx.measured(item, quantity)
+        value, unit = item.number, item.unit
+        # What nearly every number is: one, above the least, and in our own unit. All others are looked at with care.
+        if value is None or unit is None or unit.value not in same or value <= least or item.rare:
+            value = ctx.measured(item, quantity)
         if value is not None:
-            ctx.put(target, field, value, item)
+            if getattr(target, field) is None:
+                setattr(target, field, value)
+            else:
+                ctx.put(target, field, value, item)
         if item.children:
             walk(item.children, then, target, extra, ctx)
 

@@ -11,6 +11,7 @@ from dose_audit.extract.codes import Code
 from dose_audit.extract.common import (
     date_time_of,
     equipment_from_header,
+    moment_of,
     patient_from_header,
     source_of,
     study_from_header,
@@ -18,8 +19,8 @@ from dose_audit.extract.common import (
 )
 from dose_audit.extract.exam import Event, Exam, Warning
 from dose_audit.extract.options import ReadOptions
-from dose_audit.extract.times import iso_datetime, iso_offset
-from dose_audit.extract.units import QUANTITIES, factor_for
+from dose_audit.extract.times import iso_offset
+from dose_audit.extract.units import QUANTITIES, factor_for, scaled
 
 if TYPE_CHECKING:
     from dose_audit.extract.reader import DicomObject, Header
@@ -80,44 +81,74 @@ class Field(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """One source of a field, ready to be looked up; a field's next source is tried while it has no value."""
+    """One standard source of a field, ready to be looked up."""
 
+    number: int
+    vr: bytes
+    keyword: str
     name: str
-    where: str
-    private: Private | None
     factor: Decimal | None
     zero: bool
     negative: bool
     whole: bool
 
 
+class _PrivateRead(NamedTuple):
+    """One private source of a field; where it stands depends on the object."""
+
+    source: Private
+    name: str
+    factor: Decimal | None
+    zero: bool
+    negative: bool
+
+
 class FieldTable(tuple[Field, ...]):
     """Rows of one table. Their units and tags are looked up once, when it is first used."""
 
     def __new__(cls, *rows: Field) -> FieldTable:
-        """Make a table of rows."""
+        """Make a table of rows; of a field's sources the private ones have to stand last."""
+        for row in rows:
+            private = [isinstance(source, Private) for source in row.sources]
+            if private != sorted(private):
+                raise ValueError(f"{row.name}: a private element in front of a standard one")
         return super().__new__(cls, rows)
 
     @cached_property
-    def reads(self) -> list[tuple[int | None, _Read]]:
-        """Every source in order behind its tag; that of a private element depends on the object."""
-        return [_read_of(field, source) for field in self for source in field.sources]
+    def reads(self) -> list[_Read]:
+        """Every standard source in order; a field's next source is tried while it has no value."""
+        return [
+            _Read(
+                *KEYWORDS[source.keyword],
+                source.keyword,
+                field.name,
+                _factor(field, source),
+                field.zero,
+                QUANTITIES[field.quantity].negative,
+                source.keyword in INTEGER_ELEMENTS,
+            )
+            for field in self
+            for source in field.sources
+            if isinstance(source, Element)
+        ]
+
+    @cached_property
+    def private_reads(self) -> list[_PrivateRead]:
+        """Every private source in order."""
+        return [
+            _PrivateRead(source, field.name, _factor(field, source), field.zero, QUANTITIES[field.quantity].negative)
+            for field in self
+            for source in field.sources
+            if isinstance(source, Private)
+        ]
 
 
-def _read_of(field: Field, source: Element | Private) -> tuple[int | None, _Read]:
-    """A source ready to be looked up; a unit that is none of the quantity's is an error in the table."""
+def _factor(field: Field, source: Element | Private) -> Decimal | None:
+    """Factor to the quantity's own unit, None for one; a unit that is none of the quantity's is an error in the table."""
     factor = factor_for(source.unit, field.quantity)
     if factor is None:
         raise ValueError(f"{field.name}: {source.unit} is no unit of {field.quantity}")
-    if isinstance(source, Private):
-        number, private = None, source
-        where = f"({source.group:04X},xx{source.offset:02X}) {source.creator}"
-    else:
-        where = source.keyword
-        number, private = KEYWORDS[where][0], None
-    scale = None if factor == 1 else factor
-    negative = QUANTITIES[field.quantity].negative
-    return number, _Read(field.name, where, private, scale, field.zero, negative, where in INTEGER_ELEMENTS)
+    return None if factor == 1 else factor
 
 
 # PS3.16 Annex L, the part that dose audit meets: Body Part Examined → SNOMED CT.
@@ -172,23 +203,27 @@ def read_fields(header: Header, table: FieldTable, event: Any, warnings: list[Wa
     warnings : list of Warning
         Grows by values that are impossible and by decimals in integer elements.
     """
-    for name, where, private, factor, zero, negative, whole in header.present(table.reads):
-        if getattr(event, name) is not None:
-            continue
-        if private is not None:
-            value = header.private_number(private.group, private.creator, private.offset)
-        else:
-            value = header.number(where)
-        if value is None or (value == 0 and not zero):
+    for (_, _, where, name, factor, zero, negative, whole), value in header.present_numbers(table.reads):
+        if (value == 0 and not zero) or getattr(event, name) is not None:
             continue
         if whole and not value.is_integer():
             message = f"{where} is an integer element and holds decimals"
             warn(warnings, "decimals_in_integer", message, where, value)
         if value < 0 and not negative:
             warn(warnings, "implausible_value", f"{where}: below zero", where, value)
+        else:
+            setattr(event, name, value if factor is None else scaled(value, factor))
+    for source, name, factor, zero, negative in table.private_reads:
+        if getattr(event, name) is not None:
             continue
-        # Decimal arithmetic, so that 0.0156 dGy is 1.56 mGy to the last digit.
-        setattr(event, name, value if factor is None else float(Decimal(repr(value)) * factor))
+        found = header.private_number(source.group, source.creator, source.offset)
+        if found is None or (found == 0 and not zero):
+            continue
+        if found < 0 and not negative:
+            where = f"({source.group:04X},xx{source.offset:02X}) {source.creator}"
+            warn(warnings, "implausible_value", f"{where}: below zero", where, found)
+        else:
+            setattr(event, name, found if factor is None else scaled(found, factor))
 
 
 def exam_of_image(obj: DicomObject, options: ReadOptions, kind: str = "image") -> Exam:
@@ -230,7 +265,7 @@ def acquired_at(header: Header, obj: DicomObject | None = None) -> str | None:
     top = obj if obj is not None else header
     offset = iso_offset(top.text("TimezoneOffsetFromUTC"))
     sent = header.text("AcquisitionDateTime")
-    found = iso_datetime(sent, offset) if sent else None
+    found = moment_of(sent, offset) if sent else None
     if found and "T" in found:
         return found
     for day, clock in _ACQUIRED:

@@ -219,6 +219,26 @@ IMAGE_QUIRKS: tuple[ImageQuirk, ...] = (
         "requested procedure only in Study Description", "taken from there",
         "real file DX-Im-Carestream_DRX", _request_in_study_description,
     ),
+    ImageQuirk(
+        "dose_in_private_elements", "toshiba|canon", "",
+        "CTDIvol, DLP, pitch and collimation of a CT slice in private elements only", "read from (7005,xx08/23/40/63)",
+        "Toshiba conformance statements; OpenREM's Toshiba import", None,
+    ),
+    ImageQuirk(
+        "screen_without_times", "philips", "brilliance",
+        "Dose Info captures whose exposures have no time", "read without; their order is the screen's",
+        "real file CT-SC-Philips_Brilliance16P; OpenREM issue 500", None,
+    ),
+    ImageQuirk(
+        "sequence_of_unknown_vr", "philips", "brilliance",
+        "the sequence of exposures is sent with VR UN", "read as a sequence, whatever is inside, for every vendor",
+        "OpenREM issue 302", None,
+    ),
+    ImageQuirk(
+        "screen_without_total", "philips", "brilliance",
+        "Dose Info captures without a total DLP", "no total; the sum of the exposures stands beside it",
+        "OpenREM issue 967", None,
+    ),
     *(
         ImageQuirk(
             "vendor_exposure_index", manufacturer, "",

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from dose_audit.extract.common import warn
-from dose_audit.extract.exam import Equipment, Exam, Patient, Report, Source, Warning, as_record
+from dose_audit.extract.exam import Equipment, Exam, Patient, Report, Source, Warning, as_record, twin
 from dose_audit.extract.merge_events import cluster_events, merged_events
 from dose_audit.extract.merge_matching import RANK, same_device
 from dose_audit.extract.merge_totals import merged_totals, sum_events
@@ -103,7 +103,10 @@ def _versions(parts: Sequence[Exam], warnings: list[Warning]) -> tuple[list[Exam
 
 def _sources(parts: Iterable[Exam]) -> list[Source]:
     """Every different source, best kind first, then oldest first; one stands for slices that were folded."""
-    different = {_plain(source): source for part in parts for source in part.sources}
+    every = [source for part in parts for source in part.sources]
+    if len(every) == 1:
+        return every
+    different = {_plain(source): source for source in every}
     return [
         different[text]
         for text in sorted(
@@ -165,7 +168,7 @@ def _rank(part: Exam) -> int:
 def _header(ordered: list[Exam]) -> Exam:
     """Everything around the events: of the best source, filled from the others."""
     if len(ordered) == 1:
-        return copy.copy(ordered[0])
+        return twin(ordered[0])
     exam = Exam()
     own = ("patient", "equipment", "sources", "report", "totals", "events", "pet_series", "warnings", "extra")
     for part in fields(Exam):
@@ -210,7 +213,7 @@ def _report(reports: list[Report]) -> Report | None:
     """The best report's words, over the time that all of them span."""
     if not reports:
         return None
-    report = copy.copy(reports[0])
+    report = twin(reports[0])
     report.started_at = min(filter(None, (each.started_at for each in reports)), default=None)
     report.ended_at = max(filter(None, (each.ended_at for each in reports)), default=None)
     return report

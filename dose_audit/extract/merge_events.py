@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from dose_audit.extract.common import warn
-from dose_audit.extract.exam import CtEvent, Event, Exam, Warning
+from dose_audit.extract.exam import CtEvent, Event, Exam, Warning, twin
 from dose_audit.extract.merge_matching import RANK, is_report, moment_of, same_device, same_event
 from dose_audit.extract.slices import IMAGES, finish, fold_event
 
@@ -189,9 +188,9 @@ def merged_events(parts: Sequence[Exam], clusters: Sequence[Cluster], warnings: 
     place = {number: position for position, number in enumerate(arrival)}
     for cluster in clusters:
         first, position = cluster.members[0]
-        event = copy.copy(parts[first].events[position]) if len(parts) > 1 else parts[first].events[position]
+        event = twin(parts[first].events[position]) if len(parts) > 1 else parts[first].events[position]
         if len(cluster.members) > 1:
-            event.extra = copy.copy(event.extra)
+            event.extra = dict(event.extra)
             for number, other in cluster.members[1:]:
                 _add(event, parts[number].events[other], parts[number], warnings)
         moment = times[first, position]

@@ -8,7 +8,7 @@ from math import fsum
 from typing import Any, NamedTuple
 
 from dose_audit.extract.common import warn
-from dose_audit.extract.exam import CtEvent, Event, Exam, PlaneTotals, ProjectionEvent, Totals, Warning
+from dose_audit.extract.exam import CtEvent, Event, Exam, PlaneTotals, ProjectionEvent, Totals, Warning, twin
 from dose_audit.extract.merge_events import Cluster
 
 __all__ = ["TOLERANCES", "Tolerance", "merged_totals", "sum_events"]
@@ -72,7 +72,7 @@ def merged_totals(parts: Sequence[Exam], clusters: Sequence[Cluster], warnings: 
         amount.
     """
     if len(parts) == 1:
-        return copy.copy(parts[0].totals)
+        return twin(parts[0].totals)
     totals = Totals()
     for family, (kind, names) in FAMILIES.items():
         held = [
@@ -217,7 +217,7 @@ def sum_events(exam: Exam) -> None:
 
 def _plane_sums(plane: PlaneTotals, films: list[ProjectionEvent], planes: int) -> PlaneTotals:
     mine = films if planes == 1 else [event for event in films if event.plane == plane.plane]
-    plane = copy.copy(plane)
+    plane = twin(plane)
     plane.events_kap_gy_cm2 = _sum_known(event.kap_gy_cm2 for event in mine)
     plane.events_dose_rp_mgy = _sum_known(event.dose_rp_mgy for event in mine)
     return plane

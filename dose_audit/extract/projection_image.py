@@ -218,12 +218,16 @@ def read_filters(header: Header, warnings: list[Warning]) -> list[Filter]:
     the materials are not assigned to any.
     """
     kind = _word(header.text("FilterType"), _FILTER_TYPES)
-    if not any(map(header.has, ("FilterMaterial", "FilterThicknessMinimum", "FilterThicknessMaximum"))):
+    if not (
+        header.has("FilterMaterial") or header.has("FilterThicknessMinimum") or header.has("FilterThicknessMaximum")
+    ):
         return [Filter(type=kind)] if kind and kind != "none" else []
     sent = [text for text in header.texts("FilterMaterial") if text]
     materials = [part.strip() for text in sent for part in text.split(",") if part.strip()]
     thin, thick = header.numbers("FilterThicknessMinimum"), header.numbers("FilterThicknessMaximum")
-    if len(materials) > len(sent) or any("," in text for text in header.texts("FilterThicknessMinimum")):
+    # Thicknesses joined by a comma are several numbers, or none where it may be a decimal comma.
+    joined = len(thin) != 1 and any("," in text for text in header.texts("FilterThicknessMinimum"))
+    if len(materials) > len(sent) or joined:
         warn(
             warnings,
             "comma_for_backslash",
@@ -264,12 +268,9 @@ def read_filters(header: Header, warnings: list[Warning]) -> list[Filter]:
 
 
 def _view(obj: Header, event: ProjectionEvent) -> None:
-    views = obj.items("ViewCodeSequence")
-    event.view = obj.code("ViewCodeSequence") if views else None
-    if event.view is not None:
-        event.view_modifier = views[0].code("ViewModifierCodeSequence")
-    else:
-        event.view = VIEW_POSITIONS.get((obj.text("ViewPosition") or "").upper())
+    event.view, event.view_modifier = obj.code_and("ViewCodeSequence", "ViewModifierCodeSequence")
+    if event.view is None:
+        event.view, event.view_modifier = VIEW_POSITIONS.get((obj.text("ViewPosition") or "").upper()), None
 
 
 def _plane_and_type(obj: Header, event: ProjectionEvent) -> None:

@@ -454,6 +454,28 @@ QUIRKS: tuple[Quirk, ...] = (
         refused="the query option is a matter of asking the archive",
     ),
     Quirk(
+        id="unreadable-element",
+        defect="an element's length is no multiple of its numbers', or text stands in Patient's Size",
+        handling="null with a warning; the rest of the object is read",
+        evidence="OpenREM issues 1006 and 896",
+        rule="a value that cannot be decoded counts as absent",
+    ),
+    Quirk(
+        id="no-acquisition-time",
+        defect="an image without Acquisition Date and Time",
+        handling="Content Date and Time, else none",
+        evidence="OpenREM issue 271",
+        rule="the start of every image's exposure",
+    ),
+    Quirk(
+        id="twin-images",
+        manufacturer="hologic|ge",
+        defect="one exposure is sent for processing and for presentation",
+        handling="one event: the same moment of the same device, and nothing that differs",
+        evidence="GE Senographe images; OpenREM's check for duplicates",
+        rule="merging",
+    ),
+    Quirk(
         id="philips-ingenuity-localizers",
         manufacturer="philips",
         model="ingenuity",

@@ -21,8 +21,9 @@ from dose_audit.extract._elements import (
 )
 from dose_audit.extract._header import Header
 from dose_audit.extract._peek import FIELDS, GLANCE_BYTES, Peek, glance
+from dose_audit.extract._root import read_root
 from dose_audit.extract._start import Start, find_start
-from dose_audit.extract._tree import TreeReader, read_root
+from dose_audit.extract._tree import TreeReader
 from dose_audit.extract.content import Item
 from dose_audit.extract.errors import Malformed, NotDicom, ReadError, TooLarge, Truncated
 

@@ -7,12 +7,11 @@ not depend on the order. Sums are whole numbers of 10⁻⁹: floating-point addi
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import fields
 from typing import Any
 
-from dose_audit.extract.exam import CtEvent, CtSource, Exam, Warning, as_record
+from dose_audit.extract.exam import CtEvent, CtSource, Exam, Warning, as_record, twin
 
 __all__ = ["IMAGES", "finish", "fold_event", "fold_parts", "least", "measure", "measure_current", "slice_key"]
 
@@ -123,10 +122,10 @@ def fold_event(into: CtEvent, other: CtEvent) -> None:
             images[name] = _joined(mine, theirs)
         else:
             images[name] = least(mine, theirs)
-    by_voltage = {_voltage(source): copy.copy(source) for source in into.sources}
+    by_voltage = {_voltage(source): twin(source) for source in into.sources}
     for source in other.sources:
         known = by_voltage.get(_voltage(source))
-        by_voltage[_voltage(source)] = copy.copy(source if known is None else least(known, source))
+        by_voltage[_voltage(source)] = twin(source if known is None else least(known, source))
     kernels = sorted({*into.convolution_kernel, *other.convolution_kernel})
     into.extra.pop(IMAGES, None)
     rest = {name: value for name, value in other.extra.items() if name != IMAGES}

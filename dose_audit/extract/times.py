@@ -33,11 +33,17 @@ def iso_offset(text: str | None) -> str:
 
 def date_of(text: str | None) -> date | None:
     """The calendar date of a DA value (also ``YYYY.MM.DD``), or `None` when it is not one."""
-    match = _DA.fullmatch(text.strip()) if text else None
-    if match is None:
+    if not text:
         return None
+    if len(text) == 8 and text.isascii() and text.isdigit():
+        parts: tuple[str, ...] = (text[:4], text[4:6], text[6:])
+    else:
+        match = _DA.fullmatch(text.strip())
+        if match is None:
+            return None
+        parts = match.groups()
     try:
-        return date(int(match[1]), int(match[2]), int(match[3]))
+        return date(*map(int, parts))
     except ValueError:
         return None
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from dose_audit.extract.codes import Code
 
-__all__ = ["QUANTITIES", "UNITS", "Quantity", "convert", "factor_for", "own_unit"]
+__all__ = ["QUANTITIES", "UNITS", "Quantity", "convert", "factor_for", "own_unit", "scaled", "spellings"]
 
 UNITS: dict[str, dict[str, str]] = {
     "kerma_area": {
@@ -184,6 +184,18 @@ def own_unit(quantity: str) -> str:
     return QUANTITIES[quantity].unit
 
 
+def spellings(quantity: str) -> frozenset[str]:
+    """How the record's own unit of a quantity is written in `UNITS`: what needs no conversion.
+
+    Examples
+    --------
+    >>> sorted(spellings("charge_mas"))
+    ['mA.s', 'mAs', 'mC']
+    """
+    known = UNITS[QUANTITIES[quantity].dimension]
+    return frozenset(unit for unit in known if unit and factor_for(unit, quantity) == 1)
+
+
 def convert(value: float, unit: Code | str | None, quantity: str) -> tuple[float | None, str | None]:
     """Bring a value to its quantity's own unit.
 
@@ -228,4 +240,16 @@ def convert(value: float, unit: Code | str | None, quantity: str) -> tuple[float
         return None, f"unit {sent[:32]!r} is not one of {wanted.unit}'s"
     if factor == 1:
         return value, None
-    return float(Decimal(repr(value)) * factor), None
+    return scaled(value, factor), None
+
+
+@lru_cache(maxsize=4096)
+def scaled(value: float, factor: Decimal) -> float:
+    """The product in decimal arithmetic, so that 0.0156 dGy is 1.56 mGy to the last digit.
+
+    Examples
+    --------
+    >>> scaled(0.0156, Decimal(100))
+    1.56
+    """
+    return float(Decimal(repr(value)) * factor)

@@ -18,7 +18,7 @@ from dose_audit.receive.scanner import ScanSummary, scan
 from dose_audit.receive.spool import Spool
 from dose_audit.store.settings import prepare
 
-__all__ = ["IngestError", "IngestSummary", "open_spool", "reprocess", "run_ingest", "scan_paths"]
+__all__ = ["IngestError", "IngestSummary", "open_spool", "reprocess", "run_ingest", "scan_paths", "without_row"]
 
 _IDLE_S = 1.0
 _SMALL_BATCH = 20
@@ -64,9 +64,12 @@ def scan_paths(
     paths: Iterable[Path | str],
     *,
     site: str | None = None,
+    phantom: bool = False,
     progress: Callable[[ScanSummary], None] | None = None,
 ) -> ScanSummary:
     """Register everything under `paths` that may carry dose; `run_ingest` does the rest.
+
+    What the settings' routes send to phantom analysis is registered for it; `run_phantoms` does the rest of that.
 
     Parameters
     ----------
@@ -75,6 +78,8 @@ def scan_paths(
         Files, folders, zip archives.
     site : str, optional
         Where the objects come from.
+    phantom : bool
+        All of it is phantom images.
     progress : callable, optional
         Called with the running summary.
 
@@ -82,10 +87,10 @@ def scan_paths(
     -------
     ScanSummary
     """
-    from dose_audit.ingest.judge import judge_object
+    from dose_audit.ingest.judge import judge_for
 
     with open_spool(settings) as spool:
-        return scan(paths, spool, judge_object, site=site, progress=progress)
+        return scan(paths, spool, judge_for(settings.routes, phantom=phantom), site=site, progress=progress)
 
 
 def run_ingest(
@@ -250,15 +255,15 @@ class _Run:
         if self._equipment:
             self.summary.unit_slips += mark_unit_slips(self._equipment)
             self._equipment = set()
-        set_tallies(_without_row(self._spool))
+        set_tallies(without_row(self._spool))
         self._finished, self._finished_at = True, time.monotonic()
 
 
-def _without_row(spool: Spool) -> dict[str, int]:
+def without_row(spool: Spool) -> dict[str, int]:
     """Objects that the spool counts and the store does not see: duplicates at the door, and what waits."""
     counts = spool.counts()
     at_the_door = spool.ledger.read("SELECT value FROM counters WHERE kind = 'duplicate' AND name = 'at the door'")
     return {
         "duplicate": at_the_door[0][0] if at_the_door else 0,
-        "pending": counts["pending"] + counts["in_work"],
+        "pending": counts["pending"] + counts["phantom"] + counts["in_work"],
     }

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import fields
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from operator import attrgetter
 from typing import Any
 
 from dose_audit.extract.codes import Code
 from dose_audit.extract.exam import Exam
 
-__all__ = ["clean_text", "dump", "load", "sparse"]
+__all__ = ["clean_text", "dump", "load", "record_text", "record_texts", "sparse"]
 
 _PLAIN = frozenset({str, int, float, bool})
 # Names of a class's fields and one call that reads them all; a last name twice, so that it never returns a bare value.
 _READERS: dict[tuple[type, frozenset[str]], tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
 _NOTHING: frozenset[str] = frozenset()
+# The same for `record_text`, with each name as JSON beside it.
+_LAYOUTS: dict[tuple[type, frozenset[str]], tuple[tuple[tuple[str, str], ...], Callable[[Any], tuple[Any, ...]]]] = {}
 # ASCII JSON without NaN: what neither database can hold shows as an escape or is refused here.
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
@@ -70,6 +74,114 @@ def sparse(value: Any, omit: frozenset[str] = _NOTHING) -> Any:
     return record
 
 
+def record_text(value: Any, omit: frozenset[str] = _NOTHING) -> str:
+    """``dump(sparse(value, omit))`` in one pass over the value: what the ingest path spends its time on.
+
+    Examples
+    --------
+    >>> from dose_audit.extract.exam import Filter
+    >>> record_text(Filter(material="Cu", min_mm=0.1))
+    '{"material":"Cu","min_mm":0.1}'
+    """
+    text = _dataclass_text(value, omit)
+    return dump(sparse(value, omit)) if _is_unclean(text) else text
+
+
+def record_texts(value: Any, omit: frozenset[str]) -> tuple[str, str]:
+    """`record_text` of the whole value, and of it without the fields in `omit`.
+
+    Examples
+    --------
+    >>> from dose_audit.extract.exam import Filter
+    >>> record_texts(Filter(material="Cu", min_mm=0.1), frozenset({"min_mm"}))
+    ('{"material":"Cu","min_mm":0.1}', '{"material":"Cu"}')
+    """
+    extra = getattr(value, "extra", None)
+    if extra and not extra.keys().isdisjoint(value.__dataclass_fields__):
+        return dump(sparse(value)), dump(sparse(value, omit))
+    every, rest = [], []
+    for name, part in _fragments(value, _NOTHING):
+        every.append(part)
+        if name not in omit:
+            rest.append(part)
+    text = "{" + ",".join(every) + "}"
+    if _is_unclean(text):
+        return dump(sparse(value)), dump(sparse(value, omit))
+    return text, "{" + ",".join(rest) + "}"
+
+
+def _is_unclean(text: str) -> bool:
+    """Whether a NUL or half a character is in the text; whole characters beyond the first 65,536 show the same."""
+    return "\\u0000" in text or "\\ud" in text
+
+
+def _dataclass_text(value: Any, omit: frozenset[str] = _NOTHING) -> str:
+    extra = getattr(value, "extra", None)
+    if extra and not extra.keys().isdisjoint(value.__dataclass_fields__):
+        return _encode(sparse(value, omit))
+    return "{" + ",".join([part for _, part in _fragments(value, omit)]) + "}"
+
+
+def _fragments(value: Any, omit: frozenset[str]) -> list[tuple[str, str]]:
+    """Each field that says something: its name, and ``"name":`` with its value; then what is in ``extra``."""
+    kind = type(value)
+    layout = _LAYOUTS.get((kind, omit))
+    if layout is None:
+        names = tuple(part.name for part in fields(kind) if part.name != "extra" and part.name not in omit)
+        layout = _LAYOUTS[kind, omit] = (tuple((n, f'"{n}":') for n in names), attrgetter(*names, names[0]))
+    found = []
+    find = _WRITERS.get
+    for (name, shown), item in zip(layout[0], layout[1](value), strict=False):
+        if item is None:
+            continue
+        kind = type(item)
+        write = find(kind)
+        if write is not None:
+            found.append((name, shown + write(item)))
+        elif kind is list or kind is dict:
+            if item:
+                found.append((name, shown + _text_of(item)))
+        else:
+            found.append((name, shown + _dataclass_text(item)))
+    extra = getattr(value, "extra", None)
+    if extra:
+        found += [(name, f"{_WRITERS[str](name)}:{_text_of(item)}") for name, item in extra.items()]
+    return found
+
+
+def _text_of(value: Any) -> str:
+    kind = type(value)
+    write = _WRITERS.get(kind)
+    if write is not None:
+        return write(value)
+    if kind is list or kind is tuple:
+        return "[" + ",".join([_text_of(item) for item in value]) + "]"
+    if kind is dict and all(type(name) is str for name in value):
+        return "{" + ",".join([f"{_WRITERS[str](name)}:{_text_of(item)}" for name, item in value.items()]) + "}"
+    return _dataclass_text(value) if hasattr(value, "__dataclass_fields__") else _encode(sparse(value))
+
+
+def _float_text(value: float) -> str:
+    if value - value:
+        raise ValueError("Out of range float values are not JSON compliant")
+    return repr(value)
+
+
+@lru_cache(maxsize=4096)
+def _code_text(code: Code) -> str:
+    return _encode(sparse(code))
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring_ascii,
+    float: _float_text,
+    int: int.__repr__,
+    bool: {False: "false", True: "true"}.__getitem__,
+    type(None): lambda _: "null",
+    Code: _code_text,
+}
+
+
 def dump(value: Any) -> str:
     """Compact ASCII JSON of what `sparse` returned.
 
@@ -79,9 +191,7 @@ def dump(value: Any) -> str:
         A number that is not finite: a wrong number is worse than none, and neither database would take it.
     """
     text = _encode(value)
-    if "\\u0000" in text or "\\ud" in text:
-        text = _encode(_cleaned(value))
-    return text
+    return _encode(_cleaned(value)) if _is_unclean(text) else text
 
 
 def load(text: str) -> Exam:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dose_audit.extract.exam import Exam
-from dose_audit.store.compact import clean_text, dump, load, sparse
+from dose_audit.store.compact import clean_text, load, record_text, record_texts
 from dose_audit.store.identity import Protection, protect
 from dose_audit.store.places import where
+from dose_audit.store.rows import EVENTS, event_rest
 from dose_audit.store.sql import utc_text
 
 __all__ = [
-    "Brought",
     "Fate",
     "Part",
     "ReceivedPart",
     "admit",
-    "mark_superseded",
     "prepare",
     "refuse",
     "settle_conflicts",
@@ -30,7 +29,6 @@ COUNTING = ("extracted", "superseded")
 
 NEWEST = "newest of several objects with one SOP Instance UID"
 _OLDER = "a newer object has the same SOP Instance UID and other bytes"
-_TOLD = "other objects of the study tell all its events"
 
 
 @dataclass(slots=True)
@@ -76,12 +74,17 @@ class Fate:
     reason: str = ""
 
 
+Standing = tuple[str, str | None, str | None, tuple[int, ...], str | None]
+"""State, reason, study, copies and kind."""
+
+
 @dataclass(slots=True)
 class Part:
     """One object of a study, from the batch or from the store.
 
-    ``stored`` is what the store says of it now (None for an object that is new to it); ``incoming`` is set where the
-    row has to be written anew.
+    ``text`` is its record and ``rests`` what of its events has no column (None where it comes from the store);
+    ``stored`` is what the store says of it now (None for an object that is new to it), ``changed_at`` since when;
+    ``incoming`` is set where the row has to be written anew, ``rewritten`` where only its text has.
     """
 
     sop: str
@@ -91,6 +94,7 @@ class Part:
     site: str | None = None
     study: str | None = None
     text: str | None = None
+    rests: list[str] | None = None
     exam: Exam | None = None
     spool_id: int | None = None
     copies: list[int] = field(default_factory=list)
@@ -98,17 +102,23 @@ class Part:
     station: str | None = None
     reason: str | None = None
     incoming: ReceivedPart | None = None
-    stored: tuple[str, str | None, str | None, tuple[int, ...]] | None = None
+    stored: Standing | None = None
+    rewritten: bool = False
+    changed_at: str = ""
 
     @property
-    def standing(self) -> tuple[str, str | None, str | None, tuple[int, ...]]:
+    def standing(self) -> Standing:
         """What can change of a stored object without its being read again."""
-        return self.state, self.reason, self.study, tuple(self.copies)
+        return self.state, self.reason, self.study, tuple(self.copies), self.kind
 
     @property
     def fate(self) -> Fate:
         """Its end state in the spool's words: for the spool, an object in conflict is superseded by the newer one."""
-        return Fate(self.spool_id, "superseded" if self.state == "conflict" else self.state, self.reason or "")
+        return self.fate_of(self.spool_id)
+
+    def fate_of(self, spool_id: int | None) -> Fate:
+        """The same end state for another object of the spool that this one stands for."""
+        return Fate(spool_id, "superseded" if self.state == "conflict" else self.state, self.reason or "")
 
 
 def prepare(received: ReceivedPart, protection: Protection) -> Part:
@@ -129,7 +139,7 @@ def prepare(received: ReceivedPart, protection: Protection) -> Part:
         return part
     try:
         protect(exam, protection)
-        part.text = dump(sparse(exam))
+        part.text, part.rests = _texts(exam)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         refuse(part, f"the record cannot be kept: {where(error)}")
         return part
@@ -141,9 +151,19 @@ def prepare(received: ReceivedPart, protection: Protection) -> Part:
     return part
 
 
+def _texts(exam: Exam) -> tuple[str, list[str]]:
+    """The record of an exam, and of each event what has no column."""
+    text = record_text(exam, EVENTS)
+    if not exam.events:
+        return text, []
+    events = [record_texts(event, event_rest(event)) for event in exam.events]
+    told = ",".join([whole for whole, _ in events])
+    return f'{text[:-1]}{"," if len(text) > 2 else ""}"events":[{told}]}}', [rest for _, rest in events]
+
+
 def refuse(part: Part, reason: str) -> None:
     """Quarantine an object that cannot be written."""
-    part.exam = part.text = part.study = None
+    part.exam = part.text = part.rests = part.study = None
     part.state, part.reason = "quarantined", reason[:500]
 
 
@@ -172,7 +192,7 @@ def admit(part: Part, objects: dict[tuple[str, str], Part]) -> Part | None:
         if known.state in (*COUNTING, "conflict", part.state):
             return None
     # Read again, after an upgrade or because nobody learnt that it was stored: the new reading counts.
-    known.incoming, known.text, known.exam = part.incoming, part.text, part.exam
+    known.incoming, known.text, known.rests, known.exam = part.incoming, part.text, part.rests, part.exam
     known.state, known.kind, known.station, known.reason = part.state, part.kind, part.station, part.reason
     known.study = part.study
     return known
@@ -192,46 +212,6 @@ def settle_conflicts(parts: Iterable[Part]) -> None:
             newest = max(group, key=lambda part: (_made(part), part.received_at, part.sha256))
             for part in group:
                 part.state, part.reason = ("extracted", NEWEST) if part is newest else ("conflict", _OLDER)
-
-
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """What an object brought to the merging of its study: whether it has events, and the series that it is of."""
-
-    events: bool
-    series: str | None
-
-
-def mark_superseded(members: Sequence[Part], brought: Sequence[Brought], exam: Exam) -> None:
-    """An object that has events of which the merged exam takes none from it is superseded.
-
-    Parameters
-    ----------
-    members : sequence of Part
-        The study's objects that were merged.
-    brought : sequence of Brought
-        What each brought, in the same order.
-    exam : Exam
-        The merged exam.
-
-    Notes
-    -----
-    Images of one series speak for each other: the slices of a CT are one event, and it names one slice.
-    """
-    tellers = {event.source_sop_instance_uid for event in exam.events}
-    if None in tellers:
-        return  # an event without its source could be anybody's
-    told_series = {
-        part_brought.series
-        for part, part_brought in zip(members, brought, strict=True)
-        if part.kind == "image" and part.sop in tellers
-    } - {None}
-    for part, part_brought in zip(members, brought, strict=True):
-        tells = part.sop in tellers or (part.kind == "image" and part_brought.series in told_series)
-        if part_brought.events and not tells:
-            part.state, part.reason = "superseded", _TOLD
-        elif part.state == "superseded":
-            part.state, part.reason = "extracted", None
 
 
 def _made(part: Part) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 from dose_audit.extract.codes import Code, key
 from dose_audit.extract.exam import AdministrationEvent, CtEvent, Exam, ProjectionEvent
-from dose_audit.store.compact import clean_text, dump, sparse
+from dose_audit.store.compact import clean_text, dump, record_text
 
 __all__ = ["EVENT_COLUMNS", "EXAM_COLUMNS", "event_row", "exam_values", "local_time"]
 
@@ -115,15 +116,20 @@ def exam_values(exam: Exam, study_key: str) -> list[Any]:
         agd.get("right"),
         totals.administered_activity_mbq,
         len(exam.events),
-        dump(sparse(exam, _EVENTS)),
+        record_text(exam, EVENTS),
     ]
 
 
-_EVENTS = frozenset({"events"})
+EVENTS = frozenset({"events"})
 
 
-def event_row(event: Any) -> list[Any]:
-    """Values of `EVENT_COLUMNS` for one event."""
+def event_rest(event: Any) -> frozenset[str]:
+    """Fields of an event that have a column, so that ``rest`` leaves them out."""
+    return _WITH_TIME if event.started_at and local_time(event.started_at)[0] else _IN_COLUMNS
+
+
+def event_row(event: Any, rest: str | None = None) -> list[Any]:
+    """Values of `EVENT_COLUMNS` for one event; `rest` is its record without `event_rest`, where that is known."""
     texts, numbers = _GETTERS[type(event)]
     moment, _, offset = local_time(event.started_at)
     values = numbers(event)
@@ -139,10 +145,11 @@ def event_row(event: Any) -> list[Any]:
         _code(event.target_region),
         _code(view) if view is not None else None,
         *values,
-        dump(sparse(event, _WITH_TIME if moment else _IN_COLUMNS)),
+        record_text(event, _WITH_TIME if moment else _IN_COLUMNS) if rest is None else rest,
     ]
 
 
+@lru_cache(maxsize=1024)
 def local_time(text: str | None) -> tuple[str | None, str | None, str | None]:
     """Split ISO text into local date-time (both databases read it), date, and the offset as sent.
 
@@ -167,6 +174,7 @@ def local_time(text: str | None) -> tuple[str | None, str | None, str | None]:
     return naive, naive[:10], moment.isoformat()[len(naive) :] or None
 
 
+@lru_cache(maxsize=4096)
 def _code(code: Code | None) -> str | None:
     """``scheme:value`` of a concept; retired spellings are folded, so that one concept is one text."""
     if code is None:
@@ -179,7 +187,13 @@ def _codes(codes: list[Code]) -> str:
     return _distinct(map(_code, codes)) if codes else "[]"
 
 
-def _distinct(texts: Any) -> str:
+def _distinct(texts: Iterable[str | None]) -> str:
     """JSON list of the distinct texts, sorted, so that equal exams give equal rows."""
+    return _listed(frozenset(texts))
+
+
+# A device's exams repeat the same few sets of protocols, regions, kinds and warnings.
+@lru_cache(maxsize=4096)
+def _listed(texts: frozenset[str | None]) -> str:
     found = {cleaned for text in texts if text and (cleaned := clean_text(text))}
     return dump(sorted(found)) if found else "[]"

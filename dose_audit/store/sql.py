@@ -35,8 +35,13 @@ def insert(table: str, columns: Sequence[str], *, key: Sequence[str] = (), keep:
     return f"{text} ON CONFLICT ({', '.join(key)}) DO UPDATE SET " + ", ".join(f"{n} = excluded.{n}" for n in changed)
 
 
-def select_in(columns: str, table: str, where: Sequence[tuple[str, Sequence[Any]]]) -> list[tuple[Any, ...]]:
-    """Rows where any of the columns is in its list: ``where`` is ``[(column, values), …]``, joined by OR."""
+def select_in(
+    columns: str, table: str, where: Sequence[tuple[str, Sequence[Any]]], only: str = ""
+) -> list[tuple[Any, ...]]:
+    """Rows where any of the columns is in its list: ``where`` is ``[(column, values), …]``, joined by OR.
+
+    `only` is a further condition, beginning with AND, without parameters.
+    """
     rows: list[tuple[Any, ...]] = []
     slices = [list(chunks(values)) for _, values in where]
     with connection.cursor() as cursor:
@@ -47,7 +52,7 @@ def select_in(columns: str, table: str, where: Sequence[tuple[str, Sequence[Any]
                 if number < len(part):
                     terms.append(f"{column} IN ({', '.join(['%s'] * len(part[number]))})")
                     parameters.extend(part[number])
-            cursor.execute(f"SELECT {columns} FROM {table} WHERE {' OR '.join(terms)}", parameters)
+            cursor.execute(f"SELECT {columns} FROM {table} WHERE ({' OR '.join(terms)}) {only}", parameters)
             rows.extend(cursor.fetchall())
     return rows
 

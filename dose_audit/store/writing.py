@@ -1,8 +1,8 @@
 """Writes what was read from received objects: parts in, exams and events out, in any order, by any number of writers.
 
-An exam is always merged anew from all parts of its study. A batch is computed from a snapshot without holding a lock;
-then, in one short transaction, its studies are locked, the snapshot is checked, and the rows are written. Where another
-writer was faster the batch is computed again.
+An exam is always merged anew from all parts of its study; slices were folded into one part each time they came
+(`folding`). A batch is computed from a snapshot without holding a lock; then, in one short transaction, its studies are
+locked, the snapshot is checked, and the rows are written. Where another writer was faster the batch is computed again.
 """
 
 from __future__ import annotations
@@ -12,27 +12,24 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import Any
 
 from django.db import InterfaceError, InternalError, OperationalError, ProgrammingError, connection, transaction
 
 import dose_audit
 from dose_audit.extract.exam import Exam, Warning
-from dose_audit.store.compact import clean_text, load
+from dose_audit.store.compact import clean_text
 from dose_audit.store.devices import Devices, site_on, sites_in_force
+from dose_audit.store.folding import SLICE, mark_superseded, members_of, needs_every_slice
 from dose_audit.store.identity import Protection
 from dose_audit.store.models import Event, ReceivedObject
 from dose_audit.store.models import Exam as ExamRow
 from dose_audit.store.parts import (
     COUNTING,
-    NEWEST,
-    Brought,
     Fate,
     Part,
     ReceivedPart,
     admit,
-    mark_superseded,
     prepare,
     refuse,
     settle_conflicts,
@@ -73,12 +70,12 @@ _INSERT_RECEIVED = insert(
     keep=("spool_id", "received_at", "source", "site"),
 )
 _RESTATE = (
-    f"UPDATE {_RECEIVED} SET state = %s, reason = %s, copies = %s, updated_at = %s "
-    "WHERE sop_instance_uid = %s AND sha256 = %s"
+    f"UPDATE {_RECEIVED} SET state = %s, reason = %s, kind = %s, copies = %s, part = COALESCE(%s, part), "
+    "updated_at = %s WHERE sop_instance_uid = %s AND sha256 = %s"
 )
 _SNAPSHOT = (
     "sop_instance_uid, sha256, received_at, site, state, study_instance_uid, "
-    "spool_id, copies, kind, station_name, reason"
+    "spool_id, copies, kind, station_name, reason, updated_at"
 )
 
 
@@ -88,6 +85,10 @@ _DATABASE = (OperationalError, ProgrammingError, InterfaceError, InternalError)
 
 class _Overtaken(Exception):
     """Another writer changed one of the studies between snapshot and lock."""
+
+
+class _EverySlice(Exception):
+    """What a batch changes concerns slices that were folded, so that all of them have to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +201,15 @@ class Writer:
             return self._write(parts)
 
     def _write(self, batch: list[Part]) -> IngestResult:
+        every_slice = False
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
             # Every attempt starts from what was read: an attempt changes states and may change exams.
             fresh = [replace(part, copies=[], exam=None if attempt else part.exam) for part in batch]
             try:
-                return self._write_once(fresh)
+                return self._write_once(fresh, every_slice)
+            except _EverySlice:
+                every_slice = True
             except _Overtaken:
                 if last:
                     raise
@@ -214,9 +218,11 @@ class Writer:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _write_once(self, batch: list[Part]) -> IngestResult:
-        known = _snapshot(batch)
-        before = {(part.sop, part.sha256, part.stored) for part in known}
+    def _write_once(self, batch: list[Part], every_slice: bool) -> IngestResult:
+        known = _snapshot(batch, every_slice)
+        if not every_slice and needs_every_slice(batch, known):
+            raise _EverySlice
+        before = {(part.sop, part.sha256, part.stored, part.changed_at) for part in known}
         objects = {(part.sop, part.sha256): part for part in known}
         standing = [admit(part, objects) for part in batch]
         settle_conflicts(objects.values())
@@ -224,23 +230,25 @@ class Writer:
         touched = {study for part in objects.values() if _is_new(part) for study in _studies(part)}
         members: dict[str, list[Part]] = {study: [] for study in touched}
         for part in objects.values():
-            if part.study in members and part.text is not None and part.state in COUNTING:
+            folded = part.kind == SLICE and part.incoming is None and not every_slice
+            if part.study in members and part.text is not None and part.state in COUNTING and not folded:
                 members[part.study].append(part)
-        rows = [self._merged(study, parts) for study, parts in sorted(members.items()) if parts]
+        rows = [self._merged(study, parts, every_slice) for study, parts in sorted(members.items()) if parts]
         gone = sorted(study for study, parts in members.items() if not parts)
         self._devices.note_software((row.equipment, row.values[_SOFTWARE], row.values[_STUDY_DATE]) for row in rows)
         exams = self._exam_rows(rows)
 
         with transaction.atomic():
             lock_studies([key for part in objects.values() for key in (part.sop, *_studies(part))])
-            if {(part.sop, part.sha256, part.stored) for part in _snapshot(batch, with_text=False)} != before:
+            now = _snapshot(batch, every_slice, with_text=False)
+            if {(part.sop, part.sha256, part.stored, part.changed_at) for part in now} != before:
                 raise _Overtaken
             _write_exams(rows, exams, gone)
-            _write_objects([part for part in objects.values() if part.incoming or part.standing != part.stored])
+            _write_objects([part for part in objects.values() if _has_changed(part)])
         return IngestResult(
             fates=[
                 Fate(part.spool_id, "duplicate", "the same object came before") if stands is None
-                else replace(stands.fate, spool_id=part.spool_id)
+                else stands.fate_of(part.spool_id)
                 for part, stands in zip(batch, standing, strict=True)
             ],
             moved=[
@@ -250,23 +258,26 @@ class Writer:
             equipment={row.equipment for row in rows},
         )  # fmt: skip
 
-    def _merged(self, study: str, members: list[Part]) -> _ExamRows:
-        members.sort(key=attrgetter("received_at", "sop", "sha256"))
-        exams = [part.exam or load(part.text or "{}") for part in members]
-        brought = [Brought(bool(exam.events), exam.sources[0].series_instance_uid) for exam in exams]
-        exam = self._merge(exams)
-        for part in members:
-            if part.reason == NEWEST:
-                message = "several versions of one object: the newest counts"
-                exam.warnings.append(Warning("object_versions", message, None, part.sop))
+    def _merged(self, study: str, parts: list[Part], every_slice: bool) -> _ExamRows:
+        members = members_of(parts, every_slice=every_slice)
+        # The study's only object: merging leaves its events as they were told, in another order at most.
+        rests = parts[0].rests if len(parts) == 1 and not members[0].of_slices else None
+        told = {id(event): rest for event, rest in zip(members[0].exam.events, rests or (), strict=False)}
+        brought = [(bool(m.exam.events), m.exam.sources[0].series_instance_uid) for m in members]
+        exam = self._merge([member.exam for member in members])
+        for sop in (sop for member in members for sop in member.newest):
+            message = "several versions of one object: the newest counts"
+            exam.warnings.append(Warning("object_versions", message, None, sop))
         if len(members) > 1:
             mark_superseded(members, brought, exam)
+            if not every_slice and any(member.of_slices and _has_moved(member.parts) for member in members):
+                raise _EverySlice
         return _ExamRows(
             study=study,
             values=exam_values(exam, study),
-            events=[event_row(event) for event in exam.events],
+            events=[event_row(event, told.get(id(event))) for event in exam.events],
             equipment=self._devices.resolve(exam.equipment),
-            received_site=next((part.site for part in members if part.site), None),
+            received_site=next((member.site for member in members if member.site), None),
             received_at=members[0].received_at,
         )
 
@@ -286,22 +297,35 @@ def _is_new(part: Part) -> bool:
     return part.incoming is not None or part.stored is None or part.standing[:3] != part.stored[:3]
 
 
+def _has_moved(parts: Iterable[Part]) -> bool:
+    """Whether stored objects among these have another state now."""
+    return any(part.stored is not None and part.stored[0] != part.state for part in parts)
+
+
+def _has_changed(part: Part) -> bool:
+    """Whether an object's row has to be written."""
+    return part.incoming is not None or part.rewritten or part.standing != part.stored
+
+
 def _studies(part: Part) -> set[str]:
     """The study that an object belongs to, and the one that it belonged to before it was read again."""
     return {study for study in (part.study, part.stored and part.stored[2]) if study}
 
 
-def _snapshot(batch: list[Part], *, with_text: bool = True) -> list[Part]:
-    """What the store has that matters to the batch: the same objects and all objects of their studies."""
+def _snapshot(batch: list[Part], every_slice: bool, *, with_text: bool = True) -> list[Part]:
+    """What the store has that matters to the batch: the same objects and the objects of their studies.
+
+    Without `every_slice` those that were folded are left out, however many they are.
+    """
     sops = sorted({part.sop for part in batch})
     studies = {part.study for part in batch if part.study}
     columns = f"{_SNAPSHOT}, part" if with_text else f"{_SNAPSHOT}, NULL"
-    while True:
-        rows = select_in(columns, _RECEIVED, [("sop_instance_uid", sops), ("study_instance_uid", sorted(studies))])
-        further = {row[5] for row in rows if row[5]} - studies
-        if not further:
-            break
-        studies |= further
+    unfolded = "" if every_slice else f"AND (kind IS NULL OR kind <> '{SLICE}')"
+    rows = select_in(columns, _RECEIVED, [("sop_instance_uid", sops)])
+    asked: set[str] = set()
+    while studies := (studies | {row[5] for row in rows if row[5]}) - asked:
+        rows += select_in(columns, _RECEIVED, [("study_instance_uid", sorted(studies))], unfolded)
+        asked |= studies
     parts = {}
     for row in rows:
         part = Part(
@@ -316,7 +340,8 @@ def _snapshot(batch: list[Part], *, with_text: bool = True) -> list[Part]:
             kind=row[8],
             station=row[9],
             reason=row[10],
-            text=row[11],
+            changed_at=row[11] if isinstance(row[11], str) else utc_text(row[11]),
+            text=row[12],
         )
         part.stored = part.standing
         parts[(part.sop, part.sha256)] = part  # two slices of a long list may name one row
@@ -343,7 +368,8 @@ def _write_objects(parts: list[Part]) -> None:
     for part in parts:
         received, copies = part.incoming, json.dumps(part.copies)
         if received is None:
-            restated.append((part.state, part.reason, copies, now, part.sop, part.sha256))
+            text = part.text if part.rewritten else None
+            restated.append((part.state, part.reason, part.kind, copies, text, now, part.sop, part.sha256))
             continue
         written.append(
             (

@@ -141,6 +141,24 @@ def test_a_summary_with_ct_dose_is_a_ct_event():
     assert (exam.totals.ct_dlp_mgy_cm, exam.totals.ct_event_count) == (120, 1)
 
 
+def test_details_of_a_ct_acquisition_fill_its_sources_and_itself():
+    exam = read(
+        coded("121058", "77477000@SCT"),
+        summary(1, "00", "10", num("113830", "8", "mGy"), num("113838", "120", "mGy.cm")),
+        details(
+            container("130511", *span("00", "10", "A"), num("113733", 120, "kV"), num("113734", 210, "mA")),
+            container("130511", *span("00", "10", "B"), num("113733", 140, "kV")),
+            container("130530", *span("00", "10", "A"), text("125203", "Thorax"), num("113828", "0.9", "1")),
+        ),
+        sop_class=ENHANCED,
+    )
+    (event,) = exam.events
+    # The summary is of source A, so that what is said of B is of no event here.
+    assert [(one.id, one.kvp_kv, one.tube_current_ma) for one in event.sources] == [("A", 120, 210)]
+    assert (event.acquisition_protocol, event.pitch_factor) == ("Thorax", 0.9)
+    assert codes_of(exam) == ["details_without_event"]
+
+
 def test_a_dose_estimate_is_kept_and_makes_no_event():
     exam = read(
         container(

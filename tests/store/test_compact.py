@@ -19,7 +19,7 @@ from dose_audit.extract.exam import (
     Report,
     as_record,
 )
-from dose_audit.store.compact import clean_text, dump, load, sparse
+from dose_audit.store.compact import clean_text, dump, load, record_text, record_texts, sparse
 
 
 def _without_nulls(value: Any) -> Any:
@@ -65,3 +65,39 @@ def test_json_holds_nothing_that_a_database_refuses(text: str) -> None:
     assert written.isascii()
     json.dumps(json.loads(written)).encode("utf-8")
     assert "\\u0000" not in written
+
+
+WORDS = st.one_of(st.none(), st.text(max_size=20))
+NUMBERS = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
+EXTRA = st.dictionaries(
+    st.one_of(st.text(max_size=8), st.sampled_from(["comment", "kap_gy_cm2"])),
+    st.one_of(WORDS, NUMBERS, st.booleans(), st.integers(), st.lists(NUMBERS), st.just(Code("1", "99X", "one\0"))),
+    max_size=3,
+)
+
+
+@given(
+    st.lists(
+        st.builds(
+            ProjectionEvent,
+            comment=WORDS,
+            kap_gy_cm2=NUMBERS,
+            view=st.one_of(st.none(), st.builds(Code, st.text(), st.text(), st.text())),
+            kvp_kv_pulses=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+            extra=EXTRA,
+        ),
+        max_size=3,
+    ),
+    EXTRA,
+)
+def test_the_fast_way_writes_what_the_plain_way_writes(events: list[ProjectionEvent], extra: dict[str, Any]) -> None:
+    exam = Exam(events=events, extra=extra, report=Report(extra=extra))
+    assert record_text(exam) == dump(sparse(exam))
+    omit = frozenset({"index", "type", "kap_gy_cm2"})
+    for event in events:
+        assert record_texts(event, omit) == (dump(sparse(event)), dump(sparse(event, omit)))
+
+
+def test_the_fast_way_refuses_what_is_no_number() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        record_text(Exam(events=[ProjectionEvent(kap_gy_cm2=float("-inf"))]))
