@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dose_audit.mail_settings import MailSettings
     from dose_audit.receive.access import CallerRule
     from dose_audit.receive.routing import Route
     from dose_audit.retrieve.settings import ArchiveSettings
@@ -69,6 +70,9 @@ class Settings:
     workers: int = 2
     batch_size: int = 200
     object_cap_s: float = 60.0
+    # phantoms: a series is measured when its last image arrived so long ago and its associations have ended
+    phantom_quiet_s: float = 5.0
+    phantom_cap_s: float = 300.0
     # store: SQLite in the home directory unless a PostgreSQL address is given (postgresql://user@host/database)
     database_url: str | None = None
     # patients
@@ -79,6 +83,9 @@ class Settings:
     drl_sets: tuple[str, ...] = ()
     allow_unverified_drl: bool = False
     drl_view: str = "then"
+    verdict_period: str = "quarter"  # month, quarter, half-year or year: verdicts are given when one closes
+    # e-mail digest: table [mail]
+    mail: MailSettings | None = None
     source: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -100,6 +107,21 @@ class Settings:
     def reports_dir(self) -> Path:
         """Frozen audit runs and their reports, one folder a run."""
         return self.home / "reports"
+
+    @property
+    def local_drl_dir(self) -> Path:
+        """Local reference levels and typical values that were approved, one folder an edition."""
+        return self.home / "drl_tables"
+
+    @property
+    def phantoms_dir(self) -> Path:
+        """Pages, pictures and JSON of phantom measurements, one folder a month."""
+        return self.home / "phantoms"
+
+    @property
+    def phantom_definitions_dir(self) -> Path:
+        """The site's own phantom definitions, beside the shipped ones."""
+        return self.home / "phantom_definitions"
 
     @property
     def logs_dir(self) -> Path:
@@ -160,7 +182,7 @@ def load_settings(
             source[name] = str(path)
     for name in _TYPES:
         variable = ENVIRONMENT_PREFIX + name.upper()
-        if name not in {"source", "home", *_TABLES} and variable in environment:
+        if name not in {"source", "home", "mail", *_TABLES} and variable in environment:
             values[name] = _checked(name, _from_text(name, environment[variable], variable), variable)
             source[name] = variable
     for name, value in overrides.items():
@@ -213,6 +235,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise SettingsError(f"{where}: there is no setting {name!r}. Known settings: {', '.join(sorted(_TYPES))}.")
     if name in _TABLES:
         return _checked_table(name, value, where)
+    if name == "mail":
+        return _checked_mail(value, where)
     if name in _PATHS:
         if not isinstance(value, str | Path):
             raise SettingsError(f"{where}: {name} is {value!r}, expected a path.")
@@ -231,6 +255,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise SettingsError(f"{where}: port is {value}, expected 0 to 65535.")
     if name == "drl_view" and value not in ("then", "now"):
         raise SettingsError(f"{where}: drl_view is {value!r}, expected 'then' or 'now'.")
+    if name == "verdict_period" and value not in ("month", "quarter", "half-year", "year"):
+        raise SettingsError(f"{where}: verdict_period is {value!r}, expected month, quarter, half-year or year.")
     return value
 
 
@@ -255,6 +281,21 @@ def _checked_table(name: str, value: Any, where: str) -> tuple[Any, ...]:
         except (TypeError, ValueError) as error:
             raise SettingsError(f"{where}: {name} entry {number} cannot be used: {error}.") from error
     return tuple(rows)
+
+
+def _checked_mail(value: Any, where: str) -> Any:
+    from dose_audit.mail_settings import MailSettings
+
+    if isinstance(value, MailSettings):
+        return value
+    known = {part.name for part in fields(MailSettings)}
+    if not isinstance(value, Mapping) or set(value) - known:
+        unknown = sorted(set(value) - known) if isinstance(value, Mapping) else value
+        raise SettingsError(f"{where}: mail has unknown {unknown}; known: {', '.join(sorted(known))}.")
+    try:
+        return MailSettings(**value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise SettingsError(f"{where}: mail cannot be used: {error}.") from error
 
 
 def _table_type(name: str) -> Any:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_audit.audit.findings import finding_key
 from dose_audit.audit.quantities import quantity_named
 from dose_audit.audit.references import flags_of
+from dose_audit.audit.verdicts import GroupVerdict, judge_at_closes
 
 if TYPE_CHECKING:
+    from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.values import Values
     from dose_audit.drl import Comparison, DrlRegistry, Match
 
@@ -35,6 +38,10 @@ class JudgedGroup:
     comparison : Comparison
     flags : tuple of str
         All flags of the group's matches.
+    verdict : GroupVerdict
+        What the closes of the run's schedule say; `comparison` looks at the run's whole period.
+    raised_at_close : str or None
+        Day of the close that an exceedance of this group dates from.
     """
 
     site: str
@@ -49,10 +56,20 @@ class JudgedGroup:
     match: Match
     comparison: Comparison
     flags: tuple[str, ...]
+    verdict: GroupVerdict
+    raised_at_close: str | None = None
 
 
-def judge_groups(values: Values) -> list[JudgedGroup]:
+def judge_groups(values: Values, schedule: Schedule, standing: Mapping[str, str] | None = None) -> list[JudgedGroup]:
     """Compare each site × device × examination × band × quantity with its reference level.
+
+    Parameters
+    ----------
+    values : Values
+    schedule : Schedule
+        When verdicts are given.
+    standing : mapping, optional
+        Keys of the exceedances that stand from earlier runs, each with the day of the close that raised it.
 
     Notes
     -----
@@ -76,10 +93,24 @@ def judge_groups(values: Values) -> list[JudgedGroup]:
             quantity=_symbol(quantity.drl_name),
             level=CI_LEVEL,
         )
+        place = (columns["site"][first], columns["equipment"][first])
+        identity = (columns["examination"][first], values.band[first], quantity.name, comparison.set_id)
+        last = schedule.last_day
+        raised = (standing or {}).get(finding_key("drl_exceeded", *place, identity))
+        stood_before = raised is not None and last is not None and raised < last.isoformat()
+        verdict = judge_at_closes(
+            columns["value"][rows],
+            columns["study_date"][rows],
+            comparison.drl,
+            schedule,
+            minimum_n=comparison.minimum_n,
+            level=CI_LEVEL,
+            stood_before=stood_before,
+        )
         judged.append(
             JudgedGroup(
-                site=columns["site"][first],
-                equipment=columns["equipment"][first],
+                site=place[0],
+                equipment=place[1],
                 examination=columns["examination"][first],
                 examination_name=columns["examination_name"][first],
                 modality=columns["modality"][first],
@@ -90,6 +121,8 @@ def judge_groups(values: Values) -> list[JudgedGroup]:
                 match=matches[0],
                 comparison=comparison,
                 flags=flags_of(matches),
+                verdict=verdict,
+                raised_at_close=raised if stood_before else (None if last is None else last.isoformat()),
             )
         )
     return judged
@@ -136,6 +169,7 @@ def _record(group: JudgedGroup, status: dict[tuple[str, str], str]) -> dict[str,
         "evidence": str(result.evidence),
         "reason": result.reason,
         "flags": list(group.flags),
+        "verdicts": group.verdict.record(),
     }
 
 

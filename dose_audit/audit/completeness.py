@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STATES", "UnbalancedError", "completeness_record", "excluded_record"]
 
-STATES = ("extracted", "duplicate", "superseded", "conflict", "not_relevant", "quarantined", "pending")
+STATES = ("extracted", "measured", "duplicate", "superseded", "conflict", "not_relevant", "quarantined", "pending")
 _UNMAPPED = ("UNMAPPED", "AMBIGUOUS_MAPPING")
 
 

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dose_audit.audit.charts import Series
     from dose_audit.audit.columns import Columns
     from dose_audit.audit.comparisons import JudgedGroup
+    from dose_audit.audit.exposures import Exposures
+    from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.slips import Slip
     from dose_audit.audit.steps import Step
     from dose_audit.audit.unmapped import UnmappedName
@@ -31,6 +34,8 @@ class KnownFinding:
     site: str | None
     equipment: str | None
     evidence: dict[str, Any]
+    key: str = ""
+    standing: bool = False
 
 
 @dataclass
@@ -55,6 +60,12 @@ class AuditContext:
     unmapped : list of UnmappedName
     until : datetime
         The moment of looking.
+    schedule : Schedule
+        When verdicts are given.
+    series : list of Series
+        Every group and device with its running chart.
+    exposures : Exposures
+        What only single irradiation events tell.
     known : list of KnownFinding
     """
 
@@ -68,6 +79,9 @@ class AuditContext:
     objects: Columns
     unmapped: list[UnmappedName]
     until: datetime
+    schedule: Schedule
+    series: list[Series]
+    exposures: Exposures
     known: list[KnownFinding] = field(default_factory=list)
 
     def same_day(self, kind: str, site: str, equipment: str, evidence: str, day: date, *, within_days: int = 21) -> str:

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dose_audit.audit.charts import watch_all
 from dose_audit.audit.comparisons import comparison_records, judge_groups
 from dose_audit.audit.completeness import completeness_record, excluded_record
 from dose_audit.audit.context import AuditContext, KnownFinding
 from dose_audit.audit.detectors import detect_all
 from dose_audit.audit.engine import open_engine
 from dose_audit.audit.exams import read_exams, read_objects
+from dose_audit.audit.exposures import read_exposures
 from dose_audit.audit.findings import Finding, sort_findings
 from dose_audit.audit.freeze import frozen_table
 from dose_audit.audit.residuals import log_residuals
+from dose_audit.audit.schedule import Schedule, one_look
+from dose_audit.audit.sections import build_sections
 from dose_audit.audit.silences import find_silences
 from dose_audit.audit.slips import find_slips
 from dose_audit.audit.steps import find_steps, software_changes
@@ -53,6 +57,9 @@ class Result:
     values : pyarrow.Table
         The frozen table of values.
     sites : list of str
+    sections : dict
+        Further entries of ``report.json``, by name: see `dose_audit.audit.sections`.
+    schedule : Schedule
     """
 
     comparisons: list[dict[str, Any]]
@@ -62,6 +69,8 @@ class Result:
     findings: list[Finding]
     values: pa.Table
     sites: list[str]
+    sections: dict[str, list[dict[str, Any]]]
+    schedule: Schedule
 
 
 def examine(
@@ -74,6 +83,8 @@ def examine(
     until: date | None,
     now: datetime,
     view: str = "then",
+    drl_on: date | None = None,
+    schedule: Schedule | None = None,
     known: Sequence[KnownFinding] = (),
     progress: Progress | None = None,
 ) -> Result:
@@ -94,6 +105,10 @@ def examine(
         The moment of looking, naive local time. A silence lasts until then, or until the end of the period.
     view : str
         ``then`` (edition in force on the study date) or ``now``.
+    drl_on : date, optional
+        The date that ``now`` means; that of `now` by default.
+    schedule : Schedule, optional
+        When verdicts are given; one look at the whole period by default.
     known : sequence of KnownFinding
         From earlier runs, so that a cause keeps its name while its estimated date moves.
     progress : callable, optional
@@ -103,14 +118,16 @@ def examine(
     Result
     """
     tell = progress or (lambda _text, _fraction: None)
+    schedule = schedule or one_look(since, until)
     with open_engine(parquet_dir) as engine:
         tell("reading values", 0.0)
         values = read_values(
-            engine, registry, mapping.table, examinations, since=since, until=until, view=view, now=now.date()
+            engine, registry, mapping.table, examinations, since=since, until=until, view=view, now=drl_on or now.date()
         )
         tell("reading exams and objects", 0.3)
         exams = read_exams(engine, since, until)
         objects = read_objects(engine)
+        exposures = read_exposures(engine, since, until)
         exams_stored = int(engine.exams.count().execute())
 
     tell("looking for slips", 0.4)
@@ -118,10 +135,17 @@ def examine(
     for slip in slips:
         values.leave_out(slip.rows, "UNIT_SLIP")
     tell("comparing groups", 0.5)
-    groups = judge_groups(values)
+    standing = {
+        finding.key: str(finding.evidence.get("raised_at_close") or "")
+        for finding in known
+        if finding.standing and finding.kind == "drl_exceeded"
+    }
+    groups = judge_groups(values, schedule, standing)
     tell("looking for steps", 0.6)
     software = software_changes(exams)
-    steps, residual = find_steps(values, log_residuals(values), software)
+    residual = log_residuals(values)
+    series = watch_all(values, residual)
+    steps, residual = find_steps(values, residual, software, series, schedule)
     look_until = _moment_of_looking(now, until)
     silences = find_silences(exams, look_until)
     unmapped = find_unmapped(values, mapping.table, examinations)
@@ -137,9 +161,14 @@ def examine(
         objects=objects,
         unmapped=unmapped,
         until=look_until,
+        schedule=schedule,
+        series=series,
+        exposures=exposures,
         known=list(known),
     )
     findings = sort_findings(detect_all(context))
+    tell("drawing sections", 0.9)
+    sections = build_sections(context, findings)
     tell("adding up", 0.95)
     completeness = completeness_record(values, exams, objects, silences, exams_stored=exams_stored)
     result = Result(
@@ -150,6 +179,8 @@ def examine(
         findings=findings,
         values=frozen_table(values),
         sites=_sites(values),
+        sections=sections,
+        schedule=schedule,
     )
     tell("done", 1.0)
     return result

@@ -28,6 +28,7 @@ EXAM_COLUMNS = (
     "study_datetime",
     "software_versions",
     "weight_kg",
+    "pseudonym",
     "warning_codes",
     "ct_dlp_mgy_cm",
     "events_ct_dlp_mgy_cm",

@@ -4,6 +4,7 @@ true.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import tomllib
 from collections.abc import Mapping
@@ -12,18 +13,26 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-__all__ = ["KINDS", "SEVERITIES", "Finding", "likely_causes", "sort_findings"]
+__all__ = ["KINDS", "SEVERITIES", "Finding", "finding_key", "likely_causes", "role_for", "sort_findings"]
 
 SEVERITIES = ("act", "check", "note")
 """Do something; look at it; good to know. Only the first two make a night that needs a person."""
 
 KINDS = (
     "high_exposure",
+    "cumulative_exposure",
     "drl_exceeded",
+    "median_above_drl",
     "unit_slip",
     "step_change",
     "outlier",
+    "dose_check_alert",
+    "exposure_index",
+    "agd_above_limit",
+    "repeated_localisers",
+    "repeated_exposures",
     "silent_device",
+    "new_device",
     "corrupt_object",
     "conflict_object",
     "unmapped_acquisition_protocol",
@@ -86,13 +95,34 @@ class Finding:
         >>> a.key == b.key
         True
         """
-        parts = (self.kind, self.site or "", self.equipment or "", *self.identity)
-        return f"{self.kind}:{hashlib.sha256(chr(31).join(parts).encode()).hexdigest()[:20]}"
+        return finding_key(self.kind, self.site, self.equipment, self.identity)
+
+    @property
+    def for_role(self) -> str:
+        """Role that it goes to."""
+        return role_for(self.kind)
 
     @property
     def causes(self) -> tuple[str, ...]:
         """Likely causes, the finding's own or those of its kind."""
         return self.likely_causes or likely_causes(self.kind)
+
+
+def finding_key(kind: str, site: str | None, equipment: str | None, identity: tuple[str, ...]) -> str:
+    """Key of a finding that may or may not be raised; see `Finding.key`."""
+    parts = (kind, site or "", equipment or "", *identity)
+    return f"{kind}:{hashlib.sha256(chr(31).join(parts).encode()).hexdigest()[:20]}"
+
+
+@lru_cache(maxsize=1)
+def _roles() -> dict[str, str]:
+    text = resources.files("dose_audit.audit").joinpath("data/roles.csv").read_text(encoding="utf-8")
+    return {row["kind"]: row["role"] for row in csv.DictReader(text.splitlines())}
+
+
+def role_for(kind: str) -> str:
+    """Return the role that a kind of finding goes to, from ``data/roles.csv``."""
+    return _roles()[kind]
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,58 @@
-"""Freezes what a run looked at: the table of values as a file, and one hash over everything that decided the
-result.
+"""Freezes what a run looked at: the values as a file, and one hash over everything that decided the result.
+
+``report.json`` holds the whole result. Times are local ISO text, doses are in the entry's ``unit``, null is *not known*;
+an *estimate* is ``{value, low, high, status, reason}`` with its 95 % interval. Its entries are:
+
+run
+    ``id, created_at, network, since, until, drl_view, drl_on, versions, drl_sets[], drl_skipped[], mapping, sites[],
+    frozen_input_sha256``; ``schedule {single_look, periods_per_year, periods[{name, first, last}]}``: when verdicts were
+    given; ``nothing_compared``: why no group was held against a level and what to do, else empty.
+completeness, unmapped[], excluded[], methods[]
+    What was received and what became of it; names without an examination; exams left out; the method appendix.
+comparisons[]
+    One a site, device, examination, band and quantity over the whole period: ``n, median, ci_low, ci_high, p25, p75, drl,
+    ratio, verdict, icrp_flag, evidence, flags``; and ``verdicts {basis: period|year|single look|none, finding:
+    standing|clear|unknown, periods[{name, first, last, n, median, ci_low, ci_high, icrp_flag, evidence, p_above, p_below,
+    finding, changed, reason}]}``: what the closes say, on both axes. Findings come from these.
+findings[]
+    ``id, key, kind, severity, subject, site, equipment, message, likely_causes[], for_role, evidence, first_raised_run,
+    state: new|open|acknowledged``.
+cross_site[]
+    One an examination, band and quantity of two sites or more: ``modality, examination, examination_name, band, quantity,
+    unit, n, n_used, sites_left_out[]``; ``size {axis, unit, missing_share, standardised, reference, slope: estimate|null,
+    reason}``; ``funnel {target, phi, tau, status, reason, points[{site, median, low, high, n, z, p_value, beyond,
+    direction}], limits[{level, n[], low[], high[]}]}``; ``components {status, reason, levels[{name: site|scanner|acquisition
+    protocol|exam, sigma, low, high, share, p_value, groups, status, reason}], site_factor: estimate, pair_factor: estimate,
+    effects[{site, factor, low, high, n}]}``; ``kruskal_wallis {epsilon_squared, statistic, degrees_of_freedom, p_value,
+    status}``; ``dunn[{first, second, ratio: estimate, z, p_value, p_adjusted}]``, smallest first; ``spread {ratio, by_site
+    {site: mean |ln dose - median|}, statistic, p_value, status}``.
+monitors[]
+    One a device, quantity and examination (null: the device as a whole): ``site, equipment, modality, quantity,
+    examination, examination_name, band, n, points_shown``; ``points`` with the equally long lists ``time, log_residual,
+    ewma, ewma_limit, cusum_high, cusum_low`` (null in the warm-up; the last four in standard deviations); ``cusum_limit``;
+    ``signals[{time, change, direction}]``: crossed at *time*, most likely changed at *change*; ``steps[{day, quantity,
+    ratio, low, high, found_by: verdict|monitor}]``; ``software[{day, before, after}]``.
+size_curves[]
+    ``modality, examination, examination_name, band, quantity, unit, n, population: adult|child, axis, axis_unit, n_missing,
+    points_shown, points {size[], dose[], site[]}``; ``fit {method, slope: estimate|null, curves[{q, points[{size, value,
+    low, high}]}], status, reason}``; ``drl[{set, edition, row_id, value, band, band_type, low, high}]``: steps over the size
+    where `low` or `high` is given, else one level for all.
+kap_by_procedure[]
+    ``modality, examination, examination_name, band, quantity, unit, n, median, ci_low, ci_high, p25, p75, p95, largest, drl:
+    number|null, by_site[{site, n, median, ci_low, ci_high, p25, p75}]``.
+exposure_index[]
+    One a device and acquisition protocol: ``site, equipment, acquisition_protocol, n, n_without_target, median_ei,
+    targets[{target, n}], median_di, sd_di, beyond_3, share_beyond_3, above_1, below_1, header_disagrees, drift_di_a_year,
+    drift_low, drift_high, months[{month, n, median_di}]``.
+agd_by_thickness[]
+    One a device and bin: ``site, equipment, low_mm, high_mm, n, median, ci_low, ci_high, p25, p75, acceptable_mgy,
+    achievable_mgy, limit_confidence``.
+dose_check[]
+    One a device: ``site, equipment, acquisitions, alert_configured, alert_exceeded, alert_exceeded_without_reason,
+    notification_configured, notification_exceeded, exams_with_alert[]``.
+outliers[]
+    One an exam: ``key, site, equipment, exam_ref, examination, examination_name, band, study_datetime, values[{quantity,
+    value, unit, ratio, robust_z}], likely_cause``.
 """
 
 from __future__ import annotations

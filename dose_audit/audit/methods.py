@@ -10,10 +10,12 @@ from dose_audit.audit.comparisons import CI_LEVEL
 from dose_audit.audit.detectors import drl, outliers, totals
 from dose_audit.audit.silences import MINIMUM_DAYS
 from dose_audit.audit.slips import RECENT
-from dose_audit.audit.steps import ASSOCIATED_DAYS, FALSE_ALARM, SMALLEST_RATIO
+from dose_audit.audit.steps import ASSOCIATED_DAYS, FALSE_ALARM, SERIES_FALSE_ALARM, SMALLEST_RATIO
+from dose_audit.audit.verdicts import ALPHA_A_YEAR
 
 if TYPE_CHECKING:
     from dose_audit.audit.mapping import StoredMapping
+    from dose_audit.audit.schedule import Schedule
 
 __all__ = ["ALGORITHMS", "method_texts"]
 
@@ -21,14 +23,17 @@ ALGORITHMS = {
     "cohort": "1",
     "median_interval": "order statistics, at least 95 %",
     "quantile": "type 8 (median-unbiased)",
-    "verdict": "1",
-    "change_points": "PELT on normal scores",
+    "verdict": "2, at closes",
+    "change_points": "PELT on normal scores at closes",
+    "monitor": "self-starting CUSUM on sequential normal scores",
     "outliers": "robust log residuals",
 }
 """Names and versions of what decides a result: a change of any of them changes the frozen hash."""
 
 
-def method_texts(drl_sets: list[dict[str, Any]], mapping: StoredMapping, view: str) -> list[dict[str, Any]]:
+def method_texts(
+    drl_sets: list[dict[str, Any]], mapping: StoredMapping, view: str, schedule: Schedule
+) -> list[dict[str, Any]]:
     """Build the report's ``methods`` from ``data/methods.toml``.
 
     Parameters
@@ -38,8 +43,10 @@ def method_texts(drl_sets: list[dict[str, Any]], mapping: StoredMapping, view: s
     mapping : StoredMapping
     view : str
         ``then`` or ``now``.
+    schedule : Schedule
     """
     from dose_audit.drl.comparison import MINIMUM_N, MINIMUM_N_CHILD
+    from dose_audit.statistics import sequential
 
     words = {
         "mapping_version": mapping.version or "none",
@@ -50,6 +57,11 @@ def method_texts(drl_sets: list[dict[str, Any]], mapping: StoredMapping, view: s
         "least_child": MINIMUM_N_CHILD,
         "ci_level": CI_LEVEL,
         "false_discovery": drl.FALSE_DISCOVERY_RATE,
+        "alpha_a_year": ALPHA_A_YEAR,
+        "looks": _looks(schedule),
+        "monitor_false_alarm": sequential.FALSE_ALARM,
+        "warm_up": sequential.WARM_UP,
+        "series_false_alarm": SERIES_FALSE_ALARM,
         "step_false_alarm": FALSE_ALARM,
         "smallest_step": SMALLEST_RATIO - 1,
         "associated_days": ASSOCIATED_DAYS,
@@ -64,6 +76,13 @@ def method_texts(drl_sets: list[dict[str, Any]], mapping: StoredMapping, view: s
     return [
         {"title": entry["title"], "text": entry["text"].format(**words)} for entry in tomllib.loads(text)["methods"]
     ]
+
+
+def _looks(schedule: Schedule) -> str:
+    if schedule.single_look:
+        return "once, over the whole period that was asked for"
+    closed = ", ".join(period.name for period in schedule.periods) or "none has closed yet"
+    return f"{schedule.periods_per_year} times a year, when a fixed period closes ({closed})"
 
 
 def _sets(drl_sets: list[dict[str, Any]]) -> str:

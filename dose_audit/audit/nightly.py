@@ -6,18 +6,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dose_audit.audit.context import KnownFinding
+from dose_audit.audit.emptiness import why_nothing_compared
 from dose_audit.audit.examine import Progress, Result, examine
-from dose_audit.audit.findings import KINDS, Finding
 from dose_audit.audit.freeze import input_sha256, write_values
 from dose_audit.audit.mapping import StoredMapping, stored_mapping
 from dose_audit.audit.methods import ALGORITHMS, method_texts
 from dose_audit.audit.references import editions_in_force
-from dose_audit.audit.runs import FINDINGS_RAISED, NOTHING_TO_DO, AuditOutcome, run_name, write_report
+from dose_audit.audit.runs import AuditOutcome, json_ready, run_name, write_report
+from dose_audit.audit.schedule import PERIODS, first_of_period, nightly_schedule, one_look
+from dose_audit.audit.telling import exit_code, finding_record, known_findings, raise_all
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -28,13 +30,8 @@ __all__ = ["DEFAULT_SETS", "PERIOD_MONTHS", "default_since", "load_registry", "r
 DEFAULT_SETS = ("uk-adult-ct", "eu-rp185-paediatric-ct")
 """Sets in order of preference where the settings name none."""
 PERIOD_MONTHS = 12
-"""Months before the current one that a run looks at unless told otherwise. The start moves once a month and
-not every night: a verdict looked at nightly over a rolling window would raise false alarms by mere
-repetition."""
-
-_PASSING = tuple(kind for kind in KINDS if kind != "high_exposure")
-"""Kinds that are over when a night no longer finds them. A high exposure that has grown older than the period
-has still happened: it waits until a person has acknowledged it."""
+"""Months before the running fixed period that a nightly run looks at unless told otherwise. The start moves when a
+period closes and not every night."""
 
 
 def run_audit(
@@ -44,6 +41,8 @@ def run_audit(
     until: date | None = None,
     now: datetime | None = None,
     out: Path | None = None,
+    view: str | None = None,
+    drl_on: date | None = None,
     progress: Progress | None = None,
 ) -> AuditOutcome:
     """Run the audit and freeze it.
@@ -52,12 +51,16 @@ def run_audit(
     ----------
     settings : Settings
     since, until : date, optional
-        First and last study date, both included. By default from the first of the month a year ago until
-        today.
+        First and last study date, both included. By default from a year before the running verdict period until
+        today: that is a nightly run, which gives verdicts at the closes of the fixed periods alone.
     now : datetime, optional
         The moment of looking, local time; the clock's by default.
     out : Path, optional
         Folder in which the run's own folder is made; the settings' reports by default.
+    view : str, optional
+        ``then`` (editions in force on the study date) or ``now``; the settings' by default.
+    drl_on : date, optional
+        The date that ``now`` means; the day of the run by default. The same exams can so be replayed under either.
     progress : callable, optional
         Called with text and fraction.
 
@@ -74,8 +77,8 @@ def run_audit(
 
     Notes
     -----
-    A run over a period that was asked for raises findings but clears none: what it does not look at may still
-    be so.
+    A run over a period that was asked for is one look at it. It raises findings but clears none: what it does not
+    look at may still be so.
     """
     from dose_audit.retrieve import latest_reconciliation
     from dose_audit.store.parquet import refresh_parquet
@@ -85,14 +88,19 @@ def run_audit(
     now = (now or datetime.now()).replace(tzinfo=None)
     nightly = since is None and until is None
     until = until or now.date()
-    since = since or default_since(until)
+    since = since or default_since(until, settings.verdict_period)
     if until < since:
         raise ValueError(f"the period ends on {until}, before it begins on {since}")
+    if view not in (None, "then", "now"):
+        raise ValueError(f"view is {view!r}, expected 'then' or 'now'")
+    settings = replace(settings, drl_view=view) if view else settings
+    drl_on = drl_on or now.date()
     prepare(settings)
     tell("copying the store to columns", 0.0)
     parquet_dir = refresh_parquet(settings)
     registry = load_registry(settings)
     mapping = stored_mapping()
+    schedule = nightly_schedule(since, until, settings.verdict_period) if nightly else one_look(since, until)
     result = examine(
         parquet_dir,
         registry,
@@ -102,50 +110,62 @@ def run_audit(
         until=until,
         now=now,
         view=settings.drl_view,
-        known=_known_findings(),
+        drl_on=drl_on,
+        schedule=schedule,
+        known=known_findings(),
         progress=lambda text, fraction: tell(text, 0.3 + 0.6 * fraction),
     )
     archived = latest_reconciliation(settings.home)
     if archived is not None:
         result.completeness["archive"] = archived
     tell("freezing the run", 0.9)
-    run = _run_record(settings, registry, mapping, result, since, until, now)
+    run = _run_record(settings, registry, mapping, result, since, until, now, drl_on)
     run_dir = (out or settings.reports_dir) / run["id"]
     run_dir.mkdir(parents=True, exist_ok=True)
     write_values(result.values, run_dir / "values.parquet")
-    states = _raise(result.findings, run["id"], clear=nightly)
-    exit_code = _exit_code(result.findings, states)
+    states = raise_all(result.findings, run["id"], clear=nightly)
+    code = exit_code(
+        result.findings,
+        states,
+        nothing_compared=bool(run["nothing_compared"]) and result.completeness["in_period"] > 0,
+    )
     report = {
         "run": run,
         "completeness": result.completeness,
         "comparisons": result.comparisons,
-        "findings": [_finding_record(finding, states[finding.key]) for finding in result.findings],
+        "findings": [finding_record(finding, states[finding.key]) for finding in result.findings],
         "unmapped": result.unmapped,
         "excluded": result.excluded,
-        "methods": method_texts(run["drl_sets"], mapping, settings.drl_view),
+        **result.sections,
+        "methods": method_texts(run["drl_sets"], mapping, settings.drl_view, schedule),
     }
     write_report(report, run_dir / "report.json")
-    _keep_run(run, exit_code)
+    _keep_run(run, code)
     tell("done", 1.0)
     new = sum(state["state"] == "new" for state in states.values())
-    return AuditOutcome(run["id"], run_dir, new, exit_code)
+    return AuditOutcome(run["id"], run_dir, new, code, run["nothing_compared"])
 
 
-def default_since(until: date) -> date:
-    """First day of the month, `PERIOD_MONTHS` months before.
+def default_since(until: date, period: str = "quarter") -> date:
+    """First day of the running verdict period, `PERIOD_MONTHS` months before.
 
-    >>> default_since(date(2026, 7, 15))
+    >>> default_since(date(2026, 8, 15))
     datetime.date(2025, 7, 1)
     """
-    months = until.year * 12 + until.month - 1 - PERIOD_MONTHS
+    start = first_of_period(until, PERIODS[period])
+    months = start.year * 12 + start.month - 1 - PERIOD_MONTHS
     return date(months // 12, months % 12 + 1, 1)
 
 
 def load_registry(settings: Settings) -> DrlRegistry:
-    """Load the DRL sets that the settings name, or the default ones."""
+    """Load the DRL sets that the settings name, local ones among them, or the default ones."""
     from dose_audit.drl import load_sets
 
-    return load_sets(include=settings.drl_sets or DEFAULT_SETS, allow_unverified=settings.allow_unverified_drl)
+    return load_sets(
+        include=settings.drl_sets or DEFAULT_SETS,
+        allow_unverified=settings.allow_unverified_drl,
+        local=settings.local_drl_dir,
+    )
 
 
 def _run_record(
@@ -156,6 +176,7 @@ def _run_record(
     since: date,
     until: date,
     now: datetime,
+    drl_on: date,
 ) -> dict[str, Any]:
     import dose_audit
 
@@ -167,16 +188,19 @@ def _run_record(
             "title": s.title,
             "sha256": _rows_sha256(s.folder),
         }
-        for s in editions_in_force(registry, since=since, until=until, view=settings.drl_view, now=now.date())
+        for s in editions_in_force(registry, since=since, until=until, view=settings.drl_view, now=drl_on)
     ]
     facts = {
         "since": since.isoformat(),
         "until": until.isoformat(),
         "view": settings.drl_view,
+        "drl_on": drl_on.isoformat() if settings.drl_view == "now" else None,
         "drl_sets": sets,
         "mapping": mapping.record(),
         "completeness": result.completeness,
         "findings": [(f.key, f.severity, f.message) for f in result.findings],
+        "schedule": [period.record() for period in result.schedule.periods],
+        "sections": json_ready(result.sections),
         "algorithms": ALGORITHMS,
         "engine": dose_audit.__version__,
     }
@@ -188,6 +212,7 @@ def _run_record(
         "since": since.isoformat(),
         "until": until.isoformat(),
         "drl_view": settings.drl_view,
+        "drl_on": drl_on.isoformat() if settings.drl_view == "now" else None,
         "versions": {
             "engine": dose_audit.__version__,
             "python": platform.python_version(),
@@ -198,6 +223,18 @@ def _run_record(
         "mapping": mapping.record(),
         "frozen_input_sha256": frozen,
         "sites": result.sites,
+        "schedule": {
+            "single_look": result.schedule.single_look,
+            "periods_per_year": result.schedule.periods_per_year,
+            "periods": [period.record() for period in result.schedule.periods],
+        },
+        "nothing_compared": why_nothing_compared(
+            result.completeness,
+            result.comparisons,
+            result.excluded,
+            mapping_version=mapping.version,
+            drl_sets=sets,
+        ),
     }
 
 
@@ -205,69 +242,6 @@ def _rows_sha256(folder: str) -> str:
     import hashlib
 
     return hashlib.sha256((Path(folder) / "rows.csv").read_bytes()).hexdigest()
-
-
-def _known_findings() -> list[KnownFinding]:
-    from dose_audit.store.models import Finding as Row
-
-    rows = Row.objects.filter(kind__in=("step_change", "unit_slip")).order_by("first_raised_at", "key")
-    return [KnownFinding(row.kind, row.site, row.equipment, dict(row.evidence)) for row in rows]
-
-
-def _raise(findings: list[Finding], run_id: str, *, clear: bool) -> dict[str, dict[str, Any]]:
-    """Tell the store, and return each finding's state: ``new``, ``open`` or ``acknowledged``."""
-    from dose_audit.audit.runs import json_ready
-    from dose_audit.store.findings import RaisedFinding, clear_findings, raise_findings
-
-    rows = raise_findings(
-        [
-            RaisedFinding(
-                key=f.key,
-                kind=f.kind,
-                severity=f.severity,
-                subject=f.subject,
-                message=f.message,
-                site=f.site,
-                equipment=f.equipment,
-                likely_causes=f.causes,
-                evidence=json_ready(f.evidence),
-            )
-            for f in findings
-        ],
-        run_id=run_id,
-    )
-    if clear:
-        clear_findings(_PASSING, except_keys=set(rows))
-    return {
-        key: {
-            "id": row.pk,
-            "first_raised_run": row.first_raised_run,
-            "state": "new" if row.state == "open" and row.first_raised_run == run_id else row.state,
-        }
-        for key, row in rows.items()
-    }
-
-
-def _exit_code(findings: list[Finding], states: Mapping[str, Mapping[str, Any]]) -> int:
-    waiting = any(f.severity != "note" and states[f.key]["state"] in ("new", "open") for f in findings)
-    return FINDINGS_RAISED if waiting else NOTHING_TO_DO
-
-
-def _finding_record(finding: Finding, state: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "id": state["id"],
-        "key": finding.key,
-        "kind": finding.kind,
-        "severity": finding.severity,
-        "subject": finding.subject,
-        "site": finding.site,
-        "equipment": finding.equipment,
-        "message": finding.message,
-        "likely_causes": list(finding.causes),
-        "evidence": dict(finding.evidence),
-        "first_raised_run": state["first_raised_run"],
-        "state": state["state"],
-    }
 
 
 def _keep_run(run: Mapping[str, Any], exit_code: int) -> None:

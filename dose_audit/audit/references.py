@@ -80,7 +80,10 @@ def find_references(
     if rows.size == 0:
         return References(index, [], [])
     edges = _edges(registry)
-    keys = [columns.codes(name)[0][rows] for name in ("examination", "quantity", "modality", "phantom")]
+    named = ["examination", "quantity", "modality", "phantom"]
+    if any(drl_set.site for drl_set in registry.sets):
+        named.append("site")
+    keys = [columns.codes(name)[0][rows] for name in named]
     for name in ("age_years", "weight_kg", "thickness_mm"):
         keys.append(_cells(columns[name][rows], edges[name]))
     days = columns["study_date"][rows].astype("datetime64[D]").astype(np.int64)
@@ -113,6 +116,7 @@ def _look_up(columns: Columns, row: int, registry: DrlRegistry, view: str, now: 
         weight_kg=_number(columns["weight_kg"][row]),
         thickness_mm=_number(columns["thickness_mm"][row]),
         phantom=columns["phantom"][row],
+        site=columns["site"][row] or "",
         view=view,
         now=now,
     )

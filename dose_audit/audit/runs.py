@@ -40,13 +40,17 @@ class AuditOutcome:
     findings_new : int
         Findings that this run raised for the first time.
     exit_code : int
-        0 where nothing needs a person, 3 where a finding of severity ``act`` or ``check`` is new or open.
+        0 where nothing needs a person, 3 where a finding of severity ``act`` or ``check`` is new or open, or exams
+        came in and none of them could be compared.
+    nothing_compared : str
+        Why no group was held against a reference level, and what to do; empty where one was.
     """
 
     run_id: str
     run_dir: Path
     findings_new: int
     exit_code: int
+    nothing_compared: str = ""
 
 
 def run_name(now: datetime, frozen_input_sha256: str) -> str:

@@ -6,24 +6,28 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.residuals import DeviceSeries, device_series
-
 if TYPE_CHECKING:
+    from dose_audit.audit.charts import Series
     from dose_audit.audit.columns import Columns
+    from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.values import Values
     from dose_audit.statistics import Estimate
 
 __all__ = ["SoftwareChange", "Step", "find_steps", "software_changes"]
 
 FALSE_ALARM = 0.05
-"""Chance that a run over unchanged devices shows any step at all."""
+"""Chance that a run over a period that was asked for shows any step at all on unchanged devices."""
+SERIES_FALSE_ALARM = 0.005
+"""Most that a year of closes may add to a series' chance of a false step; the running charts have the rest."""
+SAME_DAYS = 21
+"""Steps nearer than this in time are one cause."""
 SMALLEST_RATIO = 1.10
 """A step smaller than this, either way, is not worth a person's morning."""
 ASSOCIATED_DAYS = 7
@@ -54,10 +58,15 @@ class Step:
     last_before : date
     ratio : Estimate
         Median after over median before, examination and size taken out.
-    p_value : float
+    p_value : float or None
+        Of the change point; None where a running chart signalled.
     software : SoftwareChange or None
         The change of software within a week of it, if any: associated, not proven the cause.
     n_before, n_after : int
+    found_by : str
+        ``verdict`` (change points at a close) or ``monitor`` (a running chart since).
+    examination, band : str
+        Empty where the whole device changed.
     """
 
     site: str
@@ -67,10 +76,14 @@ class Step:
     day: date
     last_before: date
     ratio: Estimate
-    p_value: float
+    p_value: float | None
     software: SoftwareChange | None
     n_before: int
     n_after: int
+    found_by: str = "verdict"
+    examination: str = ""
+    band: str = ""
+    examination_name: str = ""
 
 
 def software_changes(exams: Columns) -> list[SoftwareChange]:
@@ -98,7 +111,11 @@ def software_changes(exams: Columns) -> list[SoftwareChange]:
 
 
 def find_steps(
-    values: Values, residual: NDArray[np.float64], software: list[SoftwareChange]
+    values: Values,
+    residual: NDArray[np.float64],
+    software: list[SoftwareChange],
+    series: list[Series],
+    schedule: Schedule,
 ) -> tuple[list[Step], NDArray[np.float64]]:
     """Find steps, and take them out of the residuals.
 
@@ -108,64 +125,113 @@ def find_steps(
     residual : array of float
         From `log_residuals`.
     software : list of SoftwareChange
+    series : list of Series
+        With their running charts.
+    schedule : Schedule
+        Change points are searched for at its last close. Between closes the charts' signals count; one that the second
+        close after it does not confirm is dropped.
 
     Returns
     -------
     list of Step
-        One series of each device is searched: see `PREFERRED`.
+        One of a device's series tells a step: the whole device before its examinations, its quantities in the
+        order of `PREFERRED`.
     array of float
         Residuals with each side of a step centred on its own, for the search for outliers.
 
     Notes
     -----
-    All series together have the chance `FALSE_ALARM` of a false step.
+    In a run over a period that was asked for, all series together have the chance `FALSE_ALARM` of a false step. A
+    nightly run shares at most `SERIES_FALSE_ALARM` a series and year out among the closes, and the charts have their
+    own promise.
     """
-    by_device: dict[tuple[str, str, str], list[DeviceSeries]] = defaultdict(list)
-    for series in device_series(values, residual):
-        by_device[series.site, series.equipment, series.modality].append(series)
-    level = max(FALSE_ALARM / max(1, len(by_device)), 1e-5)
+    level = FALSE_ALARM / max(1, len(series))
+    if not schedule.single_look:
+        level = min(level, SERIES_FALSE_ALARM) / schedule.periods_per_year
+    level = max(level, 1e-6)
+    by_device: dict[tuple[str, str, str], list[Series]] = defaultdict(list)
+    for one in series:
+        by_device[one.key[:3]].append(one)
     steps: list[Step] = []
     cleaned = residual.copy()
     times = values.columns["study_datetime"]
-    for (site, equipment, _), device in sorted(by_device.items()):
-        told = min(device, key=lambda series: PREFERRED.index(series.quantity))
+    for (site, equipment, _), members in sorted(by_device.items()):
         own = [change for change in software if (change.site, change.equipment) == (site, equipment)]
-        found = _steps_of(told, times[told.rows], own, level)
-        steps.extend(step for _, step in found)
-        for series in device if found else ():
-            _centre_segments(cleaned, series.rows, times[series.rows], [moment for moment, _ in found])
-    return steps, cleaned
+        told: list[tuple[Series, Any, Step]] = []
+        for one in sorted(members, key=_rank):
+            for moment, step in steps_of(one, times[one.rows], own, level, schedule):
+                if not any(_same_cause(step, one, other, by) for by, _, other in told):
+                    told.append((one, moment, step))
+        steps.extend(step for _, _, step in told)
+        for one in members:
+            if one.key[4] == "" or not any(m.key[4] == "" and m.key[3] == one.key[3] for m in members):
+                moments = sorted({moment for by, moment, _ in told if by.key[4] in ("", one.key[4])})
+                if moments:
+                    _centre_segments(cleaned, one.rows, times[one.rows], moments)
+    names = {one.key[4]: values.columns["examination_name"][one.rows[0]] for one in series if one.key[4]}
+    return [replace(step, examination_name=names.get(step.examination, "")) for step in steps], cleaned
 
 
-def _steps_of(
-    series: DeviceSeries, times: NDArray[Any], software: list[SoftwareChange], level: float
+def steps_of(
+    series: Series, times: NDArray[Any], software: list[SoftwareChange], level: float, schedule: Schedule
 ) -> list[tuple[Any, Step]]:
     """Steps of one series that are large enough to tell, each with the moment of the first exam after it."""
-    from dose_audit.statistics import find_changes
+    from dose_audit.statistics import find_changes, median_step
 
-    scan = find_changes(np.exp(series.residual), false_alarm=level)
-    edges = [0, *(change.index for change in scan.changes), series.rows.size]
+    doses = np.exp(series.residual)
+    last = schedule.last_day
+    closed = 0 if last is None else int(np.count_nonzero(times.astype("datetime64[D]") <= np.datetime64(last, "D")))
+    scan = find_changes(doses[:closed], false_alarm=level)
+    # Where it changed: at the close by the scan, and for each signal that the scan has not explained by the chart.
+    places: list[tuple[int, float | None, str]] = [(change.index, change.p_value, "verdict") for change in scan.changes]
+    for signal in () if schedule.single_look else series.chart.signals:
+        fresh = not schedule.periods or times[signal.index] >= np.datetime64(schedule.periods[-1].first, "s")
+        if fresh and all(_days_apart(times[signal.change], times[index]) > SAME_DAYS for index, *_ in places):
+            places.append((signal.change, None, "monitor"))
+    places.sort(key=lambda place: place[0])
+    edges = [0, *(index for index, *_ in places), doses.size]
     found = []
-    for place, change in enumerate(scan.changes):
-        if change.ratio.value is None or abs(math.log(change.ratio.value)) < math.log(SMALLEST_RATIO):
+    for number, (index, p_value, by) in enumerate(places):
+        before, after = doses[edges[number] : index], doses[index : edges[number + 2]]
+        ratio = median_step(before, after)
+        if ratio.value is None or abs(math.log(ratio.value)) < math.log(SMALLEST_RATIO):
             continue
-        day = _day(times[change.index])
+        day = _day(times[index])
         near = [version for version in software if abs((version.day - day).days) <= ASSOCIATED_DAYS]
         step = Step(
-            site=series.site,
-            equipment=series.equipment,
-            modality=series.modality,
-            quantity=series.quantity,
+            site=series.key[0],
+            equipment=series.key[1],
+            modality=series.key[2],
+            quantity=series.key[3],
             day=day,
-            last_before=_day(times[change.index - 1]),
-            ratio=change.ratio,
-            p_value=change.p_value,
+            last_before=_day(times[index - 1]),
+            ratio=ratio,
+            p_value=p_value,
             software=min(near, key=lambda version: abs((version.day - day).days), default=None),
-            n_before=edges[place + 1] - edges[place],
-            n_after=edges[place + 2] - edges[place + 1],
+            n_before=before.size,
+            n_after=after.size,
+            found_by=by,
+            examination=series.key[4],
+            band=series.key[5],
         )
-        found.append((times[change.index], step))
+        found.append((times[index], step))
     return found
+
+
+def _rank(series: Series) -> tuple[bool, int, str, str]:
+    """The whole device first, then quantity by quantity."""
+    return (series.key[4] != "", PREFERRED.index(series.key[3]), series.key[4], series.key[5])
+
+
+def _same_cause(step: Step, series: Series, other: Step, by: Series) -> bool:
+    """Whether a step was told already: about the same day and the same way, of the device or this examination."""
+    same_place = by.key[4] in ("", series.key[4])
+    ratio, told = step.ratio.value or 1.0, other.ratio.value or 1.0
+    return same_place and abs((step.day - other.day).days) <= SAME_DAYS and (ratio > 1.0) == (told > 1.0)
+
+
+def _days_apart(first: Any, second: Any) -> float:
+    return float(abs((first - second) / np.timedelta64(1, "D")))
 
 
 def _centre_segments(

@@ -8,12 +8,44 @@ from __future__ import annotations
 
 import sys
 
-from dose_audit.cli import audit, demo, doctor, drl, extract, receive, retrieve, site
+from dose_audit.cli import (
+    audit,
+    demo,
+    doctor,
+    dosimetry,
+    dosimetry_skin,
+    drl,
+    extract,
+    finding,
+    mail,
+    mapping,
+    phantom,
+    receive,
+    retrieve,
+    site,
+    worksheet,
+)
 from dose_audit.cli.common import app
 
 __all__ = ["app", "main"]
 
-_COMMANDS = (extract, receive, retrieve, audit, drl, site, doctor, demo)
+_COMMANDS = (
+    extract,
+    receive,
+    retrieve,
+    audit,
+    drl,
+    dosimetry,
+    dosimetry_skin,
+    phantom,
+    mapping,
+    finding,
+    mail,
+    worksheet,
+    site,
+    doctor,
+    demo,
+)
 
 
 def main() -> None:

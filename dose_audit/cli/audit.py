@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,14 @@ _DAY = ["%Y-%m-%d"]
 def audit(
     since: Annotated[datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="First study date.")] = None,
     until: Annotated[datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="Last study date.")] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(help="then: levels in force on the study date. now: on the day of the run, or --drl-on."),
+    ] = None,
+    drl_on: Annotated[
+        datetime | None, typer.Option("--drl-on", formats=_DAY, metavar="DATE", help="The date that `now` means.")
+    ] = None,
+    mail: Annotated[bool, typer.Option("--mail", help="Send the digest to the roles of [mail].")] = False,
     out: OutOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -32,20 +41,26 @@ def audit(
 ) -> None:
     """Read what was received, compare doses with reference levels, raise findings, and write the report.
 
-    Exit code 0: nothing to act on. 3: findings were raised.
+    Exit code 0: nothing to act on. 3: findings were raised, or exams came in and none of them could be compared.
 
     Example: dose-audit audit --since 2026-01-01 --until 2026-06-30
     """
     if since and until and until < since:
         raise typer.BadParameter(f"the period ends on {until:%Y-%m-%d}, before it begins on {since:%Y-%m-%d}")
+    if view not in (None, "then", "now"):
+        raise typer.BadParameter(f"--view is {view!r}, expected then or now")
     settings = settings_for(home, config)
-    outcome, files = audit_and_report(settings, since=since, until=until, out=out)
+    on = drl_on.date() if drl_on else None
+    outcome, files = audit_and_report(
+        settings, since=since, until=until, out=out, view=view or ("now" if on else None), drl_on=on
+    )
     if as_json:
         print_json(
             {
                 "run": outcome.run_id,
                 "findings_new": outcome.findings_new,
                 "exit_code": outcome.exit_code,
+                "nothing_compared": outcome.nothing_compared or None,
                 "html": str(files.html),
                 "xlsx": str(files.xlsx),
                 "json": str(files.json),
@@ -53,6 +68,11 @@ def audit(
         )
     else:
         _tell(outcome, files)
+    if mail:
+        from dose_audit.audit.mail import send_digests
+
+        for delivery in send_digests(settings, outcome.run_dir):
+            print(delivery, file=sys.stderr)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -108,12 +128,15 @@ def audit_and_report(
 
 
 def _tell(outcome: AuditOutcome, files: ReportFiles) -> None:
-    words = (
-        f"{outcome.findings_new} new findings" if outcome.findings_new else "nothing new, earlier findings stand open"
-    )
-    if outcome.exit_code == 0:
-        words = "nothing to act on"
-    print(f"Run {outcome.run_id}: {words}.")
+    new = outcome.findings_new
+    if new:
+        words = f"{new} new finding{'s' if new > 1 else ''}"
+    elif outcome.nothing_compared:
+        words = ""
+    else:
+        words = "nothing to act on" if outcome.exit_code == 0 else "nothing new, earlier findings stand open"
+    told = "; ".join(filter(None, (words, outcome.nothing_compared.rstrip("."))))
+    print(f"Run {outcome.run_id}: {told}.")
     print(f"Report   {files.html}")
     print(f"Workbook {files.xlsx}")
     print(f"Data     {files.json}")

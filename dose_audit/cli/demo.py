@@ -68,7 +68,7 @@ def demo(
     print("\nTry next:")
     if keep_dicom:
         print(f"  {me} extract {_sample(dicom)}")
-    print(f"  {me} findings list {where}")
+    print(f"  {me} finding list {where}")
     print(f"  {me} report {where}    # the same run, drawn again, byte for byte")
     print(f"  {me} listen {where}    # then send to {settings.aet} at {settings.host}:{settings.port}")
 

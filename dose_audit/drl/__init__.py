@@ -7,6 +7,7 @@ no row, or two, has a status.
 
 from dose_audit.drl.check import check_root, release_edition
 from dose_audit.drl.comparison import Comparison, Evidence, Verdict, compare, least_n
+from dose_audit.drl.local import LocalValue, local_level, typical_value
 from dose_audit.drl.mapping import (
     Coverage,
     ExamFacts,
@@ -33,6 +34,7 @@ __all__ = [
     "ExamFacts",
     "ExamMapping",
     "Examination",
+    "LocalValue",
     "MappingError",
     "MappingTable",
     "Match",
@@ -48,9 +50,11 @@ __all__ = [
     "find_quantity",
     "least_n",
     "load_sets",
+    "local_level",
     "read_abbreviations",
     "read_examinations",
     "release_edition",
     "suggest",
     "tables_root",
+    "typical_value",
 ]

@@ -18,6 +18,7 @@ from dose_audit.drl.mapping_rows import (
     MAXIMUM_CHARACTERS,
     ExamMapping,
     MappingError,
+    agrees,
     criterion,
     fold,
     parse_mapping,
@@ -169,11 +170,12 @@ class MappingTable:
             The first level on which any row fits decides. Rows that agree are one hit; rows that name
             different examinations on that level are ``ambiguous``, and no lower level is asked. So is an exam
             that is mapped by a target region alone while its report names another region that no row reaches:
-            its total dose would be held against a part of it.
+            its total dose would be held against a part of it. A row never reaches exams of a modality that its
+            examination cannot have, whether or not the row names a modality.
         """
         known = _known(site, facts)
         for level in LEVELS:
-            hits = self._hits(level, known)
+            hits = [row for row in self._hits(level, known) if agrees(row.examination, facts.modality)]
             slugs = sorted({row.examination for row in hits})
             beside = _regions_beside(hits, known) if len(slugs) == 1 else ()
             if beside:

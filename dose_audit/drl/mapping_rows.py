@@ -44,6 +44,9 @@ ALLOWED = {
     ),
     "rdsr": ("site", "modality", "station_name", *CODED, "acquisition_type", "phantom"),
 }
+SAME_KIND = (frozenset({"DX", "CR"}), frozenset({"RF", "XA"}), frozenset({"PX", "DX", "CR"}), frozenset({"PX", "CT"}))
+"""Modalities that devices write for one another: computed and digital radiography, fluoroscopy and angiography,
+panoramic units as either (or, with cone beam, as CT)."""
 _SPACE = re.compile(r"\s+")
 _MAX_ROWS = 100_000
 MAXIMUM_CHARACTERS = 50_000_000
@@ -87,6 +90,20 @@ class MappingError(ValueError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def agrees(examination: str, modality: str) -> bool:
+    """Whether exams of a modality can be this examination, whose slug begins with its own modality.
+
+    An exam whose modality is not known contradicts nothing.
+
+    Examples
+    --------
+    >>> agrees("ct-head", "XA"), agrees("dx-chest-pa", "CR"), agrees("rf-barium-swallow", "XA"), agrees("ct-head", "")
+    (False, True, True, True)
+    """
+    wanted, given = examination.split("-")[0].upper(), modality.upper()
+    return not given or wanted == given or any({wanted, given} <= kind for kind in SAME_KIND)
 
 
 def fold(text: str) -> str:
@@ -157,6 +174,8 @@ def _faults(row: ExamMapping, examinations: Mapping[str, Examination]) -> Iterab
     examination = examinations.get(row.examination)
     if examination is None:
         yield "EXAMINATION", f"examination {row.examination!r} is not in examinations.csv"
+    elif not agrees(row.examination, row.modality):
+        yield "MODALITY", f"modality {row.modality} cannot be {row.examination}, which is {examination.modality}"
     if not any(getattr(row, column) for column in DECIDING[row.level]):
         yield "CRITERIA", f"level {row.level} needs one of {', '.join(DECIDING[row.level])}"
     if row.level == "coded_procedure" and not row.code_scheme:

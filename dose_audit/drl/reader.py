@@ -168,7 +168,9 @@ def read_edition(folder: Path) -> tuple[DrlSet | None, list[Problem]]:
 def _set_facts(facts: dict[str, Any], folder: Path, reader: _Reader) -> dict[str, Any] | None:
     """Fields of DrlSet from ``set.toml``; None where one that is needed is missing or wrong."""
     needed = ("set_id", "edition", "title", "publisher", "region", "url", "licence", "status", "statistic")
-    optional = ("supersedes", "source_sha256", "rounding", "phantom_convention", "notes")
+    optional = (
+        "supersedes", "source_sha256", "rounding", "phantom_convention", "notes", "site", "approved_by",
+    )  # fmt: skip
     days = ("retrieved_on", "valid_from", "valid_to", "published_on")
     known = {
         *needed,
@@ -220,6 +222,8 @@ def _set_facts(facts: dict[str, Any], folder: Path, reader: _Reader) -> dict[str
     values["checked_by"] = tuple(sorted(people - {""}))
     if values["status"] == "verified" and len(values["checked_by"]) < 2:
         reader.error("", "VERIFIED", "status verified needs two different people under [[checked]]")
+    if values["status"] == "local" and not values["approved_by"]:
+        reader.error("", "APPROVED", "a local set needs the role that approved it under approved_by")
     if (folder.name, folder.parent.name) != (values["edition"], values["set_id"]):
         reader.error("", "FOLDER", f"folder should be {values['set_id']}/{values['edition']}")
     if reader.problems:

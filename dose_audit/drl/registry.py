@@ -33,6 +33,7 @@ DRL_PHANTOM_RECALLED = "DRL_PHANTOM_RECALLED"
 BROADER_EXAMINATION = "BROADER_EXAMINATION"
 UNVERIFIED = "UNVERIFIED"
 TRANSCRIBED = "TRANSCRIBED"
+LOCAL = "LOCAL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,7 @@ class DrlRegistry:
         phantom: str | None = None,
         scan_part: str | None = None,
         technique: str | None = None,
+        site: str = "",
         view: str = "then",
         now: date | None = None,
     ) -> Match:
@@ -180,6 +182,8 @@ class DrlRegistry:
             ``head_16cm``, ``body_32cm`` or ``mixed``: what the dose was reported on.
         scan_part, technique : str, optional
             Where a set has several rows that differ in these.
+        site : str
+            Sets that hold for one site answer for that site alone.
 
         Returns
         -------
@@ -196,6 +200,8 @@ class DrlRegistry:
         answers: list[tuple[DrlSet, list[DrlRow], str, tuple[str, ...]]] = []
         age_needed = False
         for drl_set in self.in_force(on, view, now=now):
+            if drl_set.site and drl_set.site != site:
+                continue
             rows, flags = self._rows(drl_set, examination, symbol)
             if not rows:
                 continue
@@ -239,7 +245,11 @@ class DrlRegistry:
 
 
 def load_sets(
-    root: Path | None = None, *, allow_unverified: bool = False, include: Iterable[str] | None = None
+    root: Path | None = None,
+    *,
+    allow_unverified: bool = False,
+    include: Iterable[str] | None = None,
+    local: Path | None = None,
 ) -> DrlRegistry:
     """Load the editions of reference levels.
 
@@ -251,6 +261,8 @@ def load_sets(
         Editions transcribed second-hand or recalled load only with True, and stamp what they touch.
     include : iterable of str, optional
         Set ids to load, in order of preference; all by default, with no preference between them.
+    local : Path, optional
+        A further folder of editions, of local levels that a site has approved; it need not exist.
 
     Returns
     -------
@@ -269,7 +281,7 @@ def load_sets(
     problems: list[Problem] = []
     skipped: list[Skipped] = []
     present: set[str] = set()
-    for folder in edition_folders(base):
+    for folder in edition_folders(base) + (edition_folders(local) if local is not None else []):
         set_id, edition = folder.parent.name, folder.name
         present.add(set_id)
         if wanted is not None and set_id not in wanted:
@@ -346,7 +358,11 @@ def _choose(
 
 
 def _row_flags(drl_set: DrlSet, row: DrlRow, phantom: str | None) -> tuple[str, ...]:
-    flags: tuple[str, ...] = {"unverified": (UNVERIFIED,), "transcribed": (TRANSCRIBED,)}.get(drl_set.status, ())
+    flags: tuple[str, ...] = {
+        "unverified": (UNVERIFIED,),
+        "transcribed": (TRANSCRIBED,),
+        "local": (LOCAL,),
+    }.get(drl_set.status, ())
     if row.quantity in ("CTDIvol", "DLP"):
         if not row.phantom:
             flags += (DRL_PHANTOM_NOT_STATED,)

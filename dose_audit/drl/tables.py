@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-STATUSES = ("verified", "transcribed", "unverified")
-"""Two people checked it here; transcribed from primary text; second-hand or recalled."""
+STATUSES = ("verified", "transcribed", "unverified", "local")
+"""Two people checked it here; transcribed from primary text; second-hand or recalled; computed from the site's own
+exams and approved by a named role."""
 PATIENT_GROUPS = ("adult", "child")
 BASES = ("per_sequence", "per_exam", "per_projection", "per_view", "per_phase")
 ROLES = ("drl", "p25", "achievable")
@@ -142,7 +143,8 @@ class DrlSet:
     """One edition of one set, from ``set.toml`` and ``rows.csv``.
 
     `valid_from` and `valid_to` bound the study dates it applies to, half-open; `published_on` is the date on
-    the edition itself, which may reprint values that were adopted earlier.
+    the edition itself, which may reprint values that were adopted earlier. `site` is the one site that a typical value
+    holds for; empty for all. `approved_by` is the role behind a local edition.
     """
 
     set_id: str
@@ -170,6 +172,8 @@ class DrlSet:
     notes: str
     rows: tuple[DrlRow, ...]
     folder: str
+    site: str = ""
+    approved_by: str = ""
 
     @property
     def name(self) -> str:

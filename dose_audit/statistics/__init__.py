@@ -46,6 +46,7 @@ from dose_audit.statistics.robust import (
     unit_slip,
 )
 from dose_audit.statistics.run_length import RunLength, cusum_run_length, ewma_run_length
+from dose_audit.statistics.sequential import RunningChart, Signal, running_chart, sequential_scores
 from dose_audit.statistics.silence import Gap, SilenceScan, silent_gaps
 from dose_audit.statistics.size import (
     SIZE_AXES,
@@ -85,7 +86,9 @@ __all__ = [
     "PeriodVerdict",
     "QuantileCurve",
     "RunLength",
+    "RunningChart",
     "SignTest",
+    "Signal",
     "SilenceScan",
     "SiteEffect",
     "SizeAxis",
@@ -119,6 +122,8 @@ __all__ = [
     "quantile",
     "quantile_regression",
     "robust_slope",
+    "running_chart",
+    "sequential_scores",
     "sign_test",
     "silent_gaps",
     "size_missingness",

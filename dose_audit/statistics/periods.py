@@ -69,6 +69,7 @@ def period_verdicts(
     minimum_n: int = 20,
     quiet_periods: int = 2,
     level: float = 0.95,
+    standing: bool = False,
 ) -> tuple[PeriodVerdict, ...]:
     """Judge complete, non-overlapping periods against a reference level, each once, in time order.
 
@@ -89,6 +90,8 @@ def period_verdicts(
         Judged periods in a row with the flag down that clear a finding without further evidence.
     level : float
         Of the medians' intervals.
+    standing : bool
+        Whether a finding stood before the first period.
 
     Returns
     -------
@@ -124,7 +127,7 @@ def period_verdicts(
     if len(set(names)) != len(names):
         raise ValueError("two periods have the same name")
     alpha = alpha_per_year / periods_per_year * (1.0 + 1e-9)
-    finding, quiet = UNKNOWN, 0
+    finding, quiet = (STANDING if standing else UNKNOWN), 0
     verdicts = []
     for name, doses in periods:
         median = median_interval(doses, level)

@@ -9,9 +9,16 @@ from typing import Any
 
 from django.db import transaction
 
-from dose_audit.store.models import Finding
+from dose_audit.store.models import Action, Finding
 
-__all__ = ["RaisedFinding", "acknowledge_finding", "clear_findings", "raise_finding", "raise_findings"]
+__all__ = [
+    "RaisedFinding",
+    "acknowledge_finding",
+    "clear_findings",
+    "raise_finding",
+    "raise_findings",
+    "reopen_finding",
+]
 
 SEVERITIES = ("act", "check", "note")
 
@@ -116,13 +123,35 @@ def acknowledge_finding(key: str, *, by: str, reason: str) -> Finding:
     Finding.DoesNotExist
         No such finding.
     """
+    return _act(key, "acknowledged", by, reason)
+
+
+def reopen_finding(key: str, *, by: str, reason: str) -> Finding:
+    """Open an acknowledged finding again, on record.
+
+    Raises
+    ------
+    ValueError
+        Without a name or a reason.
+    Finding.DoesNotExist
+        No such finding.
+    """
+    return _act(key, "reopened", by, reason)
+
+
+def _act(key: str, kind: str, by: str, reason: str) -> Finding:
     if not by.strip() or not reason.strip():
-        raise ValueError("a finding is acknowledged by somebody, for a reason")
-    row = Finding.objects.get(key=key)
-    row.state = "acknowledged"
-    row.acknowledged_by, row.acknowledged_reason = by.strip(), reason.strip()
-    row.acknowledged_at = dt.datetime.now(dt.UTC)
-    row.save()
+        raise ValueError(f"a finding is {kind} by somebody, for a reason")
+    now = dt.datetime.now(dt.UTC)
+    with transaction.atomic():
+        row = Finding.objects.select_for_update().get(key=key)
+        done = kind == "acknowledged"
+        row.state = "acknowledged" if done else "open"
+        row.acknowledged_by = by.strip() if done else None
+        row.acknowledged_reason = reason.strip() if done else None
+        row.acknowledged_at = now if done else None
+        row.save()
+        Action.objects.create(finding=row, kind=kind, by_role=by.strip(), reason=reason.strip(), at=now)
     return row
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["TABLES", "Column", "refresh_parquet"]
 
 _CHUNK_ROWS = 20_000
-_LAYOUT = 1  # raise it when a column changes: the files are then made anew
+_LAYOUT = 2  # raise it when a column changes: the files are then made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ _EXAMS = (
     Column("unit_slips", "x.unit_slips", "slips"),
 )  # fmt: skip
 
+_DOSE_CHECK = "CASE WHEN CAST(e.rest AS TEXT) LIKE '%\"dose_check\"%' THEN CAST(e.rest AS TEXT) END"
+
 _EVENTS = (
     *_same("key", "e", "exam_id"),
     *_same("count", "e", "event_index"),
@@ -81,6 +83,7 @@ _EVENTS = (
     ),
     *_same("text", "e", "view"),
     *_same("number", "e", "exposure_mas", "water_equivalent_diameter_mm", "ssde_mgy", "administered_activity_mbq"),
+    Column("dose_check", _DOSE_CHECK, "dose_check"),
 )  # fmt: skip
 
 # ``study_key`` is opaque: the exam's number, not the Study Instance UID.
@@ -247,6 +250,7 @@ def _schema(columns: list[Column]) -> pa.Schema:
         "number": pa.float64(),
         "flag": pa.bool_(),
         "text": pa.string(),
+        "dose_check": pa.string(),
         "texts": pa.list_(pa.string()),
         "time": pa.timestamp("us"),
         "instant": pa.timestamp("us"),
@@ -294,6 +298,18 @@ def _moments(values: list[Any], kind: pa.DataType) -> pa.Array:
     )
 
 
+def _dose_checks(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """CT Dose Check as JSON text; of who went on and what they wrote only that there was a reason."""
+    found = []
+    for value in values:
+        check = None if value is None else json.loads(value).get("dose_check")
+        if check:
+            check = {name: entry for name, entry in check.items() if name != "person_name"}
+            check["reason_for_proceeding"] = bool(check.get("reason_for_proceeding"))
+        found.append(json.dumps(check, sort_keys=True) if check else None)
+    return _array(found, kind)
+
+
 _KNOWN_LISTS: dict[str, list[str]] = {}
 
 
@@ -317,6 +333,7 @@ def _list(value: Any) -> list[str]:
 
 _ARRAYS: dict[str, Callable[[list[Any], Any], Any]] = {
     "flag": _flags,
+    "dose_check": _dose_checks,
     "texts": _lists,
     "time": _moments,
     "instant": _moments,

@@ -49,6 +49,7 @@ EVENTS = pa.schema(
         ("target_exposure_index", pa.float64()), ("deviation_index", pa.float64()), ("view", pa.string()),
         ("exposure_mas", pa.float64()), ("water_equivalent_diameter_mm", pa.float64()),
         ("ssde_mgy", pa.float64()), ("administered_activity_mbq", pa.float64()),
+        ("dose_check", pa.string()),
     ]
 )  # fmt: skip
 

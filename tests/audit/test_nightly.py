@@ -14,13 +14,14 @@ from dose_audit.audit import AuditOutcome, run_audit
 from dose_audit.audit.mapping import approve_mapping
 from dose_audit.audit.nightly import default_since
 from dose_audit.audit.runs import find_run, json_ready
+from dose_audit.audit.sections import SECTIONS
 from dose_audit.config import Settings
 from dose_audit.drl import ExamMapping, MappingTable
 
 from .stored import StoredExams
 
 START = datetime(2026, 1, 1, 9, 0)
-NIGHT = datetime(2026, 6, 30, 23, 0)
+NIGHT = datetime(2026, 7, 1, 2, 0)  # the second quarter has closed
 
 Nightly = Callable[..., tuple[AuditOutcome, dict[str, Any]]]
 
@@ -53,7 +54,7 @@ def test_the_report_keeps_its_contract(stored, nightly):
     _too_high(stored)
     outcome, report = nightly()
     assert set(report) == {
-        "run", "completeness", "comparisons", "findings", "unmapped", "excluded", "methods",
+        "run", "completeness", "comparisons", "findings", "unmapped", "excluded", "methods", *SECTIONS,
     }  # fmt: skip
     assert {
         "id", "created_at", "since", "until", "versions", "drl_sets", "mapping", "frozen_input_sha256", "sites",
@@ -69,7 +70,7 @@ def test_the_report_keeps_its_contract(stored, nightly):
     assert group["drl"]["value"] == 290.0
     finding = report["findings"][0]
     assert {
-        "id", "key", "kind", "severity", "subject", "site", "equipment", "message", "likely_causes",
+        "id", "key", "kind", "severity", "subject", "site", "equipment", "message", "likely_causes", "for_role",
         "evidence", "first_raised_run", "state",
     } == set(finding)  # fmt: skip
     assert finding["likely_causes"]
@@ -124,7 +125,7 @@ def test_the_hash_knows_the_period_even_when_the_values_are_the_same(stored, nig
     _too_high(stored)
     _, whole = nightly(since=date(2025, 12, 31), until=date(2026, 6, 30))
     _, longer = nightly(since=date(2025, 12, 30), until=date(2026, 6, 30))
-    assert whole["comparisons"] == longer["comparisons"]
+    assert [c["median"] for c in whole["comparisons"]] == [c["median"] for c in longer["comparisons"]]
     assert whole["run"]["frozen_input_sha256"] != longer["run"]["frozen_input_sha256"]
 
 
@@ -155,9 +156,10 @@ def test_progress_runs_from_nought_to_one(stored, nightly):
     assert (fractions[0], fractions[-1]) == (0.0, 1.0)
 
 
-def test_default_period_begins_a_year_before_the_current_month():
+def test_default_period_begins_a_year_before_the_running_quarter():
     assert default_since(date(2026, 1, 31)) == date(2025, 1, 1)
-    assert default_since(date(2026, 12, 1)) == date(2025, 12, 1)
+    assert default_since(date(2026, 12, 1)) == date(2025, 10, 1)
+    assert default_since(date(2026, 12, 1), "month") == date(2025, 12, 1)
 
 
 def test_runs_are_found_by_name_and_the_latest_by_default(tmp_path):

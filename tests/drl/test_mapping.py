@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dose_audit.drl import ExamFacts, MappingError, MappingTable, coverage, read_examinations, suggest
+from dose_audit.drl import ExamFacts, ExamMapping, MappingError, MappingTable, coverage, read_examinations, suggest
 from dose_audit.drl.tables import Examination
 from dose_audit.extract.codes import Code
 
@@ -208,3 +208,41 @@ def test_mapped_names_teach_suggestions(load, examinations):
     assert suggest(["schaedel km"], examinations, **options) == []
     taught = suggest(["schaedel km"], examinations, mapping=table, **options)
     assert [s.examination for s in taught] == ["ct-head"]
+
+
+@pytest.mark.parametrize(
+    ("modality", "status"),
+    [("CT", "mapped"), ("XA", "unmapped"), ("RF", "unmapped"), ("DX", "unmapped"), ("", "mapped")],
+)
+def test_a_row_without_modality_never_crosses_modalities(modality, status):
+    table = MappingTable((ExamMapping(acquisition_protocol="Head", examination="ct-head", line=2),))
+    facts = ExamFacts(modality=modality, acquisition_protocols=("Head",))
+    assert table.resolve("North", facts).status == status
+
+
+def test_modalities_that_devices_write_for_one_another_are_one():
+    table = MappingTable(
+        (
+            ExamMapping(acquisition_protocol="Chest", examination="dx-chest-pa", line=2),
+            ExamMapping(acquisition_protocol="PCI", examination="xa-percutaneous-coronary-intervention", line=3),
+        )
+    )
+    for modality, name in (("CR", "Chest"), ("DX", "Chest"), ("RF", "PCI"), ("XA", "PCI")):
+        assert table.resolve("", ExamFacts(modality=modality, acquisition_protocols=(name,))).status == "mapped"
+
+
+def test_another_level_may_answer_where_the_first_one_is_of_another_modality():
+    table = MappingTable(
+        (
+            ExamMapping(level="coded_procedure", code_scheme="L", code_value="1", examination="ct-head", line=2),
+            ExamMapping(acquisition_protocol="Run", examination="xa-coronary-angiography", line=3),
+        )
+    )
+    facts = ExamFacts(modality="XA", procedure_codes=(Code("1", "L", ""),), acquisition_protocols=("Run",))
+    assert table.resolve("", facts).examination == "xa-coronary-angiography"
+
+
+def test_a_row_whose_modality_contradicts_its_examination_is_refused():
+    text = "site,level,modality,acquisition_protocol,examination\n,exact,XA,Head,ct-head\n"
+    with pytest.raises(MappingError, match=r"row 2.*XA cannot be ct-head"):
+        MappingTable.from_csv(text)

@@ -2,88 +2,137 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dose_audit.audit.comparisons import JudgedGroup
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.labels import quantity_label, unit_label
+from dose_audit.audit.verdicts import ALPHA_A_YEAR
 
-__all__ = ["FALSE_DISCOVERY_RATE", "detect"]
+if TYPE_CHECKING:
+    from dose_audit.statistics import PeriodVerdict
+
+__all__ = ["FALSE_DISCOVERY_RATE", "detect", "exceedances"]
 
 FALSE_DISCOVERY_RATE = 0.05
 
 
 def detect(context: AuditContext) -> list[Finding]:
-    """Raise ``drl_exceeded`` and ``low_dose_check_iq``.
+    """Raise ``drl_exceeded``, ``median_above_drl`` and ``low_dose_check_iq``.
 
     Notes
     -----
-    A median above the level is always told: the ICRP flag is the regulatory act. It is ``act`` where the
-    sample also shows it (the interval lies above the level, and the sign test survives Benjamini-Hochberg
-    over all groups of the run), ``check`` where the median alone does. Groups under the minimum n have no
-    verdict and no finding.
+    Verdicts are those of the schedule's closes, so that looking every night changes nothing. An exceedance is
+    ``act`` where the last verdict shows it and survives Benjamini-Hochberg over all groups of the run, ``check``
+    where it is shown but does not, or where an earlier close showed it and none has taken it back. A median above
+    the level without such evidence is the ICRP flag alone: to be known, and to be checked where a person asked for
+    this very period. Groups under the minimum n have no verdict and no finding.
     """
-    from dose_audit.drl import Verdict
+    return [*exceedances(context.groups), *_flags(context), *_low(context)]
+
+
+def exceedances(groups: list[JudgedGroup]) -> list[Finding]:
+    """``drl_exceeded`` of judged groups."""
     from dose_audit.statistics import benjamini_hochberg
 
-    tested = [(group, p) for group in context.groups if (p := group.comparison.p_exceeds) is not None]
+    tested = [(group, p) for group in groups if (last := group.verdict.latest) and (p := last.p_above) is not None]
     family = benjamini_hochberg([p for _, p in tested], FALSE_DISCOVERY_RATE)
     adjusted = {id(group): p for (group, _), p in zip(tested, family.adjusted, strict=True)}
-    findings = []
-    for group in context.groups:
-        if group.comparison.verdict is Verdict.ABOVE:
-            findings.append(_exceeded(group, adjusted.get(id(group))))
-        elif group.comparison.verdict is Verdict.BELOW_P25_CHECK_IQ:
-            findings.append(_low(group))
-    return findings
+    return [_exceeded(group, adjusted.get(id(group))) for group in groups if group.verdict.exceeded]
 
 
 def _exceeded(group: JudgedGroup, adjusted: float | None) -> Finding:
-    result = group.comparison
-    shown = (
-        adjusted is not None
-        and adjusted <= FALSE_DISCOVERY_RATE
-        and result.ci_low is not None
-        and result.drl is not None
-        and result.ci_low > result.drl
-    )
-    interval = "" if result.ci_low is None else f" (95 % interval {figure(result.ci_low)} to {figure(result.ci_high)})"
-    weight = (
-        "The sample shows that the true median is above."
-        if shown
-        else "The sample does not yet show that the true median is above."
-    )
-    unit = unit_label(group.unit)
+    last = group.verdict.latest
+    now = last is not None and last.evidence == "exceeds"
+    shown = now and adjusted is not None and adjusted <= FALSE_DISCOVERY_RATE
+    if shown:
+        weight = "The sample shows that the true median is above."
+    elif now:
+        weight = "The sample shows that the true median is above, though not beyond what so many groups give by chance."
+    else:
+        weight = "An earlier period showed it, and nothing since shows that it is over."
     return Finding(
         kind="drl_exceeded",
         severity="act" if shown else "check",
         subject=_subject(group),
-        message=(
-            f"Median {quantity_label(group.quantity)} {figure(result.median)} {unit}{interval} of {result.n} exams is "
-            f"{result.ratio:.2f} times the reference level {result.drl:g} {unit} "
-            f"({result.set_id} {result.edition}). {weight}"
-        ),
+        message=f"{_median_and_level(group, last)} {weight}",
         site=group.site,
         equipment=group.equipment,
         identity=_identity(group),
-        evidence=_evidence(group) | {"p_adjusted": adjusted},
+        evidence=_evidence(group, last) | {"p_adjusted": adjusted, "raised_at_close": group.raised_at_close},
     )
 
 
-def _low(group: JudgedGroup) -> Finding:
-    result = group.comparison
-    return Finding(
-        kind="low_dose_check_iq",
-        severity="check",
-        subject=_subject(group),
-        message=(
-            f"Median {quantity_label(group.quantity)} {figure(result.median)} {unit_label(group.unit)} of {result.n} exams: "
-            f"{result.reason} ({result.set_id} {result.edition}). Check that images serve their purpose."
-        ),
-        site=group.site,
-        equipment=group.equipment,
-        identity=_identity(group),
-        evidence=_evidence(group),
+def _flags(context: AuditContext) -> list[Finding]:
+    severity = "check" if context.schedule.single_look else "note"
+    findings = []
+    for group in context.groups:
+        last = group.verdict.latest
+        if last is None or not last.flag or group.verdict.exceeded:
+            continue
+        findings.append(
+            Finding(
+                kind="median_above_drl",
+                severity=severity,
+                subject=_subject(group),
+                message=(f"{_median_and_level(group, last)} The sample does not show that the true median is above."),
+                site=group.site,
+                equipment=group.equipment,
+                identity=_identity(group),
+                evidence=_evidence(group, last),
+            )
+        )
+    return findings
+
+
+def _low(context: AuditContext) -> list[Finding]:
+    """Medians under the survey's 25th percentile at the last close, shown by the sign test where nights repeat."""
+    from dose_audit.statistics import sign_test
+
+    findings = []
+    columns = context.values.columns
+    for group in context.groups:
+        last, window, p25 = group.verdict.latest, group.verdict.window, group.match.p25
+        if last is None or window is None or p25 is None or last.median.value is None or last.median.value >= p25.value:
+            continue
+        if not context.schedule.single_look:
+            days = columns["study_date"][group.rows].astype("datetime64[D]").astype(object)
+            inside = [window.first <= day <= window.last for day in days]
+            below = sign_test(columns["value"][group.rows][inside], p25.value).p_below
+            if below is None or below > ALPHA_A_YEAR / context.schedule.periods_per_year:
+                continue
+        median, unit = figure(last.median.value), unit_label(group.unit)
+        findings.append(
+            Finding(
+                kind="low_dose_check_iq",
+                severity="check",
+                subject=_subject(group),
+                message=(
+                    f"Median {quantity_label(group.quantity)} {median} {unit} of {last.n} exams is below the 25th "
+                    f"percentile {figure(p25.value)} {unit} of the survey ({p25.set_id} {p25.edition}). Check that "
+                    "images serve their purpose."
+                ),
+                site=group.site,
+                equipment=group.equipment,
+                identity=_identity(group),
+                evidence=_evidence(group, last),
+            )
+        )
+    return findings
+
+
+def _median_and_level(group: JudgedGroup, last: PeriodVerdict | None) -> str:
+    result, unit = group.comparison, unit_label(group.unit)
+    if last is None or result.drl is None:
+        return f"{quantity_label(group.quantity)} has been above the reference level {figure(result.drl)} {unit}."
+    median = last.median
+    interval = "" if median.low is None else f" (95 % interval {figure(median.low)} to {figure(median.high)})"
+    ratio = (median.value or 0.0) / result.drl
+    return (
+        f"Median {quantity_label(group.quantity)} {figure(median.value)} {unit}{interval} of {last.n} exams, {last.name}, "
+        f"is {ratio:.2f} times the reference level {result.drl:g} {unit} ({result.set_id} {result.edition})."
     )
 
 
@@ -96,20 +145,25 @@ def _identity(group: JudgedGroup) -> tuple[str, ...]:
     return (group.examination, group.band, group.quantity, group.comparison.set_id)
 
 
-def _evidence(group: JudgedGroup) -> dict[str, object]:
+def _evidence(group: JudgedGroup, last: PeriodVerdict | None) -> dict[str, object]:
     result = group.comparison
+    median = None if last is None else last.median
     return {
         "examination": group.examination,
         "band": group.band,
         "quantity": group.quantity,
         "unit": group.unit,
-        "n": result.n,
-        "median": result.median,
-        "ci_low": result.ci_low,
-        "ci_high": result.ci_high,
+        "basis": group.verdict.basis,
+        "window": None if group.verdict.window is None else group.verdict.window.record(),
+        "n": None if last is None else last.n,
+        "median": None if median is None else median.value,
+        "ci_low": None if median is None else median.low,
+        "ci_high": None if median is None else median.high,
         "drl": result.drl,
         "drl_row": f"{result.set_id}/{result.edition}/{result.row_id}",
-        "ratio": result.ratio,
-        "p_exceeds": result.p_exceeds,
+        "ratio": None if median is None or not median.value or not result.drl else median.value / result.drl,
+        "icrp_flag": None if last is None else last.flag,
+        "shown": None if last is None else last.evidence,
+        "p_exceeds": None if last is None else last.p_above,
         "flags": list(group.flags),
     }

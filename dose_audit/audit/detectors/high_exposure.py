@@ -1,16 +1,16 @@
-"""Single exams at or above a trigger level, mapped or not: the levels are rows of
-``data/high_exposure.csv``.
-"""
+"""Single exams at or above a trigger or alert level: the levels are rows of ``data/high_exposure.csv``."""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.figures import figure
@@ -21,7 +21,7 @@ from dose_audit.audit.values import exam_ref
 if TYPE_CHECKING:
     from dose_audit.audit.values import Values
 
-__all__ = ["Exposure", "Trigger", "detect", "exposures_above", "triggers"]
+__all__ = ["Exposure", "Trigger", "countable", "detect", "exposures_above", "triggers"]
 
 
 _NO_PATIENT_DOSE = ("NOT_A_PATIENT", "NO_VALUE", "IMPLAUSIBLE_VALUE", "UNIT_SLIP")
@@ -30,14 +30,27 @@ _NO_PATIENT_DOSE = ("NOT_A_PATIENT", "NO_VALUE", "IMPLAUSIBLE_VALUE", "UNIT_SLIP
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One trigger level: exams of `modality` with at least so much of `quantity`."""
+    """One level: exams of `modality` with at least so much of `quantity`.
+
+    `examination` is a slug, or the beginning of one with ``*``; empty holds for every exam, mapped or not.
+    `population` is ``adult`` or empty.
+    """
 
     modality: str
+    examination: str
+    population: str
     quantity: str
     unit: str
     at_least: float
     severity: str
     source: str
+    confidence: str
+
+    def fits(self, examination: str, band: str) -> bool:
+        """Whether the level is meant for exams of this examination and band."""
+        if self.population and band != self.population:
+            return False
+        return not self.examination or fnmatchcase(examination, self.examination)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +67,36 @@ def triggers() -> tuple[Trigger, ...]:
     """Return the trigger levels of the table."""
     text = resources.files("dose_audit.audit").joinpath("data/high_exposure.csv").read_text(encoding="utf-8")
     return tuple(
-        Trigger(r["modality"], r["quantity"], r["unit"], float(r["at_least"]), r["severity"], r["source"])
+        Trigger(**(r | {"at_least": float(r["at_least"])}))  # type: ignore[arg-type]
         for r in csv.DictReader(text.splitlines())
     )
 
 
+def countable(values: Values) -> NDArray[np.bool_]:
+    """Rows whose value is a patient's dose, compared or not."""
+    return ~np.isin(values.reason.astype(str), _NO_PATIENT_DOSE)
+
+
 def exposures_above(values: Values) -> list[Exposure]:
-    """Return all values of patients' exams at or above a trigger level, in the order of the exams."""
+    """Return all values of patients' exams at or above a level, in the order of the exams.
+
+    Of several levels for examinations that fit one value, the first in the table counts.
+    """
     columns = values.columns
-    countable = ~np.isin(values.reason.astype(str), _NO_PATIENT_DOSE)
-    found: list[Exposure] = []
+    usable = countable(values)
+    found: dict[tuple[int, bool], Exposure] = {}
     for trigger in triggers():
         hit = (
-            countable
+            usable
             & (columns["modality"] == trigger.modality)
             & (columns["quantity"] == trigger.quantity)
             & (columns["value"] >= trigger.at_least)
         )
-        found.extend(Exposure(int(columns["exam_id"][row]), int(row), trigger) for row in np.flatnonzero(hit))
-    return sorted(found, key=lambda exposure: (exposure.exam_id, exposure.trigger.quantity))
+        for row in np.flatnonzero(hit).tolist():
+            if trigger.fits(columns["examination"][row] or "", values.band[row]):
+                exposure = Exposure(int(columns["exam_id"][row]), row, trigger)
+                found.setdefault((row, bool(trigger.examination)), exposure)
+    return sorted(found.values(), key=lambda e: (e.exam_id, e.trigger.quantity, -e.trigger.at_least))
 
 
 def detect(context: AuditContext) -> list[Finding]:
@@ -97,7 +121,7 @@ def _finding(context: AuditContext, exam: int, exposures: list[Exposure]) -> Fin
         kind="high_exposure",
         severity=exposures[0].trigger.severity,
         subject=f"Exam {exam_ref(exam)}, {name}",
-        message=f"At or above a trigger level for follow-up: {what}.",
+        message=f"At or above a level that is told for every exam: {what}.",
         site=columns["site"][row],
         equipment=columns["equipment"][row],
         identity=(exam_ref(exam),),
@@ -110,6 +134,7 @@ def _finding(context: AuditContext, exam: int, exposures: list[Exposure]) -> Fin
                     "unit": e.trigger.unit,
                     "at_least": e.trigger.at_least,
                     "source": e.trigger.source,
+                    "confidence": e.trigger.confidence,
                 }
                 for e in exposures
             ],

@@ -12,7 +12,7 @@ import numpy as np
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.detectors.high_exposure import exposures_above
 from dose_audit.audit.figures import figure
-from dose_audit.audit.findings import Finding
+from dose_audit.audit.findings import Finding, likely_causes
 from dose_audit.audit.values import exam_ref
 
 __all__ = ["FALSE_ALARM", "MINIMUM_N", "SMALLEST_RATIO", "detect", "threshold"]
@@ -83,6 +83,7 @@ def _finding(context: AuditContext, exam: int, parts: list[tuple[float, int]]) -
         f"{columns['quantity'][other]} {figure(math.exp(float(context.residual[other])), 2)} times"
         for _, other in parts[1:]
     )
+    cause = _likely_cause(context, row, parts, slip)
     message = (
         f"{columns['quantity'][row]} {figure(float(columns['value'][row]))} {columns['unit'][row]} is "
         f"{figure(ratio, 2)} times what its group and the patient's size let expect"
@@ -101,6 +102,10 @@ def _finding(context: AuditContext, exam: int, parts: list[tuple[float, int]]) -
         evidence={
             "exam_ref": exam_ref(exam),
             "examination": columns["examination"][row],
+            "examination_name": columns["examination_name"][row],
+            "band": context.values.band[row],
+            "study_datetime": str(columns["study_datetime"][row].astype("datetime64[s]")),
+            "likely_cause": cause,
             "values": [
                 {
                     "quantity": columns["quantity"][part],
@@ -112,4 +117,26 @@ def _finding(context: AuditContext, exam: int, parts: list[tuple[float, int]]) -
                 for score, part in parts
             ],
         },
+        likely_causes=(cause, *likely_causes("outlier")),
     )
+
+
+def _likely_cause(context: AuditContext, row: int, parts: list[tuple[float, int]], slip: bool) -> str:
+    """What the exam's own numbers point to first."""
+    columns, residual = context.values.columns, context.residual
+    ratios = {columns["quantity"][part]: math.exp(float(residual[part])) for _, part in parts}
+    if slip:
+        return "unit or unit code wrong in this one report"
+    if residual[row] < 0.0:
+        return "acquisition broken off, or the exam is filed under another name"
+    if "DLP" in ratios and "CTDIvol" not in ratios:
+        return "longer range, repeated or additional acquisitions: DLP stands out and CTDIvol does not"
+    if "CTDIvol" in ratios and "DLP" not in ratios:
+        return "short range at a high dose, such as perfusion: CTDIvol stands out and DLP does not"
+    if {"KAP", "dose_rp"} <= ratios.keys():
+        return "long or complex procedure, or a mode of high dose rate: area product and reference point dose agree"
+    if set(ratios) == {"fluoro_time"}:
+        return "long procedure at an ordinary dose"
+    if not np.isfinite(columns["weight_kg"][row]) and not np.isfinite(columns["thickness_mm"][row]):
+        return "the patient's size is not known: a very large patient looks like this"
+    return "wrong acquisition protocol selected, or the exam is filed under another name"

@@ -20,6 +20,7 @@ def _step(context: AuditContext, step: Step) -> Finding:
     ratio = step.ratio.value or 1.0
     named = context.same_day("step_change", step.site, step.equipment, "day", step.day)
     interval = "" if step.ratio.low is None else f" (95 % interval {step.ratio.low:.2f} to {step.ratio.high:.2f})"
+    where = f"{step.examination_name}: " if step.examination else ""
     software = ""
     if step.software is not None:
         software = (
@@ -29,15 +30,15 @@ def _step(context: AuditContext, step: Step) -> Finding:
     return Finding(
         kind="step_change",
         severity="check",
-        subject=f"{quantity_label(step.quantity)} {ratio - 1.0:+.0%} from {step.day}",
+        subject=f"{where}{quantity_label(step.quantity)} {ratio - 1.0:+.0%} from {step.day}",
         message=(
-            f"{quantity_label(step.quantity)} changed by a factor of {ratio:.2f}{interval} between {step.last_before} and "
+            f"{where}{quantity_label(step.quantity)} changed by a factor of {ratio:.2f}{interval} between {step.last_before} and "
             f"{step.day}, patient size and examination taken out ({step.n_before} exams before, "
             f"{step.n_after} after).{software}"
         ),
         site=step.site,
         equipment=step.equipment,
-        identity=(step.quantity, "up" if ratio > 1 else "down", named),
+        identity=(*filter(None, (step.examination, step.band)), step.quantity, "up" if ratio > 1 else "down", named),
         evidence={
             "quantity": step.quantity,
             "day": step.day.isoformat(),
@@ -47,6 +48,9 @@ def _step(context: AuditContext, step: Step) -> Finding:
             "ci_low": step.ratio.low,
             "ci_high": step.ratio.high,
             "p_value": step.p_value,
+            "found_by": step.found_by,
+            "examination": step.examination or None,
+            "band": step.band or None,
             "n_before": step.n_before,
             "n_after": step.n_after,
             "software_before": step.software.before if step.software else None,

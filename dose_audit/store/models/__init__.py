@@ -1,16 +1,21 @@
 """The tables, one idea per file."""
 
-from dose_audit.store.models.audit import AuditRun, ExamMapping, Finding
+from dose_audit.store.models.audit import Action, AuditRun, Delivery, ExamMapping, Finding, LocalEdition
 from dose_audit.store.models.equipment import Equipment, EquipmentIdentity, EquipmentSite, EquipmentSoftware
 from dose_audit.store.models.exam import Event, Exam
+from dose_audit.store.models.phantom import Baseline, EquipmentEvent, Measurement, PhantomStudy, QaTask, Tolerance
 from dose_audit.store.models.received import ReceivedObject
 from dose_audit.store.models.site import UNASSIGNED, Site
 from dose_audit.store.models.tally import Tally
 
 __all__ = [
     "UNASSIGNED",
+    "Action",
     "AuditRun",
+    "Baseline",
+    "Delivery",
     "Equipment",
+    "EquipmentEvent",
     "EquipmentIdentity",
     "EquipmentSite",
     "EquipmentSoftware",
@@ -18,7 +23,12 @@ __all__ = [
     "Exam",
     "ExamMapping",
     "Finding",
+    "LocalEdition",
+    "Measurement",
+    "PhantomStudy",
+    "QaTask",
     "ReceivedObject",
     "Site",
     "Tally",
+    "Tolerance",
 ]

@@ -54,3 +54,52 @@ class Finding(models.Model):
     acknowledged_by = models.TextField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_reason = models.TextField(null=True)
+
+
+class Action(models.Model):
+    """What a person did about a finding: by which role, when and why. Never edited."""
+
+    finding = models.ForeignKey(Finding, models.PROTECT, related_name="actions")
+    kind = models.TextField()  # acknowledged, reopened
+    by_role = models.TextField()
+    reason = models.TextField()
+    at = models.DateTimeField()
+
+
+class LocalEdition(models.Model):
+    """A local set of reference levels: proposed from exams, then approved by a named role. Its rows never change.
+
+    Notes
+    -----
+    Two times: ``valid_from`` bounds the study dates that it answers for, ``approved_at`` says from when it was known.
+    """
+
+    set_id = models.TextField()
+    edition = models.TextField()
+    kind = models.TextField()  # typical, local
+    state = models.TextField(default="proposed")  # proposed, approved
+    site = models.TextField(blank=True)
+    rows = models.JSONField()
+    computed_from = models.JSONField(default=dict)
+    proposed_by = models.TextField()
+    proposed_at = models.DateTimeField()
+    approved_by = models.TextField(null=True)
+    approved_at = models.DateTimeField(null=True)
+    valid_from = models.DateField(null=True)
+    rows_sha256 = models.TextField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["set_id", "edition"], name="one_local_edition"),)
+
+
+class Delivery(models.Model):
+    """One message that was sent, or could not be: to which role, about which run. Its text is not kept."""
+
+    run_id = models.TextField(db_index=True)
+    role = models.TextField()
+    recipients = models.IntegerField()
+    findings = models.IntegerField()
+    state = models.TextField()  # sent, failed
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField()
+    text_sha256 = models.TextField()

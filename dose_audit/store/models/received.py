@@ -10,8 +10,9 @@ class ReceivedObject(models.Model):
     -----
     ``part`` is what this object alone says. An exam is always merged anew from all parts of its study, so the order of
     arrival cannot matter. Of the slices of one acquisition one is its *carrier*: under ``folded`` its part says as well
-    what all of them add up to; the others are of the kind ``slice``. States: ``extracted`` (its part counts), ``superseded`` (every event of it is now told by
-    another object of the study), ``measured`` (an image of a phantom), ``conflict`` (a newer object has its SOP Instance UID and other bytes),
+    what all of them add up to; the others are of the kind ``slice``. States: ``extracted`` (its part counts),
+    ``superseded`` (every event of it is now told by another object of the study), ``measured`` (an image of a phantom),
+    ``conflict`` (a newer object has its SOP Instance UID and other bytes),
     ``not_relevant``, ``quarantined``.
     """
 

@@ -1,0 +1,79 @@
+"""Running charts of every group and device: what watches between two verdicts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.audit.residuals import device_series
+
+if TYPE_CHECKING:
+    from dose_audit.audit.values import Values
+    from dose_audit.statistics import RunningChart
+
+__all__ = ["Series", "SeriesKey", "watch_all"]
+
+SeriesKey = tuple[str, str, str, str, str, str]
+"""Site, equipment, modality, quantity, examination, band; the last two are empty for the device as a whole."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of log residuals with its chart.
+
+    Attributes
+    ----------
+    key : SeriesKey
+    rows : array of int
+        Rows in the table of values, in time order.
+    residual : array of float
+    chart : RunningChart
+    """
+
+    key: SeriesKey
+    rows: NDArray[np.int64]
+    residual: NDArray[np.float64]
+    chart: RunningChart
+
+
+def watch_all(values: Values, residual: NDArray[np.float64], *, false_alarm: float | None = None) -> list[Series]:
+    """Chart every device's quantities, and where it does several examinations each of them too.
+
+    Parameters
+    ----------
+    values : Values
+    residual : array of float
+        From `residuals.log_residuals`.
+    false_alarm : float, optional
+        Chance of any signal on an unchanged group, all its quantities together; `statistics.sequential.FALSE_ALARM`
+        by default.
+    """
+    from dose_audit.statistics.sequential import FALSE_ALARM, running_chart
+
+    promised = FALSE_ALARM if false_alarm is None else false_alarm
+    columns = values.columns
+    by_device: dict[tuple[str, str, str], list[tuple[SeriesKey, NDArray[np.int64], NDArray[np.float64]]]]
+    by_device = defaultdict(list)
+    for series in device_series(values, residual):
+        device = (series.site, series.equipment, series.modality)
+        whole: SeriesKey = (*device, series.quantity, "", "")
+        parts: dict[tuple[str, str], list[int]] = defaultdict(list)
+        names = zip(columns["examination"][series.rows].tolist(), values.band[series.rows].tolist(), strict=True)
+        for place, name in enumerate(names):
+            parts[name].append(place)
+        if len(parts) == 1:
+            by_device[device].append(((*device, series.quantity, *next(iter(parts))), series.rows, series.residual))
+            continue
+        by_device[device].append((whole, series.rows, series.residual))
+        for name, places in sorted(parts.items()):
+            by_device[device].append(((*device, series.quantity, *name), series.rows[places], series.residual[places]))
+    found = []
+    for _, members in sorted(by_device.items()):
+        quantities = len({key[3] for key, _, _ in members})
+        for key, rows, part in members:
+            found.append(Series(key, rows, part, running_chart(part, false_alarm=promised / quantities)))
+    return found

@@ -1,0 +1,99 @@
+"""Patients whose interventional doses over some weeks add up to a trigger level that no single exam reached."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.audit.context import AuditContext
+from dose_audit.audit.detectors.high_exposure import Trigger, countable, triggers
+from dose_audit.audit.figures import figure
+from dose_audit.audit.findings import Finding
+from dose_audit.audit.labels import quantity_label, unit_label
+from dose_audit.audit.limits import limit
+from dose_audit.audit.values import exam_ref
+
+__all__ = ["detect"]
+
+_ADDED = ("dose_rp", "KAP")
+
+
+def detect(context: AuditContext) -> list[Finding]:
+    """Raise ``cumulative_exposure``: once a patient and quantity, named by the exam that reached the level.
+
+    Notes
+    -----
+    Exams of one pseudonym within the weeks of ``data/limits.csv`` are added, whatever the site. The pseudonym itself
+    appears nowhere.
+    """
+    exams = context.exams
+    codes, words = exams.codes("pseudonym")
+    of_exam = dict(zip(exams["exam_id"].tolist(), codes.tolist(), strict=True))
+    columns = context.values.columns
+    usable = countable(context.values)
+    reach = np.timedelta64(int(limit("cumulative_weeks") * 7), "D")
+    findings = []
+    for quantity in _ADDED:
+        levels = [t for t in triggers() if t.quantity == quantity and not t.examination]
+        if not levels:
+            continue
+        modalities = [t.modality for t in levels]
+        mask = usable & (columns["quantity"] == quantity) & np.isin(columns["modality"].astype(str), modalities)
+        rows = np.flatnonzero(mask & ~np.isnat(columns["study_datetime"]))
+        patient = np.array([of_exam.get(int(i), -1) for i in columns["exam_id"][rows]], dtype=np.int64)
+        known = np.array([p >= 0 and words[p] is not None for p in patient.tolist()], dtype=bool)
+        rows, patient = rows[known], patient[known]
+        for number in np.unique(patient[_repeated(patient)]).tolist():
+            members = rows[patient == number]
+            members = members[np.argsort(columns["study_datetime"][members], kind="stable")]
+            finding = _finding(context, members, levels[0], reach, str(words[number]))
+            if finding is not None:
+                findings.append(finding)
+    return findings
+
+
+def _repeated(patient: NDArray[np.int64]) -> NDArray[np.bool_]:
+    _, place, count = np.unique(patient, return_inverse=True, return_counts=True)
+    repeated: NDArray[np.bool_] = count[place] > 1
+    return repeated
+
+
+def _finding(
+    context: AuditContext, rows: NDArray[np.int64], trigger: Trigger, reach: np.timedelta64, pseudonym: str
+) -> Finding | None:
+    columns = context.values.columns
+    times, doses = columns["study_datetime"][rows], columns["value"][rows]
+    for last in range(1, rows.size):
+        within = (times <= times[last]) & (times > times[last] - reach)
+        within[last + 1 :] = False
+        total = float(doses[within].sum())
+        if total >= trigger.at_least and np.count_nonzero(within) > 1 and float(doses[within].max()) < trigger.at_least:
+            break
+    else:
+        return None
+    refs = [exam_ref(int(i)) for i in columns["exam_id"][rows[within]]]
+    row = rows[last]
+    what, unit = quantity_label(trigger.quantity), unit_label(trigger.unit)
+    return Finding(
+        kind="cumulative_exposure",
+        severity=trigger.severity,
+        subject=f"{len(refs)} exams of one patient: {what} {figure(total, 4)} {unit}",
+        message=(
+            f"{what} of exams {', '.join(refs)} within {limit('cumulative_weeks'):g} weeks adds up to {figure(total, 4)} "
+            f"{unit}, at or above {trigger.at_least:g}, which none of them reached alone. Doses of different beam "
+            "directions do not fall on one patch of skin: judge the sum with the projections."
+        ),
+        site=columns["site"][row],
+        equipment=columns["equipment"][row],
+        # Hashed with the rest into the key; the exam that reached the level names this sum.
+        identity=(trigger.quantity, pseudonym, exam_ref(int(columns["exam_id"][row]))),
+        evidence={
+            "quantity": trigger.quantity,
+            "unit": trigger.unit,
+            "total": total,
+            "at_least": trigger.at_least,
+            "weeks": limit("cumulative_weeks"),
+            "exam_refs": refs,
+            "source": trigger.source,
+        },
+    )

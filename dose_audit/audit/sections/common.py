@@ -1,0 +1,151 @@
+"""What several parts need: cells of comparable values, their sizes, even samples, estimates as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.audit.quantities import quantity_named
+from dose_audit.statistics.size import SIZE_AXES
+
+if TYPE_CHECKING:
+    from dose_audit.audit.context import AuditContext
+    from dose_audit.statistics import Estimate
+
+__all__ = ["Cell", "cells", "estimate_record", "evenly", "summary"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All compared values of one examination, band and quantity, whatever the site.
+
+    Attributes
+    ----------
+    modality, examination, examination_name, band, quantity, unit : str
+    rows : array of int
+        Rows in the table of values, by site, device and time.
+    """
+
+    modality: str
+    examination: str
+    examination_name: str
+    band: str
+    quantity: str
+    unit: str
+    rows: NDArray[np.int64]
+
+    def record(self) -> dict[str, Any]:
+        """What it is, for ``report.json``."""
+        return {
+            "modality": self.modality,
+            "examination": self.examination,
+            "examination_name": self.examination_name,
+            "band": self.band,
+            "quantity": self.quantity,
+            "unit": self.unit,
+            "n": int(self.rows.size),
+        }
+
+    @property
+    def child(self) -> bool:
+        """Whether the band is one of children: all but ``adult`` in sets that part them."""
+        return self.band != "adult"
+
+
+def cells(context: AuditContext, *, banded: bool = True) -> Iterator[Cell]:
+    """Yield the cells in sorted order; without `banded` all bands of children are one."""
+    columns = context.values.columns
+    names = ("modality", "examination", "quantity")
+    for (modality, examination, quantity), rows in columns.groups(names, context.values.compared):
+        bands = context.values.band[rows]
+        if not banded:
+            bands = np.where(bands == "adult", "adult", "child")
+        for band in sorted(set(bands.tolist())):
+            members = rows[bands == band]
+            yield Cell(
+                modality,
+                examination,
+                columns["examination_name"][members[0]],
+                band,
+                quantity,
+                columns["unit"][members[0]],
+                members,
+            )
+
+
+def size_of(context: AuditContext, cell: Cell) -> tuple[str, NDArray[np.float64]]:
+    """Axis and values of the best measure of size that most of a cell's patients have; NaN where missing.
+
+    Measured water-equivalent diameter before weight; for the breast its compressed thickness.
+    """
+    columns = context.values.columns
+    known = quantity_named(cell.quantity, cell.modality)
+    if known is not None and known.size == "thickness_mm":
+        return "compressed_thickness", np.asarray(columns["thickness_mm"][cell.rows], dtype=float)
+    if cell.modality == "CT":
+        diameter = water_equivalent_diameter_cm(context, cell.rows)
+        if np.count_nonzero(np.isfinite(diameter)) >= 0.7 * cell.rows.size:
+            return "water_equivalent_diameter", diameter
+    axis = "paediatric_weight" if cell.child else "weight"
+    return axis, np.asarray(columns["weight_kg"][cell.rows], dtype=float)
+
+
+def water_equivalent_diameter_cm(context: AuditContext, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Water-equivalent diameter of each row's exam; NaN where it was not measured."""
+    sizes = context.exposures.sizes
+    found = np.full(rows.size, np.nan)
+    known = sizes["exam_id"]
+    if known.size == 0:
+        return found
+    exams = context.values.columns["exam_id"][rows]
+    place = np.minimum(np.searchsorted(known, exams), known.size - 1)
+    hit = known[place] == exams
+    found[hit] = sizes["wed_mm"][place[hit]] / 10.0
+    return found
+
+
+def usable_sizes(axis: str, sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where a size can be real."""
+    row = SIZE_AXES[axis]
+    return (sizes >= row.smallest) & (sizes <= row.largest)
+
+
+def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many places of an array, spread evenly over it: the same ones in every run.
+
+    >>> evenly(np.arange(10), 4).tolist()
+    [0, 3, 6, 9]
+    """
+    if rows.size <= most:
+        return rows
+    return rows[np.round(np.linspace(0, rows.size - 1, most)).astype(int)]
+
+
+def estimate_record(estimate: Estimate) -> dict[str, Any]:
+    """Value, interval and status."""
+    return {
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "status": estimate.status,
+        "reason": estimate.reason,
+    }
+
+
+def summary(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Count, median with its interval, and quartiles."""
+    from dose_audit.statistics import median_interval, quantile
+
+    median = median_interval(values)
+    return {
+        "n": median.n,
+        "median": median.value,
+        "ci_low": median.low,
+        "ci_high": median.high,
+        "p25": quantile(values, 0.25) if median.n else None,
+        "p75": quantile(values, 0.75) if median.n else None,
+    }

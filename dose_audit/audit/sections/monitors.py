@@ -1,0 +1,86 @@
+"""Running charts of the groups that are compared, with their signals and the days on which software changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dose_audit.audit.context import AuditContext
+from dose_audit.audit.findings import Finding
+from dose_audit.audit.sections.common import evenly
+from dose_audit.audit.steps import software_changes
+
+if TYPE_CHECKING:
+    from dose_audit.audit.charts import Series
+
+__all__ = ["build"]
+
+_MOST_POINTS = 400
+
+
+def build(context: AuditContext, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """One entry a device, quantity and examination that has a running chart, and one for the device as a whole."""
+    software = software_changes(context.exams)
+    return [_entry(context, one, software) for one in context.series if one.chart.status == "OK"]
+
+
+def _entry(context: AuditContext, one: Series, software: Sequence[Any]) -> dict[str, Any]:
+    columns = context.values.columns
+    site, equipment, modality, quantity, examination, band = one.key
+    times = columns["study_datetime"][one.rows]
+    chart = one.chart
+    crossing = [signal.index for signal in chart.signals]
+    shown = np.union1d(evenly(np.arange(one.rows.size), _MOST_POINTS), np.array(crossing, dtype=int))
+    stamps = times.astype("datetime64[s]").astype(str)
+
+    def drawn(values: Any) -> list[float | None]:
+        return [None if not np.isfinite(v) else round(float(v), 4) for v in values[shown]]
+
+    return {
+        "site": site,
+        "equipment": equipment,
+        "modality": modality,
+        "quantity": quantity,
+        "examination": examination or None,
+        "examination_name": columns["examination_name"][one.rows[0]] if examination else None,
+        "band": band or None,
+        "n": int(one.rows.size),
+        "points_shown": int(shown.size),
+        "points": {
+            "time": stamps[shown].tolist(),
+            "log_residual": drawn(one.residual),
+            "ewma": drawn(chart.line),
+            "ewma_limit": drawn(chart.reach),
+            "cusum_high": drawn(chart.high),
+            "cusum_low": drawn(chart.low),
+        },
+        "cusum_limit": chart.decision,
+        "signals": [
+            {
+                "time": str(stamps[signal.index]),
+                "change": str(stamps[signal.change]),
+                "direction": signal.direction,
+            }
+            for signal in chart.signals
+        ],
+        "steps": [
+            {
+                "day": step.day.isoformat(),
+                "quantity": step.quantity,
+                "ratio": step.ratio.value,
+                "low": step.ratio.low,
+                "high": step.ratio.high,
+                "found_by": step.found_by,
+            }
+            for step in context.steps
+            if (step.site, step.equipment, step.modality) == (site, equipment, modality)
+            and step.examination in ("", examination)
+        ],
+        "software": [
+            {"day": change.day.isoformat(), "before": change.before, "after": change.after}
+            for change in software
+            if (change.site, change.equipment) == (site, equipment)
+        ],
+    }

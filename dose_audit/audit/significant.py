@@ -1,0 +1,176 @@
+"""A worksheet for significant accidental and unintended exposures (UK): which thresholds an incident reaches.
+
+It never decides. It says where a threshold of the table is reached that notification is to be considered, by whoever
+the employer's procedure names.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+__all__ = ["NATIONS", "Threshold", "Worksheet", "fill_worksheet", "thresholds"]
+
+NATIONS = ("England", "Northern Ireland", "Scotland", "Wales")
+CATEGORIES = ("accidental", "unintended")
+POPULATIONS = ("adult", "child")
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One row of ``data/significant_exposures.csv``."""
+
+    version: str
+    code: str
+    nations: str
+    scope: str
+    category: str
+    population: str
+    threshold_type: str
+    threshold_value: float | None
+    threshold_unit: str
+    intended_low_msv: float | None
+    intended_high_msv: float | None
+    source_url: str
+    confidence: str
+    note: str
+
+    def words(self) -> str:
+        """The criterion as a sentence part."""
+        intended = ""
+        if self.intended_low_msv is not None:
+            top = f" to under {self.intended_high_msv:g}" if self.intended_high_msv is not None else " or more"
+            intended = f", intended {self.intended_low_msv:g}{top} mSv"
+        what = (
+            "any dose"
+            if self.threshold_type == "any"
+            else f"{self.threshold_value or 0:g} {self.threshold_unit} or more"
+        )
+        if self.threshold_type == "event":
+            what = self.threshold_unit
+        return f"code {self.code}, {self.category}, {self.population}{intended}: {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Worksheet:
+    """A filled-in worksheet.
+
+    Attributes
+    ----------
+    facts : dict
+        What was entered, and the factor of total over intended dose.
+    reached : tuple of Threshold
+    looked_at : tuple of Threshold
+        Rows for this nation, category and population whose intended doses fit.
+    other_criteria : tuple of Threshold
+        Rows of the nation that dose alone cannot answer.
+    conclusion : str
+    """
+
+    facts: dict[str, Any]
+    reached: tuple[Threshold, ...]
+    looked_at: tuple[Threshold, ...]
+    other_criteria: tuple[Threshold, ...]
+    conclusion: str
+
+
+@lru_cache(maxsize=1)
+def thresholds() -> tuple[Threshold, ...]:
+    """Return the rows of the table."""
+    text = resources.files("dose_audit.audit").joinpath("data/significant_exposures.csv").read_text(encoding="utf-8")
+    numbers = ("threshold_value", "intended_low_msv", "intended_high_msv")
+    return tuple(
+        Threshold(**(row | {name: float(row[name]) if row[name] else None for name in numbers}))  # type: ignore[arg-type]
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+def fill_worksheet(
+    *, nation: str, population: str, category: str, total_msv: float, intended_msv: float | None = None
+) -> Worksheet:
+    """Hold an incident against the thresholds.
+
+    Parameters
+    ----------
+    nation : str
+        One of `NATIONS`.
+    population : str
+        ``adult`` or ``child``.
+    category : str
+        ``accidental`` (no exposure was intended) or ``unintended`` (another one was).
+    total_msv : float
+        Effective dose of the whole incident in mSv, the intended part included.
+    intended_msv : float, optional
+        Needed for unintended exposures.
+
+    Raises
+    ------
+    ValueError
+        A word that the table does not know, or a dose that is none.
+
+    Notes
+    -----
+    Bands of intended dose are half-open, [low, high): 0.3 mSv belongs to 0.3 to 2.5 mSv. Effective dose from DLP or KAP
+    is a coarse estimate; near a threshold the medical physics expert's own calculation counts.
+
+    Examples
+    --------
+    >>> sheet = fill_worksheet(
+    ...     nation="England", population="adult", category="unintended", total_msv=12.0, intended_msv=1.0
+    ... )
+    >>> [threshold.code for threshold in sheet.reached]
+    ['2.2']
+    """
+    for word, known in ((nation, NATIONS), (population, POPULATIONS), (category, CATEGORIES)):
+        if word not in known:
+            raise ValueError(f"{word!r} is none of {', '.join(known)}")
+    if not 0.0 < total_msv < 1e5 or (intended_msv is not None and not 0.0 <= intended_msv < 1e5):
+        raise ValueError("the total dose must be positive and the intended one not negative, in mSv")
+    if category == "unintended" and intended_msv is None:
+        raise ValueError("an unintended exposure needs the intended dose in mSv")
+    here = [row for row in thresholds() if nation in row.nations.split("|") or row.nations == "UK"]
+    fitting = [row for row in here if row.category == category and row.population in (population, "any")]
+    by_dose = [row for row in fitting if row.scope in ("all", "imaging") and _intended_fits(row, intended_msv)]
+    factor = None if not intended_msv else total_msv / intended_msv
+    reached = tuple(row for row in by_dose if _reached(row, total_msv, factor))
+    others = tuple(row for row in here if row.scope not in ("all", "imaging") or row.category == "foetal")
+    if reached:
+        conclusion = (
+            "Consider notification: the dose reaches "
+            + "; ".join(row.words() for row in reached)
+            + ". The employer's procedure says who decides; this worksheet does not."
+        )
+    else:
+        conclusion = (
+            "No threshold of dose in the table is reached. That is no decision: consider the other criteria, the "
+            "uncertainty of the dose estimate, and the employer's procedure."
+        )
+    facts = {
+        "nation": nation,
+        "population": population,
+        "category": category,
+        "total_msv": total_msv,
+        "intended_msv": intended_msv,
+        "factor": factor,
+    }
+    return Worksheet(facts, reached, tuple(by_dose), others, conclusion)
+
+
+def _intended_fits(row: Threshold, intended_msv: float | None) -> bool:
+    if row.intended_low_msv is None:
+        return True
+    above = intended_msv is not None and intended_msv >= row.intended_low_msv
+    return above and (row.intended_high_msv is None or (intended_msv or 0.0) < row.intended_high_msv)
+
+
+def _reached(row: Threshold, total_msv: float, factor: float | None) -> bool:
+    if row.threshold_type == "any":
+        return True
+    if row.threshold_value is None:
+        return False
+    if row.threshold_type == "absolute":
+        return row.threshold_unit == "mSv" and total_msv >= row.threshold_value
+    return row.threshold_type == "multiplier" and factor is not None and factor >= row.threshold_value

@@ -1,0 +1,211 @@
+"""Digests over a real SMTP server on loopback: text and HTML, TLS, delivery on record, nobody's name."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
+
+from dose_audit.audit.digest import digest_for
+from dose_audit.audit.mail import send_digests
+from dose_audit.config import Settings, SettingsError, load_settings
+from dose_audit.mail_settings import MailSettings
+
+
+class Inbox:
+    """Keeps what arrives; refuses one address."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("gone@"):
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        from email import message_from_bytes, policy
+
+        self.messages.append((message_from_bytes(envelope.content, policy=policy.default), session.ssl is not None))
+        return "250 OK"
+
+
+def _finding(
+    kind: str, role: str, *, severity="act", state="new", message="Median is 1.3 times the level <x>."
+) -> dict:
+    return {
+        "key": f"{kind}:1", "kind": kind, "severity": severity, "state": state, "site": "North", "equipment": "CT 1",
+        "subject": "Smith^John head", "message": message, "for_role": role,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "home" / "reports" / "run"
+    folder.mkdir(parents=True)
+    findings = [
+        _finding("drl_exceeded", "MPE"),
+        _finding("drl_exceeded", "MPE", state="acknowledged"),
+        _finding("software_change", "MPE", severity="note"),
+        _finding("unmapped_acquisition_protocol", "superintendent radiographer", message="“Smith^John head” fits none"),
+    ]
+    run = {"id": "run", "since": "2026-01-01", "until": "2026-06-30", "nothing_compared": ""}
+    (folder / "report.json").write_text(json.dumps({"run": run, "findings": findings}))
+    return folder
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, django_db_blocker: Any) -> Any:
+    from dose_audit.store.settings import prepare
+
+    with django_db_blocker.unblock():
+        prepare(Settings(home=tmp_path / "home"))
+        yield
+
+
+@pytest.fixture
+def inbox(free_port: int) -> Any:
+    handler = Inbox()
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port)
+    controller.start()
+    handler.port = free_port
+    yield handler
+    controller.stop()
+
+
+def _settings(tmp_path: Path, port: int, **more: Any) -> Settings:
+    words = {
+        "host": "127.0.0.1", "port": port, "security": "none", "sender": "audit@hospital.example", "timeout_s": 5.0,
+        "roles": {"MPE": ["mpe@hospital.example"], "superintendent radiographer": ["xr@hospital.example"]},
+    }  # fmt: skip
+    return Settings(home=tmp_path / "home", mail=MailSettings(**(words | more)))
+
+
+def test_each_role_gets_its_own_findings_once_and_delivery_is_on_record(tmp_path, run_dir, inbox, prepared):
+    from dose_audit.store.models import Delivery
+
+    settings = _settings(tmp_path, inbox.port)
+    assert [(s.role, s.state, s.findings) for s in send_digests(settings, run_dir)] == [
+        ("MPE", "sent", 1),
+        ("superintendent radiographer", "sent", 1),
+    ]
+    assert {s.state for s in send_digests(settings, run_dir)} == {"before"}
+    assert len(inbox.messages) == 2
+    mpe = next(m for m, _ in inbox.messages if m["To"] == "mpe@hospital.example")
+    text, html = (mpe.get_body((kind,)).get_content() for kind in ("plain", "html"))
+    assert "1.3 times the level <x>" in text and "1.3 times the level &lt;x&gt;" in html
+    assert mpe["Subject"] == "Dose audit: 1 to act on, 0 to check, 1 of them new"
+    assert sorted(Delivery.objects.values_list("role", "state", "findings", "recipients")) == [
+        ("MPE", "sent", 1, 1),
+        ("superintendent radiographer", "sent", 1, 1),
+    ]
+
+
+def test_free_text_of_devices_never_leaves_by_mail(tmp_path, run_dir, inbox, prepared):
+    send_digests(_settings(tmp_path, inbox.port, roles={"*": ["all@hospital.example"]}), run_dir)
+    ((message, _),) = inbox.messages
+    whole = message.as_string() + "".join(part.get_content() for part in message.iter_parts())
+    assert "Smith" not in whole
+    assert "Unmapped examination names" in whole
+
+
+def test_a_server_that_is_away_is_a_failed_delivery_and_a_later_try_succeeds(tmp_path, run_dir, inbox, prepared):
+    from dose_audit.store.models import Delivery
+
+    away = _settings(tmp_path, 1, roles={"MPE": ["mpe@hospital.example"]})
+    outcomes = {s.role: s for s in send_digests(away, run_dir)}
+    assert outcomes["MPE"].state == "failed" and "refused" in outcomes["MPE"].reason
+    assert "no address" in outcomes["superintendent radiographer"].reason
+    assert Delivery.objects.filter(state="failed").count() == 2
+    assert "sent" in {s.state for s in send_digests(_settings(tmp_path, inbox.port), run_dir)}
+
+
+def test_a_refused_recipient_is_counted(tmp_path, run_dir, inbox, prepared):
+    roles = {
+        "MPE": ["mpe@hospital.example", "gone@hospital.example"],
+        "superintendent radiographer": ["gone@h.example"],
+    }
+    outcomes = {s.role: s for s in send_digests(_settings(tmp_path, inbox.port, roles=roles), run_dir)}
+    assert (outcomes["MPE"].state, outcomes["MPE"].recipients) == ("sent", 1)
+    assert outcomes["superintendent radiographer"].state == "failed"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, program: Any) -> tuple[Path, Path]:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = [
+        program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return key, cert
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_tls_is_used_and_a_stranger_is_not_trusted(tmp_path, run_dir, certificate, security, prepared, free_port):
+    key, cert = certificate
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    handler = Inbox()
+
+    class Served(Controller):
+        def factory(self):
+            start = context if security == "starttls" else None
+            return SMTP(handler, tls_context=start, require_starttls=security == "starttls")
+
+        def _trigger_server(self):
+            """Knock as a client that speaks TLS would: aiosmtpd waits for a first connection."""
+            with socket.create_connection(("127.0.0.1", free_port), timeout=5) as knock:
+                if security == "tls":
+                    blind = ssl._create_unverified_context()
+                    knock = blind.wrap_socket(knock)
+                knock.recv(16)
+
+    tls = context if security == "tls" else None
+    server = Served(handler, hostname="127.0.0.1", port=free_port, ssl_context=tls)
+    server.start()
+    try:
+        trusted = _settings(tmp_path, free_port, security=security, authorities=str(cert))
+        stranger = _settings(tmp_path, free_port, security=security)
+        assert {s.state for s in send_digests(stranger, run_dir)} == {"failed"}
+        assert {s.state for s in send_digests(trusted, run_dir)} == {"sent"}
+    finally:
+        server.stop()
+    assert len(handler.messages) == 2
+    if security == "starttls":  # behind TLS from the first byte the server's session does not know of it
+        assert all(encrypted for _, encrypted in handler.messages)
+
+
+def test_nothing_waiting_is_no_mail_but_nothing_compared_is_told_to_whoever_gets_everything():
+    run = {"id": "r", "since": "a", "until": "b", "nothing_compared": ""}
+    assert digest_for({"run": run, "findings": []}, "*", everything=True) is None
+    told = digest_for(
+        {"run": run | {"nothing_compared": "nothing was compared: why"}, "findings": []}, "*", everything=True
+    )
+    assert told is not None and told.subject == "Dose audit: nothing was compared"
+
+
+def test_settings_of_mail_are_checked(tmp_path: Path):
+    def load(text: str) -> Settings:
+        (tmp_path / "dose-audit.toml").write_text(text)
+        return load_settings(home=tmp_path, environment={})
+
+    good = load('[mail]\nhost = "smtp"\nsender = "a@b"\n[mail.roles]\nMPE = ["c@d"]\n')
+    assert good.mail is not None and good.mail.roles == {"MPE": ("c@d",)} and good.mail.security == "starttls"
+    for wrong, says in (
+        ('host = "smtp"', "sender"),
+        ('host = "smtp"\nsender = "nobody"', "no e-mail address"),
+        ('host = "smtp"\nsender = "a@b"\nsecurity = "ssl3"', "security"),
+        ('host = "smtp"\nsender = "a@b"\nsecurity = "none"\nusername = "u"', "without encryption"),
+        ('host = "smtp"\nsender = "a@b"\npassword = "x"', "unknown"),
+    ):
+        with pytest.raises(SettingsError, match=says):
+            load(f"[mail]\n{wrong}\n")
