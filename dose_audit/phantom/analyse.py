@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +132,9 @@ def _choose(
             return Refusal(series, f"no known phantom recognised{near}", best.definition.id if best else None)
         return best
     own = next((one for one in ranked if one.definition.id == wanted.id), None)
+    if own is not None and wanted.recognise.get("when_asked"):
+        # A template that claims to recognise nothing is taken at its user's word.
+        return own
     if own is not None and (own.match.score >= ACCEPTED or by_hand):
         assert best is not None
         if best.match.score - own.match.score <= 2 * LEAD or by_hand:
@@ -150,7 +154,15 @@ def _repeat_key(series: ImageSeries) -> tuple[Any, ...]:
         tuple(round(float(z), 1) for z in series.z_mm),
         *(
             str(header.get(key))
-            for key in ("RepetitionTime", "EchoTime", "KVP", "ConvolutionKernel", "Manufacturer", "SliceThickness")
+            for key in (
+                "RepetitionTime",
+                "EchoTime",
+                "KVP",
+                "ConvolutionKernel",
+                "Manufacturer",
+                "SliceThickness",
+                "ImageType",
+            )
         ),
     )
 
@@ -159,6 +171,8 @@ def _with_companions(chosen: list[tuple[Workbench, Candidate]], outcome: Outcome
     """Main series, each with what was scanned beside it; a repeat is measured with its first scan where it is paired."""
     mains: list[tuple[Workbench, Candidate]] = []
     firsts: dict[tuple[Any, ...], Workbench] = {}
+    # Two scans are a repeat; more of one kind are the channels of a coil or a dynamic series, each measured by itself.
+    alike = Counter((its.definition.id, *_repeat_key(one.series)) for one, its in chosen)
     for bench, candidate in chosen:
         others = [
             other.series for other, its in chosen if other is not bench and its.definition.id == candidate.definition.id
@@ -176,7 +190,7 @@ def _with_companions(chosen: list[tuple[Workbench, Candidate]], outcome: Outcome
             continue
         if candidate.definition.recognise.get("pair_repeats"):
             key = (candidate.definition.id, *_repeat_key(bench.series))
-            if key in firsts:
+            if key in firsts and alike[key] == 2:
                 continue
             firsts[key] = bench
         mains.append((bench, candidate))

@@ -1,0 +1,70 @@
+"""MagNET objects, spheres and bottles, digital: recognised by what the image shows, measured against what was rendered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dose_audit.phantom.analyse import analyse
+from dose_audit.phantom.definition import definitions
+from dose_audit.phantom.digital import Pose, recipe, write_series
+
+MR = [one for one in definitions() if "MR" in one.modalities]
+
+
+def measured(folder: Path, kind: str, *, pose: Pose | None = None, repeats: int = 1) -> tuple[str, dict[str, float]]:
+    write_series(folder, recipe(kind), pose=pose, repeats=repeats)
+    (analysis,) = analyse(folder, known=MR).analyses
+    return analysis.definition.id, {
+        one.name: one.measured.value
+        for one in analysis.measurements
+        if one.measured.status == "ok" and one.measured.value is not None
+    }
+
+
+def test_rods_and_plates(tmp_path: Path) -> None:
+    name, found = measured(tmp_path, "magnet-slice-width", pose=Pose(4.0, -3.0, 0.0, 2.0))
+    assert name == "magnet-slice-width"
+    assert found["rods_horizontal"] == pytest.approx(120.0, abs=0.1)
+    assert found["rods_vertical"] == pytest.approx(120.0, abs=0.1)
+    assert found["slice_width"] == pytest.approx(5.0, abs=0.1)
+
+
+def test_rods_without_plates_have_no_slice_width(tmp_path: Path) -> None:
+    name, found = measured(tmp_path, "magnet-geometry")
+    assert name == "magnet-slice-width" and "slice_width" not in found
+    assert found["rods_distortion"] < 0.05
+
+
+def test_edges_of_the_square_give_the_blur_that_was_rendered(tmp_path: Path) -> None:
+    name, found = measured(tmp_path, "magnet-resolution")
+    acquisition = recipe("magnet-resolution").acquisition
+    # A Gaussian of sigma falls to one half at 0.1874/sigma; pixel and object blur add in quadrature.
+    pixel = acquisition.spacing_mm[0] / 12**0.5 if acquisition.aperture else 0.0
+    period = (acquisition.psf_sigma_mm**2 + pixel**2) ** 0.5 / (2 * 0.1874)
+    assert name == "magnet-resolution"
+    assert found["resolution_horizontal"] == pytest.approx(period, rel=0.1)
+    assert found["resolution_vertical"] == pytest.approx(period, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "snr"),
+    [("magnet-snr", "magnet-flood", 125.0), ("bottle", "nema-sphere", 100.0), ("sphere", "nema-sphere", 100.0)],
+)
+def test_uniform_objects(kind: str, name: str, snr: float, tmp_path: Path) -> None:
+    got, found = measured(tmp_path, kind)
+    assert got == name
+    assert found["snr"] == pytest.approx(snr, rel=0.05)
+    assert found["psg"] < 0.2
+
+
+def test_the_flood_field_is_measured_with_its_repeat(tmp_path: Path) -> None:
+    _, found = measured(tmp_path, "magnet-snr", repeats=2)
+    assert found["snr"] == pytest.approx(125.0, rel=0.05)
+
+
+def test_the_sphere_is_measured_in_its_largest_section(tmp_path: Path) -> None:
+    _, found = measured(tmp_path, "sphere")
+    # A slice of 5 mm about the middle: its edge lies where half of the thickness is filled.
+    assert found["diameter"] == pytest.approx(170.0, abs=0.2)
