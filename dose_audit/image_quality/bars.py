@@ -32,15 +32,21 @@ class BarGroup:
         Line pairs per mm, in the plane of `spacing_mm`.
     pattern : array_like, shape (rows, columns)
         Region inside the group, holding some periods of bars in any direction and nothing else.
+    gap : array_like, optional
+        The gaps' material beside this group, where it differs from group to group.
+    spacing_mm : float or (row, column), optional
+        Of this group's regions, where they were sampled on their own grid.
     """
 
     frequency_per_mm: float
     pattern: ArrayLike
+    gap: ArrayLike | None = None
+    spacing_mm: Spacing | None = None
 
 
 def bar_mtf(
     pattern: ArrayLike,
-    bar: ArrayLike,
+    bar: ArrayLike | None,
     gap: ArrayLike,
     spacing_mm: Spacing,
     frequency_per_mm: float,
@@ -54,7 +60,9 @@ def bar_mtf(
     pattern : array_like, shape (rows, columns)
         Region inside the group, bars in any direction, at least two periods (four wanted) of whole bars.
     bar, gap : array_like, shape (rows, columns)
-        Regions of the bars' and the gaps' material without structure; they give the full contrast and the noise.
+        Regions of the bars' and the gaps' material without structure; they give the full contrast and the noise. Without
+        `bar` the full contrast is twice the pattern's own mean above the gaps, which holds for bars that fill a part of
+        the slice only; the pattern must then be whole periods, as wide as the gaps, about a middle of its own symmetry.
     spacing_mm : float or (row, column)
         Pixel spacing.
     frequency_per_mm : float
@@ -78,7 +86,9 @@ def bar_mtf(
     ``MTF(f) = (π/√2) · sqrt(V − V_noise) / |S − B|``, less the harmonics. V is the variance in the pattern, weighted
     with a Hann window in both directions so that parts of a period at the border hardly matter; V_noise is that of the
     solid regions after a plane is removed, times ``1 − Σw²`` for the weights. Exact for the fundamental; harmonics
-    add to V below a third of the cut-off frequency.
+    add to V below a third of the cut-off frequency. Blur moves no signal out of whole periods, so that their mean is half
+    the contrast whatever the blur; without `bar` a plane is removed from the pattern, too, because a thin object in a
+    tilted slice fills it unevenly.
 
     Uncertainty: of the noise variances (with the noise's correlation), of the full contrast, and 0.5 % for the window.
 
@@ -96,11 +106,11 @@ def bar_mtf(
     0.2
     """
     group, spacing = as_image(pattern).astype(float), spacing_pair(spacing_mm)
-    solids = [as_image(part).astype(float) for part in (bar, gap)]
+    solids = [as_image(part).astype(float) for part in (bar, gap) if part is not None]
     if not (math.isfinite(frequency_per_mm) and frequency_per_mm > 0):
         raise ValueError(f"a frequency is a positive number, not {frequency_per_mm!r}")
     name = f"mtf at {frequency_per_mm:g} lp/mm"
-    for what, part in (("pattern", group), ("bar material", solids[0]), ("gap material", solids[1])):
+    for what, part in zip(("pattern", "gap material", "bar material"), (group, *reversed(solids)), strict=False):
         if not np.isfinite(part).all():
             return not_measurable(name, "1", f"the region of the {what} holds pixels without a number", method=METHOD)
         if part.size < _LEAST_PIXELS or min(part.shape) < 3:
@@ -112,19 +122,24 @@ def bar_mtf(
         return not_measurable(name, "1", f"the region holds only {periods:.1f} periods", method=METHOD)
     weights = np.outer(_hann(group.shape[0]), _hann(group.shape[1]))
     mean = float((weights * group).sum())
-    variance = float((weights * (group - mean) ** 2).sum())
     noise_variances, freedoms, mean_errors = zip(*(_noise(part) for part in solids), strict=True)
     noise = float(np.mean(noise_variances))
-    step = float(solids[0].mean() - solids[1].mean())
-    step_error = math.hypot(*mean_errors)
+    area = _areas(solids)
+    if bar is None:
+        group = group - _tilt(group, weights)
+        step = 2.0 * (mean - float(solids[0].mean()))
+        step_error = 2.0 * math.hypot(mean_errors[0], math.sqrt(noise * min(area * float((weights**2).sum()), 1.0)))
+    else:
+        step = float(solids[0].mean() - solids[1].mean())
+        step_error = math.hypot(*mean_errors)
+    variance = float((weights * (group - mean) ** 2).sum())
     if abs(step) <= 5 * step_error:
         return not_measurable(name, "1", "bars and gaps do not differ beyond the noise", method=METHOD)
     at_frequency = _share_at(np.sqrt(weights) * (group - mean), spacing, frequency_per_mm)
     kept = 1.0 - float((weights**2).sum())
     power = variance - kept * noise
-    area = _areas(solids)
     noise_error = kept * noise * math.sqrt(
-        sum(2.0 / freedom for freedom in freedoms) / 4.0 + 2.0 * area * float((weights**2).sum())
+        sum(2.0 / freedom for freedom in freedoms) / len(freedoms) ** 2 + 2.0 * area * float((weights**2).sum())
     )  # fmt: skip
     # The bars' own modulation beats with the noise: 2 · cov, of variance 4 · power · noise · Σw² · area.
     power_error = math.hypot(noise_error, math.sqrt(4.0 * max(power, 0.0) * noise * area * float((weights**2).sum())))
@@ -142,12 +157,12 @@ def bar_mtf(
     signal_share = power / variance if variance > 0 else 0.0
     if not doubts and at_frequency < 0.7 * signal_share:
         doubts.append("most of the modulation is not at this frequency")
-    levels = (solids[0].mean(), solids[1].mean())
-    if not min(levels) - abs(step) * 0.25 <= mean <= max(levels) + abs(step) * 0.25:
+    levels = [part.mean() for part in solids]
+    if bar is not None and not min(levels) - abs(step) * 0.25 <= mean <= max(levels) + abs(step) * 0.25:
         doubts.append("the pattern's mean lies outside bar and gap material: these are not its materials")
     if value > 1.1:
         doubts.append("a modulation above 1: the pattern is not of these materials")
-    if periods < 3:
+    if periods < 3 and not (bar is None and abs(periods - round(periods)) < 0.02):
         doubts.append(f"the region holds only {periods:.1f} periods")
     if max(noise_variances) > 4 * min(noise_variances) and min(noise_variances) == 0:
         doubts.append("one of the solid regions has no noise at all: its values are clipped")
@@ -172,7 +187,7 @@ def bar_mtf(
 
 
 def bar_mtf_curve(
-    groups: Sequence[BarGroup], bar: ArrayLike, gap: ArrayLike, spacing_mm: Spacing
+    groups: Sequence[BarGroup], bar: ArrayLike | None, gap: ArrayLike | None, spacing_mm: Spacing
 ) -> tuple[Measured, ...]:
     """MTF at every group of a pattern, each freed of the harmonics that the finer groups show.
 
@@ -181,12 +196,17 @@ def bar_mtf_curve(
     groups : sequence of BarGroup
         In any order.
     bar, gap, spacing_mm
-        As `bar_mtf`.
+        As `bar_mtf`; a group's own gap and spacing go before these.
 
     Returns
     -------
     tuple of Measured
         In ascending order of frequency.
+
+    Raises
+    ------
+    ValueError
+        For a group without a gap where none is given for all.
 
     Notes
     -----
@@ -210,7 +230,11 @@ def bar_mtf_curve(
             at, mtf = (np.array(column[::-1]) for column in zip(*known, strict=True))
             for order in (3, 5, 7):
                 total += (float(np.interp(order * group.frequency_per_mm, at, mtf, right=0.0)) / order) ** 2
-        result = bar_mtf(group.pattern, bar, gap, spacing_mm, group.frequency_per_mm, harmonics=total)
+        beside = gap if group.gap is None else group.gap
+        if beside is None:
+            raise ValueError(f"the group of {group.frequency_per_mm:g} lp/mm has no gap material")
+        spacing = spacing_mm if group.spacing_mm is None else group.spacing_mm
+        result = bar_mtf(group.pattern, bar, beside, spacing, group.frequency_per_mm, harmonics=total)
         found.append(result)
         if result.value is not None:
             known.append((group.frequency_per_mm, result.value))
@@ -231,6 +255,15 @@ def _share_at(windowed: Floats, spacing: tuple[float, float], frequency: float) 
 def _hann(size: int) -> Floats:
     window = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(size) + 0.5) / size)
     return np.asarray(window / window.sum())
+
+
+def _tilt(group: Floats, weights: Floats) -> Floats:
+    """Weighted least-squares plane through a pattern, without its mean."""
+    along = [np.arange(size) - 0.5 * (size - 1) for size in group.shape]
+    slopes = [
+        float((weights * group * at).sum() / (weights * at**2).sum()) for at in (along[0][:, None], along[1][None, :])
+    ]
+    return np.asarray(slopes[0] * along[0][:, None] + slopes[1] * along[1][None, :])
 
 
 def _noise(part: Floats) -> tuple[float, float, float]:

@@ -70,6 +70,7 @@ def low_contrast_visible(
     diameters_mm: Sequence[float],
     *,
     region: ArrayLike | None = None,
+    background: ArrayLike | None = None,
     polarity: int = 0,
     groups: Sequence[Sequence[int]] | None = None,
     consecutive: bool = False,
@@ -91,6 +92,9 @@ def low_contrast_visible(
         Their diameters.
     region : ndarray of bool, optional
         Where background may be taken from, discs included (they are left out here); the box around the discs by default.
+    background : ndarray, shape (rows, columns), optional
+        An image without discs but with the same noise in `region` (a uniform section, as many slices averaged): where it
+        is given, outputs under noise alone are taken from it.
     polarity : {-1, 0, 1}
         Darker, unknown, brighter than the background. With 0 the sign of the median contrast is taken.
     groups : sequence of sequence of int, optional
@@ -115,11 +119,11 @@ def low_contrast_visible(
 
     Notes
     -----
-    The filter is the disc less its surroundings (a disc of up to 2.5 times the diameter, as the neighbours leave room), made
-    blind to a plane; its output is the least-squares contrast. The same filter at all places of `region` that touch no disc
-    gives its distribution under noise alone, whatever the noise's colour (where the discs leave too little room they are
-    subtracted first, as fitted): ``p = (1 + #{null ≥ output})/(1 + #null)``, and the normal tail of that distribution where
-    the output lies beyond it.
+    The filter is the disc less its surroundings (a disc of up to 2.5 times the diameter, as the neighbours leave room),
+    made blind to a plane; its output is the least-squares contrast. The same filter at all places of `region` that touch
+    no disc gives its distribution under noise alone, whatever the noise's colour; where the discs leave too little room
+    they are subtracted first, as fitted, and where a `background` is given it is taken instead. Then
+    ``p = (1 + #{null ≥ output})/(1 + #null)``, and the normal tail of that distribution where the output lies beyond it.
 
     References
     ----------
@@ -150,11 +154,22 @@ def low_contrast_visible(
     local = [(row - origin[0], column - origin[1]) for row, column in places]
     data = np.where(np.isfinite(data), data, float(np.median(data[inside])) if inside.any() else 0.0)
     data = data - (float(np.median(data[inside])) if inside.any() else 0.0)
-    cleaned = _without_discs(data, local, sizes, spacing, blur_mm)
+    empty = None
+    if background is not None:
+        beside = as_image(background)
+        if beside.shape != array.shape:
+            raise ValueError(f"background {beside.shape} and image {array.shape} differ in shape")
+        empty = np.asarray(beside[window], dtype=float)
+        inside &= np.isfinite(empty)
+        level = float(np.median(empty[inside])) if inside.any() else 0.0
+        empty = np.where(np.isfinite(empty), empty, level) - level
+    cleaned = _without_discs(data, local, sizes, spacing, blur_mm) if empty is None else empty
     outputs: list[tuple[float, Floats, float] | None] = [None] * len(places)
     for size in sorted(set(sizes)):
         members = [index for index, own in enumerate(sizes) if own == size]
-        found = _filter(data, cleaned, inside, local, sizes, size, members, spacing, search_mm, polarity, blur_mm)
+        found = _filter(
+            data, cleaned, inside, local, sizes, size, members, spacing, search_mm, polarity, blur_mm, empty is not None
+        )
         for index, output in zip(members, found, strict=True):
             outputs[index] = output
     known = [output for output in outputs if output is not None]
@@ -293,6 +308,7 @@ def _filter(
     search_mm: float,
     polarity: int,
     blur_mm: float,
+    elsewhere: bool,
 ) -> list[tuple[float, Floats, float] | None]:
     """Output at each member's place, outputs without an object, and their spread; ``None`` without enough background."""
     free = np.ones(data.shape, dtype=bool)
@@ -305,10 +321,12 @@ def _filter(
     template = _template(size, outer, blur_mm, spacing, (0.0, 0.0))
     covered = correlate(inside.astype(float), (template != 0).astype(float)) > np.count_nonzero(template) - 0.5
     response = correlate(data, template)
-    null_at, background = free & covered, response
-    null = response[null_at]
+    null_at, background = (covered, correlate(cleaned, template)) if elsewhere else (free & covered, response)
+    null = background[null_at]
     # Places a filter's width apart are independent.
     independent = null.size * spacing[0] * spacing[1] / (math.pi * (0.5 * outer) ** 2 * 1.5)
+    if independent < _FEWEST_NULLS and elsewhere:
+        return [None] * len(members)
     if independent < _FEWEST_NULLS:
         # Too crowded: take the places between and on the discs, too, once these are subtracted.
         for index in members:

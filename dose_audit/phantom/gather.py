@@ -125,11 +125,12 @@ def gather(source: Any) -> Gathered:
         frames.extend(found)
     found_series = []
     for series in group_series(frames):
+        modality = series.modality or "unknown modality"  # asked now: a series whose every image is broken has no header
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             readable = len(series.volume)
         if readable:
             found_series.append(series)
         else:
-            aside.append((f"a series of {series.modality or 'unknown modality'}", "; ".join(series.notes[-1:])))
+            aside.append((f"a series of {modality}", "; ".join(series.notes[-1:])))
     return Gathered(found_series, aside)

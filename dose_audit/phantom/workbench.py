@@ -92,6 +92,8 @@ class Workbench:
         """What tolerances may depend on: field strength, tube voltage, nominal thickness, modality."""
         header = self.series.header
         found: dict[str, Any] = {"modality": self.series.modality, "thickness_mm": self.series.thickness_mm}
+        if self.series.modality == "CT":
+            found["cone_beam"] = _is_cone_beam(header)
         for name, keyword in (
             ("field_strength_t", "MagneticFieldStrength"),
             ("kvp_kv", "KVP"),
@@ -105,6 +107,26 @@ class Workbench:
         if found.get("field_strength_t", 0.0) > 100.0:
             found["field_strength_t"] /= 10_000.0
         return found
+
+
+# Makers of cone-beam devices label their images as CT; only the model, its maker or the type tell.
+_CONE_BEAM_TEXT = re.compile(
+    r"cone[ _-]?beam|\bcbct\b|\bobi\b|on-?board imager|\bxvi\b|truebeam|halcyon|ethos|\bdvt\b|newtom|i-?cat\b|"
+    r"planmeca|promax|dyna ?ct|xpercct",
+    re.IGNORECASE,
+)
+_CONE_BEAM_MAKERS = re.compile(r"varian|elekta|planmeca|carestream dental|morita|vatech|newtom|sirona", re.IGNORECASE)
+
+
+def _is_cone_beam(header: Mapping[str, Any]) -> bool:
+    """Whether a CT series comes from a cone-beam device, by its model, maker, type and descriptions."""
+    texts = (
+        str(header.get(keyword) or "")
+        for keyword in ("ManufacturerModelName", "ImageType", "SeriesDescription", "StudyDescription", "ProtocolName")
+    )
+    if _CONE_BEAM_TEXT.search(" ".join(texts)):
+        return True
+    return bool(_CONE_BEAM_MAKERS.search(str(header.get("Manufacturer") or "")))
 
 
 class Locator(Protocol):

@@ -6,15 +6,17 @@ another landmark lies (``landmark``, ``landmark_r_mm``); everything else follows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import atan2, degrees, radians, tan
+from dataclasses import dataclass, replace
+from math import atan2, degrees
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.phantom.definition import Definition, Feature
 from dose_audit.phantom.locate.inserts import insert_centres, rigid_fit, ring_centre
+from dose_audit.phantom.locate.markers import marker_origin
 from dose_audit.phantom.locate.outline import axis_line, outlines, ring_profile
+from dose_audit.phantom.locate.wires import wire_origin
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Match, Workbench
 
@@ -188,10 +190,11 @@ def _landmark(bench: Workbench, definition: Definition, axis: _Axis, slab: tuple
     peak = int(np.argmax(np.where(outside, strength, 0.0)))
     if strength[peak] < 2.5 * usual + 20.0:
         return None
+    reach = float(definition.recognise.get("landmark_reach_mm", 15.0))
     near = [
         index
         for index in range(z.size)
-        if outside[index] and strength[index] > 0.5 * strength[peak] and abs(z[index] - z[peak]) < 15.0
+        if outside[index] and strength[index] > 0.5 * strength[peak] and abs(z[index] - z[peak]) < reach
     ]
     weight = strength[near] - 0.4 * strength[peak]
     return float((z[near] * weight).sum() / weight.sum())
@@ -233,15 +236,15 @@ def _identity(
             return None
         evidence = [f"ring of inserts agrees to {ring.best:.2f}", axis.how]
         score = ring.best
-        middle = _slab_centre(bench, ring)
+        # The images of one phantom are mirrored when it lies the other way round, and then its modules follow against z.
+        direction = -1 if ring.mirrored else 1
+        middle = _slab_centre(bench, ring) - direction * float(definition.recognise.get("slab_middle_mm", 0.0))
         seen = _landmark(bench, definition, axis, ring.slab)
         wanted = (
             float(definition.module(definition.recognise["landmark"]).z_mm)
             if "landmark" in definition.recognise
             else None
         )
-        # The images of one phantom are mirrored when it lies the other way round, and then its modules follow against z.
-        direction = -1 if ring.mirrored else 1
         z = bench.series.z_mm
         if wanted is not None and seen is not None:
             distance = seen - middle
@@ -294,63 +297,71 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
     axis, ring, landmark, direction, _, evidence = identity
     z = bench.series.z_mm
     notes = list(evidence)
-    origin = _slab_centre(bench, ring)
+    origin = _slab_centre(bench, ring) - direction * float(definition.recognise.get("slab_middle_mm", 0.0))
     centre = axis.at(origin)
     slope = (axis.row[1], axis.column[1])
     pose = Pose(origin, centre, bench.spacing_mm, slope, ring.roll_deg, direction, ring.mirrored, quality=ring.best)
+    if axis.diameter_mm is None:
+        slope = _lean(bench, definition, pose, ring)
+        pose = replace(pose, slope_px_per_mm=slope)
     # Inserts for centre and roll, in the slices that show them whole.
     frames = [i for i in range(ring.slab[0], ring.slab[1] + 1) if ring.agreement[i] > 0.9 * ring.best]
     fit = rigid_fit(insert_centres(bench.series, frames, pose, _ring_features(definition)), pose)
     if fit is None:
         pose = pose.doubt("fewer than three inserts could be centred: roll and centre are from the ring alone")
     else:
-        from dataclasses import replace
-
-        pose = replace(pose, centre_px=fit.centre_px, roll_deg=fit.roll_deg)
+        # The inserts were centred in the mean of their slices, which need not be the origin's plane.
+        beyond = origin - float(np.mean(z[frames]))
+        at = tuple(found + own * beyond for found, own in zip(fit.centre_px, slope, strict=True))
+        pose = replace(pose, centre_px=(at[0], at[1]), roll_deg=fit.roll_deg)
         notes.append(f"centre and roll from {fit.count} inserts, {fit.residual_mm:.2f} mm from their places")
         if fit.residual_mm > 1.0:
             pose = pose.doubt(f"inserts lie {fit.residual_mm:.1f} mm from where they should")
-    pose, said = _by_wires(bench, definition, pose, ring.slab)
+    pose, said = _along(bench, definition, pose)
     if said:
         notes.append(said)
     elif landmark is not None and "landmark" in definition.recognise:
         notes.append("position from the middle of the insert module")
     if not said and (ring.slab[0] == 0 or ring.slab[1] == z.size - 1):
         pose = pose.doubt("the module of the inserts is cut off by the end of the series; its position may be wrong")
-    from dataclasses import replace
-
     return replace(pose, notes=tuple(notes))
 
 
-def _by_wires(bench: Workbench, definition: Definition, pose: Pose, slab: tuple[int, int]) -> tuple[Pose, str]:
-    """Position from oblique wires: each crosses its own middle where its image lies at the middle of its strip."""
-    from dataclasses import replace
+def _lean(bench: Workbench, definition: Definition, pose: Pose, ring: _Ring) -> tuple[float, float]:
+    """How the axis moves along the slices, from the inserts' centres in each slice of their module."""
+    z, rows, columns = [], [], []
+    for index in range(ring.slab[0], ring.slab[1] + 1):
+        if ring.agreement[index] < 0.9 * ring.best:
+            continue
+        fit = rigid_fit(insert_centres(bench.series, [index], pose, _ring_features(definition)), pose)
+        if fit is not None:
+            z.append(float(bench.series.z_mm[index]))
+            rows.append(fit.centre_px[0])
+            columns.append(fit.centre_px[1])
+    if len(z) < 3:
+        return 0.0, 0.0
+    along = np.asarray(z)
+    return axis_line(along, np.asarray(rows))[1], axis_line(along, np.asarray(columns))[1]
 
-    from dose_audit.phantom.locate.wires import wire_track
 
+def _along(bench: Workbench, definition: Definition, pose: Pose) -> tuple[Pose, str]:
+    """Position from oblique wires or surface markers; where these are lost, the middle of the inserts' slab, in doubt."""
     wires = [
         one
         for one in definition.features
         if one.shape == "wire_ramp" and one.module == definition.recognise.get("reference")
     ]
-    frames = list(range(slab[0], slab[1] + 1))
-    crossings = []
-    for wire in wires:
-        track = wire_track(bench.series, frames, pose, wire)
-        if track is not None:
-            crossings.append(track)
-    if len(crossings) < 2:
+    markers = [one for one in definition.features if one.shape == "marker"]
+    if not wires and markers:
+        by_markers = marker_origin(bench.series, pose, definition, markers)
+        if by_markers is None:
+            return pose.doubt("no surface marker was found: the position is from the middle of the inserts alone"), ""
+        moved = replace(pose, origin_z_mm=by_markers.z_mm, centre_px=pose.centre_at(by_markers.z_mm))
+        return moved, f"position from {by_markers.count} markers, which agree within {by_markers.spread_mm:.2f} mm"
+    if not wires:
         return pose, ""
-    slopes = np.array([one.slope for one in crossings])
-    nominal = 1.0 / tan(radians(float(wires[0].extra.get("ramp_deg", 23.0))))
-    good = [one for one, slope in zip(crossings, slopes, strict=True) if 0.7 * nominal < abs(slope) < 1.4 * nominal]
-    if len(good) < 2:
-        return pose, ""
-    origin = float(np.mean([one.z_mm for one in good]))
-    spread = float(np.ptp([one.z_mm for one in good]))
-    if abs(origin - pose.origin_z_mm) > 12.0:
-        return pose, ""
-    moved = pose.centre_at(origin)
-    return replace(
-        pose, origin_z_mm=origin, centre_px=moved
-    ), f"position from {len(good)} wires, which agree within {spread:.2f} mm"
+    found = wire_origin(bench.series, pose, wires)
+    if found is None:
+        return pose.doubt("no wire was found: the position is from the middle of the insert module alone"), ""
+    moved = replace(pose, origin_z_mm=found.z_mm, centre_px=pose.centre_at(found.z_mm))
+    return moved, f"position from {len(wires)} wires in {found.slices} slices"

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
-from math import hypot, sqrt
+from math import ceil, hypot, sqrt
 
 import numpy as np
 
 from dose_audit.image_quality.inserts import fit_insert
 from dose_audit.measured import Measured
-from dose_audit.phantom.definition import Definition, Measure
+from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.locate.outline import outlines
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent, module_plane, result
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["body_diameter", "node_distance"]
+__all__ = ["bead_distance", "body_diameter", "node_distance"]
 
 # A circle's radius from some 180 half-height crossings; what remains is the threshold's choice and the wall's blur.
 _DIAMETER_FLOOR_MM = 0.05
+# Where a bead is sought about its place, along the slices and within them.
+_BEAD_ALONG_MM = 6.0
+_BEAD_WITHIN_MM = 4.0
 
 
 def body_diameter(
@@ -87,3 +90,54 @@ def node_distance(
     own = sqrt(sum(u * u for _, u in lengths)) / len(lengths)
     value = Measured(f"{measure.name}.mean", mean, "mm", uncertainty=own, method=f"mean of {len(lengths)} distances")
     yield result(value if len(lengths) == len(nodes) else value.doubt("not all nodes were found"), measure, title=title)
+
+
+def _bead(bench: Workbench, pose: Pose, bead: Feature, z_mm: float) -> tuple[float, float, int] | str:
+    """Row and column of a bead in the slice that shows it best, from the centroid of what rises over its surroundings."""
+    frames = bench.frames_between(pose, z_mm - _BEAD_ALONG_MM, z_mm + _BEAD_ALONG_MM)
+    best: tuple[float, float, float, int] | None = None
+    for index in frames:
+        near = pose.to_pixel(bead.x_mm, bead.y_mm, float(bench.series.z_mm[index]))
+        image = bench.series.image(index)
+        half = [ceil(_BEAD_WITHIN_MM / step) for step in pose.spacing_mm]
+        top, left = round(near[0]) - half[0], round(near[1]) - half[1]
+        part = image[max(top, 0) : top + 2 * half[0] + 1, max(left, 0) : left + 2 * half[1] + 1].astype(float)
+        if top < 0 or left < 0 or part.shape != (2 * half[0] + 1, 2 * half[1] + 1):
+            continue
+        base = float(np.median(part))
+        noise = 1.4826 * float(np.median(np.abs(part - base))) or 1.0
+        peak = np.unravel_index(int(np.argmax(part)), part.shape)
+        height = (float(part[peak]) - base) / noise
+        if height < 6.0 or (best is not None and height <= best[0]):
+            continue
+        reach = max(2, ceil(1.5 / min(pose.spacing_mm)))
+        rows = slice(max(0, int(peak[0]) - reach), int(peak[0]) + reach + 1)
+        columns = slice(max(0, int(peak[1]) - reach), int(peak[1]) + reach + 1)
+        weight = np.clip(part[rows, columns] - base - 0.2 * height * noise, 0.0, None)
+        down, right = np.mgrid[
+            rows.start : rows.start + weight.shape[0], columns.start : columns.start + weight.shape[1]
+        ]
+        total = float(weight.sum())
+        best = (height, top + float((down * weight).sum()) / total, left + float((right * weight).sum()) / total, index)
+    if best is None:
+        return f"{bead.id} does not stand out of the noise where it should be" if frames else "no slice shows the beads"
+    return best[1], best[2], best[3]
+
+
+def bead_distance(
+    bench: Workbench, pose: Pose, definition: Definition, measure: Measure
+) -> Iterable[PhantomMeasurement]:
+    """Distance of two beads in the plane of the slices."""
+    title = "Distance of the beads"
+    first, second = definition.features_of(measure)[:2]
+    z_mm = definition.module(measure.module).z_mm
+    found = [_bead(bench, pose, one, z_mm) for one in (first, second)]
+    reasons = [one for one in found if isinstance(one, str)]
+    if reasons:
+        yield absent(measure.name, "mm", "; ".join(dict.fromkeys(reasons)), measure, title=title)
+        return
+    (row1, column1, frame), (row2, column2, _) = (one for one in found if not isinstance(one, str))
+    length = hypot((row1 - row2) * pose.spacing_mm[0], (column1 - column2) * pose.spacing_mm[1])
+    spread = 0.15 * max(pose.spacing_mm)
+    value = Measured(measure.name, length, "mm", spread, method="centroids of both beads, each in its best slice")
+    yield result(value, measure, title=title, rois=[Roi("line", ((row1, column1), (row2, column2)), frame=frame)])

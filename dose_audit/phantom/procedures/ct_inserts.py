@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import sqrt
 
 import numpy as np
 
@@ -22,6 +23,7 @@ __all__ = ["contrast_to_noise", "ct_numbers", "linearity", "task_transfer"]
 
 # Share of an insert's radius that the region covers: clear of the edge's blur.
 _ROI_SHARE = 0.65
+_LEAST_PIXELS = 20
 
 
 def _place(plane: Plane, pose: Pose, feature: Feature) -> tuple[tuple[float, float], bool]:
@@ -38,31 +40,42 @@ def _statistics(plane: Plane, pose: Pose, feature: Feature, share: float) -> Roi
     return disc_statistics(plane.image, place, share * feature.size_mm[0] / 2, pose.spacing_mm)
 
 
+def _all_statistics(
+    plane: Plane, pose: Pose, features: Sequence[Feature], share: float
+) -> list[tuple[RoiStatistics, float | None]]:
+    """Statistics of each insert, and the standard uncertainty of its mean.
+
+    The noise's correlation is hardly told by the few hundred pixels of one insert; it is that of all inserts together.
+    """
+    found = [_statistics(plane, pose, feature, share) for feature in features]
+    areas = [one.correlation_area for one in found if one.correlation_area is not None and one.pixels >= _LEAST_PIXELS]
+    area = float(np.mean(areas)) if areas else None
+    return [
+        (one, None if one.sd is None or area is None else one.sd * sqrt(min(area / max(one.pixels, 1), 1.0)))
+        for one in found
+    ]
+
+
 def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """Mean CT number of each insert, ``hu.<insert>``, over 65 % of its radius."""
     plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
     share = float(measure.settings.get("roi_share", _ROI_SHARE))
-    for feature in definition.features_of(measure):
+    features = definition.features_of(measure)
+    if isinstance(plane, str):
+        for feature in features:
+            title = f"CT number of {feature.material or feature.id}"
+            yield absent(f"hu.{feature.id}", "HU", plane, measure, title=title)
+        return
+    method = f"mean of a disc over {100 * share:.0f} % of the insert's radius, {len(plane.frames)} slice(s)"
+    for feature, (found, spread) in zip(features, _all_statistics(plane, pose, features, share), strict=True):
         name, title = f"hu.{feature.id}", f"CT number of {feature.material or feature.id}"
-        if isinstance(plane, str):
-            yield absent(name, "HU", plane, measure, title=title)
-            continue
-        found = _statistics(plane, pose, feature, share)
-        if found.mean is None or found.pixels < 20:
+        if found.mean is None or found.pixels < _LEAST_PIXELS:
             yield absent(name, "HU", f"only {found.pixels} pixels in the insert", measure, title=title)
             continue
-        method = f"mean of a disc over {100 * share:.0f} % of the insert's radius, {len(plane.frames)} slice(s)"
-        value = Measured(
-            name,
-            found.mean,
-            "HU",
-            uncertainty=found.mean_uncertainty,
-            method=method,
-            details={"sd_hu": found.sd, "pixels": found.pixels, "nominal_hu": feature.nominal},
-        )
-        yield result(
-            value, measure, title=title, rois=[circle(pose, feature, plane, share * feature.size_mm[0] / 2, feature.id)]
-        )
+        details = {"sd_hu": found.sd, "pixels": found.pixels, "nominal_hu": feature.nominal}
+        value = Measured(name, found.mean, "HU", uncertainty=spread, method=method, details=details)
+        outline = circle(pose, feature, plane, share * feature.size_mm[0] / 2, feature.id)
+        yield result(value, measure, title=title, rois=[outline])
 
 
 def linearity(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
@@ -71,13 +84,12 @@ def linearity(bench: Workbench, pose: Pose, definition: Definition, measure: Mea
     if isinstance(plane, str):
         yield absent(measure.name, "1", plane, measure, title="CT number linearity")
         return
-    nominal, seen = [], []
-    for feature in definition.features_of(measure):
-        found = _statistics(plane, pose, feature, _ROI_SHARE)
-        if found.mean is not None and feature.nominal is not None:
-            nominal.append(feature.nominal)
-            seen.append(found.mean)
-    fit = hu_linearity(np.asarray(seen), np.asarray(nominal))
+    features = [one for one in definition.features_of(measure) if one.nominal is not None]
+    seen = [
+        None if found.mean is None else Measured(feature.id, found.mean, "HU", uncertainty=spread)
+        for feature, (found, spread) in zip(features, _all_statistics(plane, pose, features, _ROI_SHARE), strict=True)
+    ]
+    fit = hu_linearity(seen, [one.nominal for one in features if one.nominal is not None])
     for one, title in (
         (fit.slope, "CT number linearity: slope"),
         (fit.intercept, "CT number linearity: intercept"),

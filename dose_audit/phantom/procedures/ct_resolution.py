@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, cos, radians, sin
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +24,43 @@ __all__ = ["bar_groups"]
 
 Floats = NDArray[np.float64]
 # Bars are thin along the axis: the sharpest of the slices this near to their nominal plane is taken.
-_SEARCH_MM = 4.0
+_SEARCH_MM = 5.0
+_SHARE_OF_NYQUIST, _SURE_SHARE = 0.95, 0.75
+# Share of the bars' length that is measured; clear of their ends.
+_SHARE_ACROSS = 0.6
+# Where, along the radius from a group's middle, and over what region the body beside it is seen.
+_BESIDE_MM = (-11.0, 10.0)
+_BESIDE_SIZE_MM = (14.0, 8.0)
 _LEVELS = ((0.5, "50"), (0.1, "10"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A group of bars in the slice that shows it best: pattern, what lies beside it, and the grid of both."""
+
+    group: Feature
+    plane: Plane
+    pattern: Floats
+    beside: Floats
+    spacing_mm: tuple[float, float]
+
+    @property
+    def contrast(self) -> float:
+        return float(self.pattern.mean() - self.beside.mean())
+
+
 def _patch(
-    plane: Plane, pose: Pose, x_mm: float, y_mm: float, along_mm: float, across_mm: float, angle_deg: float
+    plane: Plane,
+    pose: Pose,
+    x_mm: float,
+    y_mm: float,
+    along_mm: float,
+    across_mm: float,
+    angle_deg: float,
+    step_mm: tuple[float, float],
 ) -> Floats:
-    """A turned rectangle, whole to its rim, sampled at about the pixel spacing: columns along, rows across."""
-    counts = [max(3, ceil(length / min(pose.spacing_mm) - 1e-9)) for length in (across_mm, along_mm)]
+    """A turned rectangle, whole to its rim, in steps (across, along) that divide it: columns along, rows across."""
+    counts = [max(3, round(length / step)) for length, step in zip((across_mm, along_mm), step_mm, strict=True)]
     across, along = (
         ((np.arange(n) + 0.5) / n - 0.5) * length for n, length in zip(counts, (across_mm, along_mm), strict=True)
     )
@@ -42,26 +71,33 @@ def _patch(
     return sample_points(plane.image, row + down / pose.spacing_mm[0], column + right / pose.spacing_mm[1])
 
 
-def _pattern(plane: Plane, pose: Pose, group: Feature) -> Floats:
-    """Whole periods inside the group."""
-    pitch = 1.0 / float(group.extra["lp_per_mm"])
-    bars = int(group.extra["bars"])
-    return _patch(plane, pose, group.x_mm, group.y_mm, (bars - 1) * pitch, group.size_mm[1] * 0.6, group.angle_deg)
+def _seen(plane: Plane, pose: Pose, group: Feature, settings: Mapping[str, Any]) -> _Seen:
+    """Whole periods inside a group, and the body on both sides of it along the radius."""
+    length = (int(group.extra["bars"]) - 1) / float(group.extra["lp_per_mm"])
+    across = group.size_mm[1] * _SHARE_ACROSS
+    fine = min(pose.spacing_mm)
+    # Whole steps, never coarser than the pixels, so that the region holds whole periods.
+    step = (across / max(6, ceil(across / fine - 1e-9)), length / max(6, ceil(length / fine - 1e-9)))
+    pattern = _patch(plane, pose, group.x_mm, group.y_mm, length, across, group.angle_deg, step)
+    sides, size = [], settings.get("beside_size_mm", _BESIDE_SIZE_MM)
+    for away in settings.get("beside_mm", _BESIDE_MM):
+        share = 1.0 + away / group.r_mm
+        part = _patch(plane, pose, group.x_mm * share, group.y_mm * share, size[0], size[1], group.angle_deg, step)
+        sides.append(part)
+    # Cupping: the level at the bars is midway between inside and outside, the noise that of both.
+    level = float(np.mean([part.mean() for part in sides]))
+    beside = np.hstack([part - part.mean() for part in sides]) + level
+    return _Seen(group, plane, pattern, beside, step)
 
 
-def _sharpest(bench: Workbench, pose: Pose, z_mm: float, groups: list[Feature]) -> Plane | str:
-    """The slice in which the coarse groups have the largest modulation."""
+def _best(bench: Workbench, pose: Pose, z_mm: float, group: Feature, settings: Mapping[str, Any]) -> _Seen | str:
+    """The slice in which a group stands out most: in a tilted phantom the groups do not share one."""
     first = plane_at(bench, pose, z_mm)
     if isinstance(first, str):
         return first
     frames = bench.frames_between(pose, z_mm - _SEARCH_MM, z_mm + _SEARCH_MM) or [first.frame]
-    best, most = first, -1.0
-    for index in frames:
-        plane = Plane(bench.series.image(index), (index,), index, float(bench.series.z_mm[index]))
-        strength = float(np.mean([_pattern(plane, pose, group).std() for group in groups]))
-        if strength > most:
-            best, most = plane, strength
-    return best
+    planes = [Plane(bench.series.image(index), (index,), index, float(bench.series.z_mm[index])) for index in frames]
+    return max((_seen(plane, pose, group, settings) for plane in planes), key=lambda one: one.contrast)
 
 
 def _crossing(points: list[tuple[float, Measured]], level: float, name: str) -> Measured:
@@ -91,49 +127,37 @@ def _crossing(points: list[tuple[float, Measured]], level: float, name: str) -> 
 def bar_groups(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """Modulation of each group, ``<name>.<group>``, and the frequencies of 50 and 10 %."""
     module = definition.module(measure.module)
-    # Beyond the Nyquist frequency a group is aliased: it shows nothing of the scanner.
-    nyquist = 0.5 / max(pose.spacing_mm)
+    # Beyond the Nyquist frequency a group is aliased, and near it turned sampling itself takes modulation away.
+    finest = _SHARE_OF_NYQUIST * 0.5 / max(pose.spacing_mm)
     groups = [
         one
         for one in definition.features_of(measure)
-        if int(one.extra.get("bars", 0)) >= 3 and float(one.extra["lp_per_mm"]) < nyquist
+        if int(one.extra.get("bars", 0)) >= 3 and float(one.extra["lp_per_mm"]) < finest
     ]
-    solid = min(definition.features_of(measure), key=lambda one: float(one.extra["lp_per_mm"]))
     titles = [f"MTF {level} %" for _, level in _LEVELS]
-    plane = _sharpest(bench, pose, module.z_mm, groups[:4])
-    if isinstance(plane, str):
-        for (_, level), title in zip(_LEVELS, titles, strict=True):
-            yield absent(f"{measure.name}{level}", "/mm", plane, measure, title=title)
+    seen = [_best(bench, pose, module.z_mm, group, measure.settings) for group in groups]
+    shown = [one for one in seen if not isinstance(one, str)]
+    if not shown:
+        reason = next((one for one in seen if isinstance(one, str)), "no group is coarse enough for these pixels")
+        for (_, text), title in zip(_LEVELS, titles, strict=True):
+            yield absent(f"{measure.name}{text}", "/mm", reason, measure, title=title)
         return
-    gap_mm = 0.5 / float(solid.extra["lp_per_mm"])
-    # A bar of the coarsest group, and the body inside the ring beside it, carry the full contrast and the noise.
-    turn = radians(solid.angle_deg)
-    candidates = [
-        _patch(
-            plane,
-            pose,
-            solid.x_mm + side * gap_mm * cos(turn),
-            solid.y_mm + side * gap_mm * sin(turn),
-            0.6 * gap_mm,
-            3.0,
-            solid.angle_deg,
-        )
-        for side in (-1, 1)
+    parts = [
+        BarGroup(float(one.group.extra["lp_per_mm"]), one.pattern, gap=one.beside, spacing_mm=one.spacing_mm)
+        for one in shown
     ]
-    bar = max(candidates, key=lambda part: abs(float(part.mean())))
-    inside = 0.72
-    body = _patch(plane, pose, solid.x_mm * inside, solid.y_mm * inside, 8.0, 5.0, solid.angle_deg)
-    parts = [BarGroup(float(group.extra["lp_per_mm"]), _pattern(plane, pose, group)) for group in groups]
-    found = bar_mtf_curve(parts, bar, body, min(pose.spacing_mm))
-    order = sorted(groups, key=lambda one: float(one.extra["lp_per_mm"]))
+    found = bar_mtf_curve(parts, None, None, min(pose.spacing_mm))
     points = []
-    for group, one in zip(order, found, strict=True):
+    for own, one in zip(sorted(shown, key=lambda one: float(one.group.extra["lp_per_mm"])), found, strict=True):
+        group, plane = own.group, own.plane
         frequency = float(group.extra["lp_per_mm"])
+        if one.value is not None and frequency > _SURE_SHARE * 0.5 / max(pose.spacing_mm):
+            one = one.doubt("near the pixels' Nyquist frequency, where turned sampling takes modulation away")
         points.append((frequency, one))
         outline = box(
             pose, group.x_mm, group.y_mm, group.size_mm[0], group.size_mm[1], group.angle_deg, plane, group.id
         )
         named = replace(one, name=f"{measure.name}.{group.id}")
         yield result(named, measure, title=f"Modulation at {10 * frequency:g} lp/cm", rois=[outline])
-    for (level, text), title in zip(_LEVELS, titles, strict=True):
-        yield result(_crossing(points, level, f"{measure.name}{text}"), measure, title=title)
+    for (share, text), title in zip(_LEVELS, titles, strict=True):
+        yield result(_crossing(points, share, f"{measure.name}{text}"), measure, title=title)

@@ -100,14 +100,14 @@ def noise_power(bench: Workbench, pose: Pose, definition: Definition, measure: M
         return
     radius = float(measure.settings["radius_mm"])
     half = radius / sqrt(2.0)
-    stack = []
+    stack: list[np.ndarray] = []
     for index in plane.frames:
         row, column = pose.to_pixel(0.0, 0.0, float(bench.series.z_mm[index]))
         rows = slice(max(0, round(row - half / pose.spacing_mm[0])), round(row + half / pose.spacing_mm[0]))
         columns = slice(max(0, round(column - half / pose.spacing_mm[1])), round(column + half / pose.spacing_mm[1]))
-        part = bench.series.image(index)[rows, columns]
-        if not stack or part.shape == stack[0].shape:
-            stack.append(part)
+        square = bench.series.image(index)[rows, columns]
+        if not stack or square.shape == stack[0].shape:
+            stack.append(square)
     size = int(measure.settings.get("roi_size", 64))
     found = noise_power_spectrum(np.stack(stack), pose.spacing_mm, roi_size=size, unit="HU")
     outline = box(pose, 0.0, 0.0, 2 * half, 2 * half, -pose.roll_deg, plane, "NPS")

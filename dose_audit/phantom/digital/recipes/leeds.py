@@ -17,8 +17,8 @@ DISC_THETA = (*range(30, 151, 15), *range(210, 331, 15))
 BARS_PER_MM = (0.5, 0.56, 0.63, 0.71, 0.8, 0.9, 1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.24, 2.5, 2.8, 3.15, 3.55, 4.0, 4.5,
                5.0)  # fmt: skip
 # Rows of the bar insert lie along the axis to the lead square (+x), three groups in each.
-ROW_X_MM = (13.0, 3.5, -3.5, -8.0, -11.5, -14.0, -15.5)
-ROW_HEIGHT_MM = (6.0, 5.0, 3.0, 2.5, 2.0, 1.0, 0.5)
+ROW_X_MM = (12.9, 3.15, -3.65, -8.65, -12.05, -14.6, -16.35)
+SLITS = 5
 COLUMN_Y_MM = (18.0, 6.0, -7.0)
 BAR_LENGTH_MM, INSERT_SIGNAL = 8.0, 900.0
 
@@ -48,10 +48,9 @@ def build() -> DigitalPhantom:
     for k, frequency in enumerate(BARS_PER_MM):
         row = k // 3
         x, y = ROW_X_MM[row], COLUMN_Y_MM[k % 3]
-        bars = max(3, round(ROW_HEIGHT_MM[row] * frequency))
         phantom.insert(
-            f"{frequency} lp/mm", (x, y), min(ROW_HEIGHT_MM[row], BAR_LENGTH_MM), INNER, inside=INSERT_SIGNAL,
-            what=BarGroup(x, y, frequency, bars, BAR_LENGTH_MM, 0.0), frequency_per_mm=frequency, bars=bars, across_deg=0.0,
+            f"{frequency} lp/mm", (x, y), min((SLITS - 0.5) / frequency, BAR_LENGTH_MM), INNER, inside=INSERT_SIGNAL,
+            what=BarGroup(x, y, frequency, SLITS, BAR_LENGTH_MM, 0.0), frequency_per_mm=frequency, bars=SLITS, across_deg=0.0,
         )  # fmt: skip
     phantom.expected.update(lead_square_deg=0.0, ring_mm=RING_MM, contrast_falls="clockwise")
     return phantom

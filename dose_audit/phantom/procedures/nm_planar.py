@@ -1,0 +1,229 @@
+"""Planar gamma camera images: NEMA uniformity of floods, pixel size and width of lines, modulation of quadrant bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import cos, log, pi, radians, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from dose_audit.image_quality.bars import BarGroup, bar_mtf_curve
+from dose_audit.image_quality.nema import nema_uniformity
+from dose_audit.measured import Measured, not_measurable
+from dose_audit.phantom.definition import Definition, Measure
+from dose_audit.phantom.locate.nm_bars import Quadrant, quadrants
+from dose_audit.phantom.locate.nm_field import lit_field
+from dose_audit.phantom.locate.nm_lines import Pair, line_pairs
+from dose_audit.phantom.pose import Pose
+from dose_audit.phantom.procedures.common import absent, result
+from dose_audit.phantom.procedures.xray_values import frame_roi, named
+from dose_audit.phantom.results import PhantomMeasurement, Roi
+from dose_audit.phantom.workbench import Workbench
+
+__all__ = ["lines", "quadrant_bars", "uniformity"]
+
+Floats = NDArray[np.float64]
+_ROUND = 0.83  # area over bounding box, below which a field is a circle
+_LINE_METHOD = "NEMA NU 1: peaks of the profile across the lines; half maximum by straight lines between pixels"
+
+
+def uniformity(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
+    """Integral and differential uniformity in the useful and the central field, and the counts of the flood."""
+    image = bench.series.image(0)
+    lit = lit_field(bench)
+    round_field = lit is not None and lit.solidity < _ROUND
+    field = measure.settings.get("ufov_mm")
+    found = nema_uniformity(
+        image,
+        bench.spacing_mm,
+        ufov_mm=(float(field[0]), float(field[1])) if field else None,
+        shape="circle" if round_field else "rectangle",
+    )
+    rois = []
+    for mask, label in ((found.ufov, "UFOV"), (found.cfov, "CFOV")):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if rows.size and columns.size:
+            factors = [round(p / s) for p, s in zip(found.pixel_mm, bench.spacing_mm, strict=True)]
+            rois.append(
+                frame_roi(
+                    (int(rows[0]) * factors[0], int(rows[-1] + 1) * factors[0]),
+                    (int(columns[0]) * factors[1], int(columns[-1] + 1) * factors[1]),
+                    label,
+                )
+            )
+    values = [
+        (found.integral_ufov, "integral_ufov", "Integral uniformity, useful field"),
+        (found.differential_ufov, "differential_ufov", "Differential uniformity, useful field"),
+        (found.integral_cfov, "integral_cfov", "Integral uniformity, central field"),
+        (found.differential_cfov, "differential_cfov", "Differential uniformity, central field"),
+        (found.mean_counts, "counts", "Counts of a central pixel"),
+    ]
+    yield from named(values, measure, tuple(rois))
+
+
+def lines(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
+    """Pixel size along rows and columns from the lines' known distance, and their full width at half maximum."""
+    nominal = float(definition.body["separation_mm"])
+    pairs = {pair.axis: pair for pair in line_pairs(bench)}
+    for axis, text in ((1, "x"), (0, "y")):
+        pair = pairs.get(axis)
+        if pair is None:
+            if int(definition.body.get("pairs", 2)) == 2:
+                reason = "no pair of lines across this direction"
+                yield absent(f"{measure.name}_pixel_{text}", "mm", reason, measure, title=f"Pixel size along {text}")
+            continue
+        yield from _pair_values(bench, pair, text, nominal, measure)
+
+
+def _pair_values(
+    bench: Workbench, pair: Pair, text: str, nominal: float, measure: Measure
+) -> Iterable[PhantomMeasurement]:
+    lean = cos(radians(pair.tilt_deg))
+    apart = (pair.places_px[1] - pair.places_px[0]) * lean
+    pixel = nominal / apart
+    sent = bench.spacing_mm[pair.axis]
+    # A phantom's lines are true to about 0.2 mm, a peak to about a twentieth of a pixel.
+    spread = pixel * sqrt((0.2 / nominal) ** 2 + (0.07 / apart) ** 2)
+    outline = tuple(_line_roi(pair, place) for place in pair.places_px)
+    size = Measured("pixel", pixel, "mm", spread, method=_LINE_METHOD)
+    error = Measured("error", 100 * (pixel / sent - 1), "%", 100 * spread / sent, method=_LINE_METHOD)
+    values = [
+        (size, f"pixel_{text}", f"Pixel size along {text}"),
+        (error, f"pixel_error_{text}", f"Measured pixel size along {text} against the header"),
+    ]
+    widths = [_fwhm(pair.profile, place) for place in pair.places_px]
+    name = f"fwhm_{text}"
+    if None in widths:
+        values.append(
+            (not_measurable(name, "mm", "a line has no half maximum on both sides"), name, "Width of the lines")
+        )
+    else:
+        found = [w * lean * pixel for w in widths if w is not None]
+        mean = sum(found) / 2
+        width = Measured(name, mean, "mm", max(abs(found[0] - found[1]) / 2, 0.02 * mean), method=_LINE_METHOD)
+        if mean < 2.5 * pixel:
+            width = width.doubt("the lines are narrower than 2.5 pixels")
+        values.append((width, name, f"Full width at half maximum across the lines, along {text}"))
+    yield from named(values, measure, outline)
+
+
+def _fwhm(profile: Floats, place: float) -> float | None:
+    """Full width at half maximum in pixels, the peak by a parabola as NEMA has it."""
+    at = int(np.clip(round(place), 1, profile.size - 2))
+    at += int(np.argmax(profile[at - 1 : at + 2])) - 1
+    if not 1 <= at <= profile.size - 2:
+        return None
+    ground = float(np.median(profile))
+    before, middle, after = (float(profile[at + k]) - ground for k in (-1, 0, 1))
+    bend = before - 2 * middle + after
+    top = middle - (before - after) ** 2 / (8 * bend) if bend < 0 else middle
+    ends = []
+    for step in (-1, 1):
+        k = at
+        while 0 < k < profile.size - 1 and profile[k] - ground > top / 2:
+            k += step
+        inner, outer = float(profile[k - step]) - ground, float(profile[k]) - ground
+        if outer > top / 2 or inner == outer:
+            return None
+        ends.append(k - step + step * (inner - top / 2) / (inner - outer))
+    return float(ends[1] - ends[0])
+
+
+def _line_roi(pair: Pair, place: float) -> Roi:
+    ends = (float(pair.band[0]), float(pair.band[1] - 1))
+    points = tuple((end, place) if pair.axis == 1 else (place, end) for end in ends)
+    return Roi("line", points, label="line")
+
+
+def quadrant_bars(
+    bench: Workbench, pose: Pose, definition: Definition, measure: Measure
+) -> Iterable[PhantomMeasurement]:
+    """Modulation of each quadrant by the variance method, ``<name>_mtf.<quadrant>``, bar width, and resolution.
+
+    The bars' own pitch is measured; open level is that of the field beside the bars, and the lead's follows from the
+    mean of the pattern, in which bars and gaps are of equal width.
+    """
+    found = quadrants(bench)
+    names = ("upper_left", "upper_right", "lower_left", "lower_right")
+    image = np.asarray(bench.series.image(0), dtype=np.float64)
+    seen = [(name, one) for name, one in zip(names, found, strict=True) if one.strength > 12.0]
+    for name, one in zip(names, found, strict=True):
+        if one.strength <= 12.0:
+            text = name.replace("_", " ")
+            reason = "no bars stand out of the noise"
+            yield absent(f"{measure.name}_mtf.{name}", "1", reason, measure, title=f"Modulation, {text}")
+    if not seen:
+        return
+    parts = {name: image[one.rows[0] : one.rows[1], one.columns[0] : one.columns[1]] for name, one in seen}
+    gap = _open_level(bench, image, max(float(part.mean()) for part in parts.values()))
+    if gap is None:
+        for name, _ in seen:
+            reason = "no field without bars is seen beside them: their full contrast is not known"
+            yield absent(f"{measure.name}_mtf.{name}", "1", reason, measure, title="Modulation")
+        return
+    lead = 2 * float(np.mean([part.mean() for part in parts.values()])) - gap
+    random = np.random.default_rng(0)
+    solids = [random.poisson(max(level, 0.0), (60, 60)).astype(float) for level in (lead, gap)]
+    solids = [solid - solid.mean() + level for solid, level in zip(solids, (lead, gap), strict=True)]
+    doubt = (
+        "the lead's level comes out below zero: the open field beside the bars is not that in the gaps"
+        if lead < -0.05 * gap
+        else ""
+    )
+    order = sorted(seen, key=lambda entry: entry[1].frequency_per_mm)
+    values = bar_mtf_curve(
+        [BarGroup(one.frequency_per_mm, parts[name]) for name, one in order],
+        solids[0],
+        solids[1],
+        min(bench.spacing_mm),
+    )
+    for (name, one), value in zip(order, values, strict=True):
+        outline = frame_roi(one.rows, one.columns, f"{0.5 / one.frequency_per_mm:.2f} mm")
+        text = name.replace("_", " ")
+        width = 0.5 / one.frequency_per_mm
+        bars = Measured("bar", width, "mm", 0.01 * width, method="peak of the spectrum of the quadrant")
+        rows = [
+            (replace(value, details={**value.details, "bar_mm": width}), f"mtf.{name}", f"Modulation, {text}"),
+            (bars, f"bar.{name}", f"Width of the bars, {text}"),
+        ]
+        yield from named(rows, measure, (outline,), doubt)
+    yield result(
+        _resolution(order, list(values), f"{measure.name}_fwhm", doubt),
+        measure,
+        title="Resolution from the bars (FWHM)",
+    )
+
+
+def _open_level(bench: Workbench, image: Floats, pattern: float) -> float | None:
+    """Counts of the field where there are no bars."""
+    lit = lit_field(bench)
+    if lit is None:
+        return None
+    smooth = ndimage.gaussian_filter(image, [4.0 / step for step in bench.spacing_mm])
+    inner = ndimage.binary_erosion(lit.mask, iterations=max(1, round(12.0 / min(bench.spacing_mm))))
+    bright = inner & (smooth > 1.25 * pattern)
+    if bright.sum() * bench.spacing_mm[0] * bench.spacing_mm[1] < 500.0:
+        return None
+    top = float(np.median(smooth[bright]))
+    return float(np.median(smooth[bright & (smooth > 0.93 * top)]))
+
+
+def _resolution(order: list[tuple[str, Quadrant]], values: list[Measured], name: str, doubt: str) -> Measured:
+    """FWHM of the Gaussian with the modulation of the quadrant that tells it best."""
+    method = "FWHM = 2.3548 sqrt(-ln(MTF)/2)/(pi f) at the quadrant whose modulation is nearest to 0.4"
+    usable = [
+        (abs(value.value - 0.4), one.frequency_per_mm, value)
+        for (_, one), value in zip(order, values, strict=True)
+        if value.status == "ok" and value.value is not None and 0.05 < value.value < 0.95
+    ]
+    if not usable:
+        return not_measurable(name, "mm", "no quadrant has a modulation between 5 and 95 %", method=method)
+    _, frequency, best = min(usable, key=lambda entry: entry[0])
+    assert best.value is not None
+    sigma = sqrt(-log(best.value) / 2) / (pi * frequency)
+    spread = 2.3548 * sigma * (best.uncertainty or 0.0) / (2 * best.value * -log(best.value))
+    found = Measured(name, 2.3548 * sigma, "mm", spread, method=method)
+    return found.doubt(doubt) if doubt else found

@@ -1,0 +1,109 @@
+"""What the header says of a radiograph's pixel values: whether they rise with dose, linearly, and what was done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import ceil, cos, radians, sin
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.image_quality.rois import sample_points
+from dose_audit.phantom.definition import Measure
+from dose_audit.phantom.pose import Pose
+from dose_audit.phantom.procedures.common import Plane, result
+from dose_audit.phantom.results import PhantomMeasurement, Roi
+from dose_audit.phantom.workbench import Workbench
+
+__all__ = ["doubted", "frame_roi", "in_plane_spacing", "named", "not_linear", "patch", "plane_of"]
+
+Floats = NDArray[np.float64]
+
+
+def not_linear(bench: Workbench, measure: Measure | None = None) -> str:
+    """Why pixel values cannot be taken as linear in dose; empty where nothing speaks against it.
+
+    A site that knows its detector better says ``assume_linear = true`` in the measure's settings.
+
+    Notes
+    -----
+    Presentation Intent Type and Pixel Intensity Relationship (PS3.3 C.8.11.1, C.8.11.3). A negative sign of the
+    relationship and MONOCHROME1 only turn the scale round; they do not bend it.
+    """
+    if measure is not None and measure.settings.get("assume_linear"):
+        return ""
+    header = bench.series.header
+    intent = str(header.get("PresentationIntentType") or "").upper()
+    relation = str(header.get("PixelIntensityRelationship") or "").upper()
+    if "PRESENTATION" in intent:
+        return "processed for presentation: pixel values are not linear in dose"
+    if relation == "LOG":
+        return "pixel values are logarithmic (Pixel Intensity Relationship LOG)"
+    if relation == "DISP":
+        return "pixel values are for display (Pixel Intensity Relationship DISP)"
+    if str(header.get("LossyImageCompression") or "").strip() == "01":
+        return "the image was compressed with loss"
+    if bench.series.modality == "CR" and relation != "LIN":
+        return "the header does not say that pixel values are linear in dose, and those of a CR reader seldom are"
+    return ""
+
+
+def doubted(one: PhantomMeasurement, *reasons: str) -> PhantomMeasurement:
+    """The measurement as suspect for each reason that is not empty."""
+    measured = one.measured
+    for reason in reasons:
+        if reason:
+            measured = measured.doubt(reason)
+    return replace(one, measured=measured)
+
+
+def in_plane_spacing(pose: Pose) -> tuple[float, float]:
+    """Row and column spacing in the plane of the object: the header's over the scale found on the object itself."""
+    return pose.spacing_mm[0] / pose.scale, pose.spacing_mm[1] / pose.scale
+
+
+def patch(
+    image: NDArray[Any], pose: Pose, x_mm: float, y_mm: float, along_mm: float, across_mm: float, angle_deg: float
+) -> Floats:
+    """A turned rectangle of the object, whole to its rim, sampled at about the pixel spacing: columns along, rows across.
+
+    An axis that lies along the pixels is read on the pixels' own grid as far as rounding allows; else by cubic splines,
+    which keep what lies well below the Nyquist frequency.
+    """
+    step = min(in_plane_spacing(pose))
+    counts = [max(3, ceil(length / step - 1e-9)) for length in (across_mm, along_mm)]
+    across, along = (
+        ((np.arange(n) + 0.5) / n - 0.5) * length for n, length in zip(counts, (across_mm, along_mm), strict=True)
+    )
+    turn = radians(angle_deg)
+    x = x_mm + along[None, :] * cos(turn) - across[:, None] * sin(turn)
+    y = y_mm + along[None, :] * sin(turn) + across[:, None] * cos(turn)
+    x = -x if pose.mirrored else x
+    roll = radians(pose.roll_deg)
+    right = pose.scale * (x * cos(roll) - y * sin(roll))
+    down = pose.scale * (x * sin(roll) + y * cos(roll))
+    return sample_points(
+        image, pose.centre_px[0] + down / pose.spacing_mm[0], pose.centre_px[1] + right / pose.spacing_mm[1]
+    )
+
+
+def frame_roi(rows: tuple[int, int], columns: tuple[int, int], label: str = "") -> Roi:
+    """Outline of a region that is given in rows and columns (half-open)."""
+    top, bottom, left, right = rows[0] - 0.5, rows[1] - 0.5, columns[0] - 0.5, columns[1] - 0.5
+    return Roi("polygon", ((top, left), (top, right), (bottom, right), (bottom, left)), label=label)
+
+
+def named(
+    found: Iterable[tuple[Any, str, str]], measure: Measure, rois: tuple[Roi, ...], *reasons: str
+) -> Iterable[PhantomMeasurement]:
+    """Measurements of a procedure: (measured, name after the measure's, title), all with the same outline and doubts."""
+    for measured, part, title in found:
+        name = f"{measure.name}_{part}" if part else measure.name
+        yield doubted(result(replace(measured, name=name), measure, title=title, rois=rois), *reasons)
+
+
+def plane_of(bench: Workbench) -> Plane:
+    """The first frame as a plane, for outlines."""
+    return Plane(bench.series.image(0), (0,), 0, float(bench.series.z_mm[0]))

@@ -1,0 +1,87 @@
+"""Gamma camera and PET phantoms against what was rendered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from dose_audit.phantom.analyse import Outcome, analyse
+from dose_audit.phantom.digital import recipe, write_series
+from dose_audit.phantom.digital.psf import system_mtf
+
+
+def _analysed(folder: Path, kind: str, wanted: str | None = None) -> tuple[Outcome, dict, dict]:
+    truth = write_series(folder, recipe(kind)).record
+    outcome = analyse(folder, definition=wanted)
+    values = {one.name: one.measured for found in outcome.analyses for one in found.measurements}
+    return outcome, values, truth
+
+
+def test_flood_has_the_uniformity_of_its_counts_alone(tmp_path: Path) -> None:
+    outcome, values, truth = _analysed(tmp_path, "nm-flood")
+    assert outcome.analyses[0].definition.id == "nm-flood"
+    assert values["uniformity_counts"].value == pytest.approx(truth["expected"]["counts"], rel=0.002)
+    # The 1-2-1 filter leaves 1 % × 3/8 of Poisson noise; extremes of 9,000 pixels lie about 4 SD off on both sides.
+    assert values["uniformity_integral_ufov"].value == pytest.approx(100 * 0.01 * 0.375 * 4.0, rel=0.2)
+
+
+def test_flood_with_a_warm_and_a_cold_place(tmp_path: Path) -> None:
+    _, values, _ = _analysed(tmp_path, "nm-flood-bump")
+    # 100 (1.06 - 0.96)/(1.06 + 0.96) without noise, which widens the extremes.
+    assert 4.9 < values["uniformity_integral_cfov"].value < 6.2
+
+
+def test_four_bars_give_pixel_size_and_width(tmp_path: Path) -> None:
+    outcome, values, truth = _analysed(tmp_path, "four-bar")
+    assert outcome.analyses[0].definition.id == "nm-four-bar"
+    # Gaussian blur, the line's own width and the pixel's aperture.
+    sigma = np.sqrt(truth["psf"]["sigma_mm"] ** 2 + 1.0**2 / 12 + truth["spacing_mm"][0] ** 2 / 12)
+    for axis in "xy":
+        assert values[f"lines_pixel_{axis}"].value == pytest.approx(truth["spacing_mm"][0], rel=0.002)
+        assert values[f"lines_fwhm_{axis}"].value == pytest.approx(2.3548 * sigma, rel=0.03)
+
+
+def test_wrong_pixel_size_in_the_header_is_found(tmp_path: Path) -> None:
+    truth = write_series(tmp_path, recipe("four-bar")).record
+    path = next(tmp_path.glob("*.dcm"))
+    dataset = pydicom.dcmread(path)
+    dataset.PixelSpacing = [1.155, 1.155]
+    dataset.save_as(path)
+    found = analyse(path).analyses[0]
+    values = {one.name: one.measured for one in found.measurements}
+    assert values["lines_pixel_x"].value == pytest.approx(truth["spacing_mm"][0], rel=0.002)
+    assert values["lines_pixel_error_x"].value == pytest.approx(100 * (1.1 / 1.155 - 1), abs=0.2)
+
+
+def test_quadrant_bars_against_the_rendered_mtf(tmp_path: Path) -> None:
+    outcome, values, truth = _analysed(tmp_path, "quadrant-bars")
+    assert outcome.analyses[0].definition.id == "nm-quadrant-bar"
+    spacing = truth["spacing_mm"][0]
+    places = {(-1, -1): "upper_left", (1, -1): "upper_right", (-1, 1): "lower_left", (1, 1): "lower_right"}
+    for one in truth["features"]:
+        x, y, _ = one["phantom_mm"]
+        place = places[int(np.sign(x)), int(np.sign(y))]
+        assert values[f"bars_bar.{place}"].value == pytest.approx(one["bar_mm"], rel=0.01)
+        true = float(system_mtf(one["frequency_per_mm"], truth["psf"]["sigma_mm"], (spacing, spacing)))
+        found = values[f"bars_mtf.{place}"]
+        assert found.value == pytest.approx(true, abs=0.01 + 3 * found.uncertainty)
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("quadrant-bars", "nm-flood"), ("nm-flood", "nm-four-bar")])
+def test_a_wrong_phantom_is_refused_by_name(tmp_path: Path, kind: str, wanted: str) -> None:
+    outcome, _, _ = _analysed(tmp_path, kind, wanted)
+    assert not outcome.analyses
+    assert outcome.refused[0].looks_like == ("nm-quadrant-bar" if kind == "quadrant-bars" else "nm-flood")
+
+
+def test_pet_cylinder(tmp_path: Path) -> None:
+    outcome, values, truth = _analysed(tmp_path, "pet-cylinder")
+    assert outcome.analyses[0].definition.id == "pet-cylinder"
+    mean = values["cylinder_mean"]
+    assert mean.unit == "Bq/ml"
+    assert abs(mean.value - truth["expected"]["activity_bqml"]) < 4 * mean.uncertainty
+    assert values["cylinder_noise"].value == pytest.approx(100 * 400.0 / 6668.0, rel=0.05)
+    assert values["cylinder_slices"].value < 1.5
