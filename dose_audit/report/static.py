@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 __all__ = ["offline_bundle", "to_svg"]
@@ -27,6 +28,7 @@ def to_svg(spec: dict[str, Any], name: str) -> str:
     return drawing.replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
+@cache
 def offline_bundle() -> str:
     """JavaScript of Vega, Vega-Lite and vega-embed in one piece that names no address.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["INK", "QUIET", "RULE", "TONES", "chart_config"]
+__all__ = ["GRID", "INK", "QUIET", "RULE", "SITES", "TONES", "chart_config"]
 
 INK = "#1d2b36"
 QUIET = "#5b6b78"

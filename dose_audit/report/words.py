@@ -16,6 +16,7 @@ __all__ = [
     "band_label",
     "band_order",
     "number",
+    "p_value",
     "percent",
     "plural",
     "quantity_label",
@@ -118,6 +119,19 @@ def number(value: float | None, digits: int = 3) -> str:
         return "0"
     places = digits - 1 - floor(log10(abs(value)))
     return f"{round(value, places):.{max(places, 0)}f}"
+
+
+def p_value(value: float | None) -> str:
+    """A probability as printed.
+
+    Examples
+    --------
+    >>> p_value(0.0312), p_value(1e-9), p_value(None)
+    ('0.031', '< 0.001', '–')
+    """
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def percent(value: float | None, places: int = 1) -> str:

@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dose_audit.report import FORMATS, ReportFiles, render_run, share_run
+from tests.report.sections import all_sections
+
 DRL = {"set": "a-set", "edition": "2024-01-01", "row_id": "r1", "value": 100.0, "status": "unverified"}
 
 
@@ -57,11 +60,9 @@ def _finding(number: int, kind: str, severity: str, **more: Any) -> dict[str, An
     } | more
 
 
-@pytest.fixture
-def run_dir(tmp_path: Path) -> Path:
+def write_run(folder: Path) -> Path:
     """Two devices, 41 exams each: medians 130 (above the level of 100) and 60 (within), one far exam, one hostile name."""
-    folder = tmp_path / "run"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     values = []
     for device, site, median in (("CT <b>1</b>", "North", 130.0), ("CT 2", "=South", 60.0)):
         for index in range(41):
@@ -152,3 +153,29 @@ def run_dir(tmp_path: Path) -> Path:
     }
     (folder / "report.json").write_text(json.dumps(data), encoding="utf-8")
     return folder
+
+
+def write_whole_run(folder: Path) -> Path:
+    """The small run with every further part."""
+    path = write_run(folder) / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8")) | all_sections()
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "run")
+
+
+@pytest.fixture
+def whole_run_dir(tmp_path: Path) -> Path:
+    return write_whole_run(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+    """Every output of the whole run, drawn once for the tests that only read; beside them the shared ones."""
+    folder = write_whole_run(tmp_path_factory.mktemp("whole") / "run")
+    share_run(folder, formats=("html", "pdf", "xlsx", "json", "csv"))
+    return render_run(folder, formats=FORMATS)

@@ -9,6 +9,7 @@ from typing import Any
 __all__ = ["log_scale", "log_ticks"]
 
 _COARSE, _MIDDLE, _FINE = (1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+_FINEST = (1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0)
 MARGIN = 1.07
 
 
@@ -21,9 +22,11 @@ def log_ticks(low: float, high: float) -> list[float]:
     [100.0, 200.0, 500.0, 1000.0]
     >>> log_ticks(12, 31)
     [15.0, 20.0, 25.0, 30.0]
+    >>> log_ticks(0.82, 1.4)
+    [0.9, 1.0, 1.1, 1.2, 1.3, 1.4]
     """
     decades = log10(high / low)
-    steps = _COARSE if decades > 3 else _MIDDLE if decades > 0.75 else _FINE
+    steps = _COARSE if decades > 3 else _MIDDLE if decades > 0.75 else _FINE if decades > 0.33 else _FINEST
     exponents = range(floor(log10(low)), ceil(log10(high)) + 1)
     ticks = [float(f"{step * 10.0**exponent:.6g}") for exponent in exponents for step in steps]
     return [tick for tick in ticks if low <= tick <= high]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import groupby
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
@@ -13,6 +14,9 @@ from dose_audit.report.words import VERDICTS, band_order, number, quantity_label
 
 __all__ = ["median_figures"]
 
+MOST_ROWS = 46
+"""Rows of one figure, a heading counted as two: more are too small on paper."""
+
 
 def median_figures(run: FrozenRun) -> list[Figure]:
     """One figure a modality and quantity, over the groups that have a reference level."""
@@ -20,20 +24,50 @@ def median_figures(run: FrozenRun) -> list[Figure]:
     for row in run.data["comparisons"]:
         if row["drl"] is not None and row["ratio"] is not None:
             panels[(row["modality"], row["quantity"])].append(row)
-    return [_figure(modality, quantity, rows) for (modality, quantity), rows in sorted(panels.items())]
+    figures = []
+    for (modality, quantity), rows in sorted(panels.items()):
+        parts = _parts(rows)
+        figures += [_figure(modality, quantity, part, (index, len(parts))) for index, part in enumerate(parts, start=1)]
+    return figures
 
 
-def _figure(modality: str, quantity: str, rows: list[dict[str, Any]]) -> Figure:
+def _parts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Rows in order, parted between examinations so that each part fits a printed page."""
+    rows = sorted(
+        rows,
+        key=lambda row: (
+            row["examination_name"],
+            band_order(row["band"]),
+            row["site"],
+            -row["ratio"],
+            row["equipment"],
+        ),
+    )
+    parts: list[list[dict[str, Any]]] = [[]]
+    filled = 0
+    for _, members in groupby(rows, key=lambda row: (row["examination_name"], row["band"])):
+        together = list(members)
+        if parts[-1] and filled + len(together) + 2 > MOST_ROWS:
+            parts.append([])
+            filled = 0
+        parts[-1] += together
+        filled += len(together) + 2
+    return parts
+
+
+def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tuple[int, int]) -> Figure:
     import altair as alt
 
-    rows = sorted(
-        rows, key=lambda row: (row["examination_name"], band_order(row["band"]), -row["ratio"], row["equipment"])
-    )
     verdicts = {key: VERDICTS[key] for key in VERDICTS if any(row["verdict"] == key for row in rows)}
     words = [verdict.word for verdict in verdicts.values()]
     data = [_datum(row) for row in rows]
     base = alt.Chart(alt.Data(values=data)).encode(
-        y=alt.Y("device:N", title=None, sort=None, axis=alt.Axis(grid=True, gridDash=[1, 3], domain=False, ticks=False))
+        y=alt.Y(
+            "device:N",
+            title=None,
+            sort=None,
+            axis=alt.Axis(grid=True, gridDash=[1, 3], domain=False, ticks=False, labelLimit=230),
+        )
     )
     scale, ticks = log_scale([1.0, *(row[name] for row in data for name in ("low", "ratio", "high"))])
     x_axis = alt.Axis(title="median as a multiple of the reference level", format="~r", values=ticks, grid=True)
@@ -66,17 +100,17 @@ def _figure(modality: str, quantity: str, rows: list[dict[str, Any]]) -> Figure:
     level = alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color=RULE, size=1.5).encode(x="one:Q")
     chart = (
         alt.layer(interval, point, level, data=alt.Data(values=data))
-        .properties(width=780, height=alt.Step(19))
+        .properties(width=700, height=alt.Step(19))
         .facet(
             row=alt.Row(
                 "examination:N",
                 sort=None,
                 title=None,
                 header=alt.Header(
-                    labelAngle=0, labelAlign="left", labelAnchor="start", labelOrient="top", labelPadding=2
+                    labelAngle=0, labelAlign="left", labelAnchor="start", labelOrient="top", labelPadding=-6
                 ),
             ),
-            spacing=10,
+            spacing=14,
         )
         .resolve_scale(y="independent")
     )
@@ -92,8 +126,9 @@ def _figure(modality: str, quantity: str, rows: list[dict[str, Any]]) -> Figure:
         f"level{': ' + named if named else ''}."
     )
     return Figure(
-        f"medians-{modality}-{quantity}".lower(),
-        f"{modality}: {quantity_label(quantity)} against reference levels",
+        f"medians-{modality}-{quantity}".lower() + (f"-{part[0]}" if part[0] > 1 else ""),
+        f"{modality}: {quantity_label(quantity)} against reference levels"
+        + (f" ({part[0]} of {part[1]})" if part[1] > 1 else ""),
         alt_text,
         spec,
         ["Site", "Equipment", "Examination", "n", "Median", "95 % interval", "Reference level", "Ratio", "Verdict"],
@@ -125,7 +160,7 @@ def _share_rule(spec: dict[str, Any]) -> None:
 
 def _datum(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "device": f"{row['equipment']} ({row['n']})",
+        "device": f"{row['site']} · {row['equipment']} ({row['n']})",
         "site": row["site"],
         "equipment": row["equipment"],
         "examination": with_band(row["examination_name"], row["band"]),

@@ -26,7 +26,9 @@ def outlier_figures(run: FrozenRun) -> list[Figure]:
     if not flagged:
         return []
     names = {group_key(row): row for row in run.values}
-    background, marks, rows = [], [], []
+    background: list[dict[str, Any]] = []
+    marks: list[dict[str, Any]] = []
+    rows: list[list[str]] = []
     for key, findings in sorted(flagged.items()):
         group = run.groups[key]
         median = float(np.median(group.values))
@@ -73,7 +75,7 @@ def outlier_figures(run: FrozenRun) -> list[Figure]:
     largest = max(marks, key=lambda mark: mark["ratio"])
     return [
         Figure(
-            "outliers",
+            "outlier-groups",
             "Flagged exams within their groups",
             f"{plural(len(marks), 'flagged exam')} in {plural(len(flagged), 'group')}; the largest, {largest['value']}, "
             f"is {number(largest['ratio'])} times the median of {largest['group']}.",

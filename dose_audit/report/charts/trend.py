@@ -19,7 +19,7 @@ __all__ = ["trend_figures"]
 
 FEWEST = 20
 MOST_FIGURES = 12
-MOST_POINTS = 400
+MOST_POINTS = 200
 _SHOWN_KINDS = ("step_change", "unit_slip", "drl_exceeded", "low_dose_check_iq")
 
 

@@ -1,8 +1,12 @@
 // Puts each interactive chart in the place of its drawing; without JavaScript the drawings stay.
 (function () {
   "use strict";
-  const specs = JSON.parse(document.getElementById("specs").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+  // Colours of marks that would not be seen on a dark ground, and what stands for them there.
+  const lit = { "#1d2b36": "#e6edf2", "#5b6b78": "#a9b8c4", "#dde3e8": "#2c3a45", "#b3261e": "#ff8078", "#00729c": "#5cbbe0", "#c4410c": "#ff9a70", "#5a4fa0": "#b3a8f5", "#0072b2": "#4da6dd" };
+  let told = document.getElementById("specs").textContent;
+  if (dark) told = told.replace(/"(#[0-9a-f]{6})"/g, (whole, colour) => (lit[colour] ? '"' + lit[colour] + '"' : whole));
+  const specs = JSON.parse(told);
   const ink = dark ? { label: "#a9b8c4", title: "#e6edf2", grid: "#2c3a45" } : null;
   const options = { actions: false, renderer: "svg", ast: true, mode: "vega-lite" };
 

@@ -1,0 +1,166 @@
+"""The plain-English page for patients and boards: what was checked and how doses compare, with nobody and nothing named."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from dose_audit.report.charts.axes import log_scale
+from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.frozen import FrozenRun, group_key
+from dose_audit.report.page import templates, text_of
+from dose_audit.report.static import to_svg
+from dose_audit.report.theme import RULE, TONES
+from dose_audit.report.words import plural, with_band
+
+__all__ = ["board_page", "board_rows"]
+
+_AT_LEVEL = 0.05
+"""A typical dose this near to the level is called *about at* it: no reader acts on less."""
+
+_FIRST_QUANTITY = ("DLP", "KAP", "AGD", "CTDIvol", "dose_rp")
+"""The one quantity of an examination that stands for its whole dose, the first that has a level."""
+
+PLAIN_KINDS = {
+    "drl_exceeded": "typical dose above the national level on a machine",
+    "step_change": "lasting change in dose on a machine",
+    "low_dose_check_iq": "unusually low dose, so that picture quality is checked",
+    "unit_slip": "dose recorded in the wrong unit",
+    "outlier": "single examination with a dose unlike others of its kind",
+    "high_exposure": "single examination above a level at which experts look at it",
+    "silent_device": "machine that stopped sending its records",
+}
+"""What findings mean to a reader outside; all other kinds are matters of record keeping."""
+
+
+def board_rows(run: FrozenRun, *, smallest: int) -> list[dict[str, Any]]:
+    """Kinds of examination with their typical dose against the national level, over all sites together.
+
+    Returns
+    -------
+    list of dict
+        ``name, n, ratio, words``; only kinds with at least twice `smallest` exams, so that no few people are spoken of.
+        ``n`` is rounded to tens.
+    """
+    pooled: dict[tuple[str, str], dict[str, Any]] = {}
+    values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for row in run.data["comparisons"]:
+        group = run.groups.get(group_key(row))
+        if row["drl"] is None or group is None or row["quantity"] not in _FIRST_QUANTITY:
+            continue
+        key = (row["examination"], row["band"] or "")
+        values[(*key, row["quantity"])] += [value / row["drl"]["value"] for value in group.values]
+        best = pooled.setdefault(key, row)
+        if _FIRST_QUANTITY.index(row["quantity"]) < _FIRST_QUANTITY.index(best["quantity"]):
+            pooled[key] = row
+    rows = []
+    for key, row in pooled.items():
+        ratios = values[(*key, row["quantity"])]
+        if len(ratios) < 2 * smallest:
+            continue
+        ratio = float(np.median(ratios))
+        word = "about at" if abs(ratio - 1) <= _AT_LEVEL else "above" if ratio > 1 else "below"
+        rows.append(
+            {
+                "name": _plain(row),
+                "n": round(len(ratios), -1),
+                "ratio": ratio,
+                "words": word,
+            }
+        )
+    return sorted(rows, key=lambda row: (-row["ratio"], row["name"]))
+
+
+_KINDS = {
+    "CT": "CT: ",
+    "MG": "",
+    "XA": "Under X-ray guidance: ",
+    "RF": "Under X-ray guidance: ",
+    "DX": "X-ray: ",
+    "CR": "X-ray: ",
+}
+
+
+def _plain(row: dict[str, Any]) -> str:
+    """A kind of examination as a reader outside says it."""
+    name = with_band(row["examination_name"], row["band"]).replace("–<", " to under ")
+    return f"{_KINDS.get(row['modality'], '')}{name}"
+
+
+def board_page(run: FrozenRun, *, smallest: int) -> str:
+    """The page as HTML that stands alone, without script.
+
+    Parameters
+    ----------
+    run : FrozenRun
+    smallest : int
+        Smallest number of exams or findings that is named.
+
+    Returns
+    -------
+    str
+    """
+    rows = board_rows(run, smallest=smallest)
+    figure = _figure(rows) if rows else None
+    page: str = (
+        templates()
+        .get_template("board.html.j2")
+        .render(
+            run=run.data["run"],
+            network=run.data["run"]["network"],
+            compared=_rounded(run.data["completeness"]["compared"], smallest),
+            rows=rows,
+            counts={word: sum(row["words"] == word for row in rows) for word in ("below", "about at", "above")},
+            kinds=_kinds(run, smallest),
+            figure=figure,
+            drawing=to_svg(figure.spec, figure.id) if figure else "",
+            smallest=smallest,
+            css=text_of("report.css"),
+        )
+    )
+    return page
+
+
+def _rounded(count: int, smallest: int) -> str:
+    return f"fewer than {smallest}" if 0 < count < smallest else f"{round(count, -2 if count >= 1000 else -1):,}"
+
+
+def _kinds(run: FrozenRun, smallest: int) -> list[tuple[str, str]]:
+    """How often each kind of finding was looked into, small numbers hidden."""
+    counts: dict[str, int] = defaultdict(int)
+    for finding in run.data["findings"]:
+        if finding["severity"] in ("act", "check"):
+            counts[PLAIN_KINDS.get(finding["kind"], "question of record keeping")] += 1
+    return [
+        (words, f"fewer than {smallest}" if count < smallest else str(count)) for words, count in sorted(counts.items())
+    ]
+
+
+def _figure(rows: list[dict[str, Any]]) -> Figure:
+    import altair as alt
+
+    tones = {"below": "ok", "about at": "check", "above": "act"}
+    shapes = {"below": "circle", "about at": "diamond", "above": "triangle-up"}
+    present = [word for word in tones if any(row["words"] == word for row in rows)]
+    scale, ticks = log_scale([1.0, *(row["ratio"] for row in rows)])
+    axis = alt.Axis(values=ticks, format="~%", title="typical dose as a share of the national level")
+    domain = alt.Scale(domain=present, range=[TONES[tones[word]] for word in present])
+    chart = alt.layer(
+        alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color=RULE, size=1.6).encode(x=alt.X("one:Q", scale=scale)),
+        alt.Chart(alt.Data(values=rows))
+        .mark_point(filled=True, size=95, opacity=1)
+        .encode(
+            x=alt.X("ratio:Q", scale=scale, axis=axis),
+            y=alt.Y(
+                "name:N", title=None, sort=None, axis=alt.Axis(labelLimit=330, domain=False, ticks=False, grid=True)
+            ),
+            color=alt.Color("words:N", title=None, scale=domain, legend=alt.Legend(title="compared with the level")),
+            shape=alt.Shape("words:N", scale=alt.Scale(domain=present, range=[shapes[word] for word in present])),
+        ),
+    ).properties(width=420, height=alt.Step(22))
+    above = [row["name"] for row in rows if row["words"] == "above"]
+    words = f"Typical doses of {plural(len(rows), 'kind')} of examination against the national level"
+    words += f"; above it: {', '.join(above)}." if above else "; none is above it."
+    return Figure("board", "How our typical doses compare", words, finished(chart), [], [], wide=True)

@@ -1,0 +1,218 @@
+"""Every table of a frozen run, by name: what the workbook holds as sheets and the CSV folder as files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from dose_audit.report.charts.changes import change_events
+from dose_audit.report.columns import SECTION_TABLES, SectionTable
+from dose_audit.report.frozen import FrozenRun
+from dose_audit.report.words import KIND_WORDS, SEVERITY_WORDS, VERDICTS
+
+__all__ = ["Table", "all_tables"]
+
+_DEFINITIONS = [
+    ["Median", "order-statistic median of the group's exams"],
+    ["CI low, CI high", "distribution-free interval of the median at the level given"],
+    ["P25, P75", "sample quantiles, definition 8 of Hyndman and Fan (1996)"],
+    ["Ratio", "median divided by the reference level"],
+    ["Verdict", "; ".join(f"{name}: {verdict.meaning}" for name, verdict in VERDICTS.items())],
+    ["Exam", "opaque reference of the exam within this run; no identifier of a patient"],
+]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the report.
+
+    Parameters
+    ----------
+    name : str
+        At most 31 characters, as a worksheet's name may have.
+    columns : list of str
+    rows : list of list
+        Text, numbers, truth values, moments of time or None, as many as there are columns.
+    widths : list of int
+        Characters that a column shows.
+    """
+
+    name: str
+    columns: list[str]
+    rows: list[list[Any]]
+    widths: list[int]
+
+    @property
+    def file_name(self) -> str:
+        """Name of the table as a file.
+
+        Examples
+        --------
+        >>> Table("DRL comparison", [], [], []).file_name
+        'drl_comparison.csv'
+        """
+        return f"{self.name.lower().replace(' ', '_').replace('-', '_')}.csv"
+
+
+def all_tables(run: FrozenRun) -> list[Table]:
+    """The run's tables in the order of the report; a part that the run does not have gives no table."""
+    data = run.data
+    return [
+        Table("Summary", ["Item", "Value"], _summary(data), [34, 70]),
+        _findings(data),
+        _comparisons(data),
+        Table("Completeness", ["Group", "Name", "Count"], _completeness(data), [20, 60, 12]),
+        *(_section(table, data[table.source]) for table in SECTION_TABLES if data.get(table.source)),
+        *_changes(run),
+        _unmapped(data),
+        Table(
+            "Excluded",
+            ["Reason", "Count", "Detail"],
+            [[row["reason"], row["n"], row.get("detail")] for row in data["excluded"]],
+            [34, 10, 80],
+        ),
+        _values(run),
+        Table("Methods", ["Title", "Text"], [[m["title"], m["text"]] for m in data["methods"]], [30, 110]),
+        Table("Dictionary", ["Column", "Meaning"], _DEFINITIONS, [24, 110]),
+    ]
+
+
+def _section(table: SectionTable, entries: list[dict[str, Any]]) -> Table:
+    """Entries of ``report.json`` as rows: one an entry, or one an item of a list within it."""
+    rows = []
+    for entry in entries:
+        items = [entry] if table.each is None else _at(entry, table.each) or []
+        for item in items:
+            rows.append(
+                [_cell(_at(item, path[1:]) if path[0] == "." else _at(entry, path)) for path in table.columns.values()]
+            )
+    return Table(table.name, list(table.columns), rows, [max(9, min(34, len(name) + 6)) for name in table.columns])
+
+
+def _at(record: Any, path: str) -> Any:
+    """Value at a dotted path; None where a step of it is None."""
+    for step in path.split("."):
+        record = None if record is None else record.get(step)
+    return record
+
+
+def _cell(value: Any) -> Any:
+    """What fits a cell: lists and records as text."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "; ".join(value)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _summary(data: dict[str, Any]) -> list[list[Any]]:
+    run = data["run"]
+    rows: list[list[Any]] = [
+        ["Run", run["id"]],
+        ["Made", run["created_at"]],
+        ["From", run["since"]],
+        ["To", run["until"]],
+        ["Sites", ", ".join(run["sites"])],
+        ["Engine", run["versions"]["engine"]],
+        ["Frozen inputs, SHA-256", run["frozen_input_sha256"]],
+        ["Mapping version", run["mapping"]["version"]],
+    ]
+    rows += [
+        [
+            f"Reference levels: {item.get('title') or item['set']}",
+            f"{item['edition']}, {item['status']}, {item['sha256']}",
+        ]
+        for item in run["drl_sets"]
+    ]
+    return rows
+
+
+def _findings(data: dict[str, Any]) -> Table:
+    columns = [
+        "Id",
+        "Severity",
+        "Kind",
+        "Site",
+        "Equipment",
+        "Subject",
+        "Message",
+        "Look first at",
+        "State",
+        "Evidence",
+    ]
+    rows = [
+        [
+            finding["id"],
+            SEVERITY_WORDS[finding["severity"]][0],
+            KIND_WORDS.get(finding["kind"], finding["kind"]),
+            finding["site"],
+            finding["equipment"],
+            finding["subject"],
+            finding["message"],
+            "; ".join(finding["likely_causes"]),
+            finding["state"],
+            json.dumps(finding["evidence"], sort_keys=True, ensure_ascii=False),
+        ]
+        for finding in data["findings"]
+    ]
+    return Table("Findings", columns, rows, [14, 9, 24, 16, 18, 44, 70, 40, 12, 40])
+
+
+def _comparisons(data: dict[str, Any]) -> Table:
+    columns = [
+        "Site", "Equipment", "Modality", "Examination", "Band", "Quantity", "Unit", "n", "Median", "CI low", "CI high",
+        "CI level", "P25", "P75", "Reference level", "Set", "Edition", "Row", "Level status", "Ratio", "Verdict",
+        "ICRP flag", "Evidence", "Reason",
+    ]  # fmt: skip
+    rows = []
+    for row in data["comparisons"]:
+        drl = row["drl"] or {}
+        rows.append(
+            [
+                row["site"], row["equipment"], row["modality"], row["examination_name"], row["band"], row["quantity"],
+                row["unit"], row["n"], row["median"], row["ci_low"], row["ci_high"], row.get("ci_level"), row["p25"],
+                row["p75"], drl.get("value"), drl.get("set"), drl.get("edition"), drl.get("row_id"), drl.get("status"),
+                row.get("ratio"), row["verdict"], row.get("icrp_flag"), row.get("evidence"), row.get("reason"),
+            ]
+        )  # fmt: skip
+    widths = [16, 18, 9, 34, 16, 12, 10, 7, *[10] * 6, 14, 18, 12, 14, 12, 8, 20, 10, 14, 50]
+    return Table("DRL comparison", columns, rows, widths)
+
+
+def _completeness(data: dict[str, Any]) -> list[list[Any]]:
+    complete = data["completeness"]
+    rows: list[list[Any]] = [["Objects", "received", complete["received"]]]
+    rows += [["Objects", state, n] for state, n in complete["by_state"].items()]
+    rows += [["Quarantine", item["reason"], item["n"]] for item in complete["quarantined"]]
+    rows += [["Exams", name, complete[name]] for name in ("exams", "in_period", "compared")]
+    rows += [["Device", f"{item['equipment']}, {item['site']}", item["exams"]] for item in complete["devices"]]
+    rows += [["Remark", item["code"], item["n"]] for item in complete["data_quality"]]
+    return rows
+
+
+def _changes(run: FrozenRun) -> list[Table]:
+    columns = ["Day", "Site", "Equipment", "What", "Detail", "Quantity", "Factor", "CI low", "CI high", "Found by"]
+    names = ["day", "site", "equipment", "kind", "text", "quantity", "ratio", "low", "high", "found_by"]
+    rows = [[event[name] for name in names] for event in change_events(run)]
+    return [Table("Changes", columns, rows, [12, 18, 18, 14, 60, 12, 9, 9, 9, 12])] if rows else []
+
+
+def _unmapped(data: dict[str, Any]) -> Table:
+    rows = [
+        [row["site"], row["equipment"], row["modality"], row["label"], row["n"], ", ".join(row["suggestions"])]
+        for row in data["unmapped"]
+    ]
+    columns = ["Site", "Equipment", "Modality", "Name as sent", "Exams", "Suggestions"]
+    return Table("Unmapped", columns, rows, [18, 20, 10, 44, 8, 40])
+
+
+def _values(run: FrozenRun) -> Table:
+    columns = [
+        "Exam", "Site", "Equipment", "Examination", "Band", "Quantity", "Unit", "Value", "Study time", "Weight (kg)",
+        "Age (years)", "Thickness (mm)", "Software", "Included", "Reason",
+    ]  # fmt: skip
+    names = [
+        "exam_ref", "site", "equipment", "examination_name", "band", "quantity", "unit", "value", "study_datetime",
+        "weight_kg", "age_years", "thickness_mm", "software_versions", "included", "reason",
+    ]  # fmt: skip
+    rows = [[row.get(name) for name in names] for row in run.values]
+    return Table("Values", columns, rows, [14, 16, 18, 34, 16, 12, 10, 10, 17, 11, 11, 13, 16, 9, 30])

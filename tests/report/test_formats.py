@@ -1,0 +1,180 @@
+"""All outputs of a whole run: the same bytes again, the same numbers in each, nothing from outside, nobody named."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pypdf
+import pytest
+
+from dose_audit.report import FORMATS, ReportFiles, render_run, share_run
+from dose_audit.report.frozen import FrozenRun
+from dose_audit.report.page import SECTIONS
+from dose_audit.report.tables import all_tables
+
+
+def _words(html: str) -> str:
+    """Text of a page without scripts, styles and marks."""
+    bare = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]*>", " ", bare).split())
+
+
+def _numbers(record: Any, name: str = "") -> list[int]:
+    """Every whole number of a record that counts exams or acquisitions."""
+    if isinstance(record, dict):
+        return [n for key, value in record.items() for n in _numbers(value, key)]
+    if isinstance(record, list):
+        return [n for value in record for n in _numbers(value, name)]
+    counts = ("n", "n_used", "acquisitions", "alert_configured", "alert_exceeded", "alert_exceeded_without_reason")
+    return [record] if isinstance(record, int) and name in counts else []
+
+
+def test_rendered_again_every_file_has_the_same_bytes(rendered: ReportFiles, tmp_path: Path) -> None:
+    assert rendered.not_made == ""
+    first = rendered.html.parent
+    render_run(first, tmp_path, formats=FORMATS)
+    share_run(first, tmp_path, formats=("html", "pdf", "xlsx", "json", "csv"))
+    names = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    assert len(names) == 13
+    assert {path.suffix for path in names} == {".html", ".pdf", ".xlsx", ".json", ".zip", ".csv"}
+    for name in names:
+        assert (first / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def test_pdf_holds_every_section_and_the_runs_date(rendered: ReportFiles) -> None:
+    document = pypdf.PdfReader(rendered.pdf)
+    text = " ".join(" ".join(page.extract_text() for page in document.pages).split())
+    markup = re.sub(r"<script.*?</script>", "", rendered.html.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = re.findall(r"<h2>(.*?)</h2>", markup)
+    ids = re.findall(r'<\w+ id="([^"]+)"', re.sub(r"<svg.*?</svg>", "", markup, flags=re.DOTALL))
+    assert len(ids) == len(set(ids))
+    assert len(titles) == len(SECTIONS) - 1  # no image quality in this run
+    for title in titles:
+        assert title in text
+    assert document.metadata is not None
+    assert document.metadata["/CreationDate"].startswith("D:20260701020000")
+    assert "All 2 comparisons" not in text and "1.30" in text
+
+
+@pytest.mark.parametrize("part", [
+    "cross_site", "monitors", "size_curves", "kap_by_procedure", "exposure_index", "agd_by_thickness", "dose_check",
+])  # fmt: skip
+def test_counts_on_the_page_are_those_of_the_run(rendered: ReportFiles, part: str) -> None:
+    data = json.loads(rendered.json.read_text(encoding="utf-8"))
+    for entry in data[part]:
+        # The curve is told with the exams that have a size; the components' groups stand in the workbook.
+        if part == "size_curves":
+            entry["n"] -= entry["n_missing"]
+        if part == "cross_site":
+            entry.pop("n")
+            entry["components"].pop("levels")
+    page = _words(rendered.html.read_text(encoding="utf-8"))
+    shown = {int(number) for number in re.findall(r"(?<![\w.])\d+(?![\w.]*\d)", page)}
+    counts = _numbers(data[part])
+    assert counts
+    assert set(counts) <= shown
+
+
+def test_completeness_and_comparisons_are_those_of_the_run(rendered: ReportFiles) -> None:
+    page = _words(rendered.html.read_text(encoding="utf-8"))
+    assert "83 objects received" in page
+    assert "82 exams in the period" in page
+    assert "82 compared" in page
+    assert re.search(r"Head North CT &lt;b&gt;1&lt;/b&gt; DLP \(mGy·cm\) 41 130 117 to 143", page)
+
+
+def test_csv_gives_every_table_back(rendered: ReportFiles) -> None:
+    tables = all_tables(FrozenRun.load(rendered.html.parent))
+    with zipfile.ZipFile(rendered.csv) as archive:
+        assert sorted(archive.namelist()) == sorted(table.file_name for table in tables)
+        for table in tables:
+            head, *rows = csv.reader(io.StringIO(archive.read(table.file_name).decode("utf-8"), newline=""))
+            assert head == table.columns
+            assert len(rows) == len(table.rows)
+            for read, written in zip(rows, table.rows, strict=True):
+                for text, value in zip(read, written, strict=True):
+                    if value is None:
+                        assert text == ""
+                    elif isinstance(value, int | float) and not isinstance(value, bool):
+                        assert float(text) == value
+                    elif isinstance(value, str):
+                        assert text.removeprefix("'") == value
+                    assert not text.startswith(("=", "@"))
+
+
+def test_workbook_and_json_agree_on_each_part(rendered: ReportFiles) -> None:
+    data = json.loads(rendered.json.read_text(encoding="utf-8"))
+    book = openpyxl.load_workbook(rendered.xlsx)
+    funnel = list(book["Funnel"].iter_rows(values_only=True))
+    place = {name: funnel[0].index(name) for name in ("Site", "n", "Median", "Beyond limit")}
+    found = [tuple(row[place[name]] for name in place) for row in funnel[1:]]
+    points = data["cross_site"][0]["funnel"]["points"]
+    assert found == [(point["site"], point["n"], point["median"], point["beyond"]) for point in points]
+    checks = dict(zip(*book["Dose Check"].iter_rows(values_only=True), strict=True))
+    assert (checks["Acquisitions"], checks["Alert passed"], checks["Exams"]) == (379, 6, "A00001")
+    changes = list(book["Changes"].iter_rows(values_only=True))
+    assert [row[3] for row in changes[1:]] == ["new software", "step up"]
+
+
+def test_every_chart_of_every_part_has_words_and_a_table(rendered: ReportFiles) -> None:
+    page = rendered.html.read_text(encoding="utf-8")
+    for name in (
+        "funnel-1", "variance-shares", "site-factors-1", "monitor-1", "size-dose-1", "procedures-kap-1", "deviation-index-1",
+        "deviation-index-months", "agd-thickness", "dose-check-values", "change-events", "outlier-groups",
+    ):  # fmt: skip
+        figure = re.search(rf'<figure id="{name}".*?</figure>', page, flags=re.DOTALL)
+        assert figure, name
+        label = re.search(r'role="img" aria-label="([^"]+)"', figure[0])
+        assert label and len(label[1]) > 40
+        assert figure[0].count("<td>") >= 4
+        assert figure[0].count("<th scope=") >= 4
+    assert "Vale" in page and "beyond the limits: Vale" in page
+
+
+def test_no_page_names_an_address(rendered: ReportFiles) -> None:
+    for path in (rendered.html, rendered.board, rendered.html.parent / "share" / "shared.html"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.findall(r"https?://", text), path.name
+        assert "default-src 'none'" in text
+        markup = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+        assert not re.search(r"(?:src|href)=[\"'](?!#)", markup), path.name
+
+
+def test_the_boards_page_names_nobody_and_nothing(rendered: ReportFiles) -> None:
+    text = rendered.board.read_text(encoding="utf-8")
+    text += " ".join(page.extract_text() for page in pypdf.PdfReader(rendered.board_pdf).pages)
+    run = FrozenRun.load(rendered.html.parent)
+    named = {row["exam_ref"] for row in run.values} | {row["equipment"] for row in run.values}
+    named |= {"North", "South", "CT &lt;b&gt;", run.data["run"]["id"], run.data["run"]["frozen_input_sha256"]}
+    named |= {"A00001", "v2", "CHEST_PA"}
+    named -= {"2026"}  # an exam of the fixture that is named as the year
+    words = _words(text)
+    for name in named:
+        assert not re.search(rf"(?<![\w%.]){re.escape(name)}(?![\w%])", words), name
+    assert "about 80 examinations" in words
+    assert "single examination with a dose unlike others of its kind: fewer than 5" in words
+    # 82 exams of both devices: 41 around 1.3 and 41 around 0.6 of the level.
+    assert re.search(r"CT: Head 80 \d+ % (below|above|about at)", words)
+
+
+def test_without_pango_all_else_is_written_and_one_line_says_how(
+    whole_run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    made = render_run(whole_run_dir, tmp_path, formats=("html", "pdf", "board"))
+    assert made.html.exists() and made.board.exists()
+    assert not made.pdf.exists() and not made.board_pdf.exists()
+    assert "libpango" in made.not_made and "\n" not in made.not_made
+
+
+def test_an_unknown_format_is_named(whole_run_dir: Path) -> None:
+    with pytest.raises(ValueError, match="no format docx"):
+        render_run(whole_run_dir, formats=["docx"])

@@ -1,0 +1,131 @@
+"""Small numbers: none is shown, and none comes back by subtraction along a row or a column."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dose_audit.report import share_run
+from dose_audit.report.suppression import SuppressedCounts, suppress_counts
+
+count = st.one_of(st.integers(0, 8), st.integers(0, 300))
+shape = st.tuples(st.integers(1, 6), st.integers(1, 6))
+tables = shape.flatmap(
+    lambda size: st.lists(st.lists(count, min_size=size[1], max_size=size[1]), min_size=size[0], max_size=size[0])
+)
+
+
+def lines(shown: SuppressedCounts) -> list[list[int | None]]:
+    """Each row and column with its total last, the totals' own row and column among them."""
+    whole = [[*cells, total] for cells, total in zip(shown.cells, shown.row_totals, strict=True)]
+    whole.append([*shown.column_totals, shown.total])
+    return whole + [list(column) for column in zip(*whole, strict=True)]
+
+
+@given(tables, st.integers(2, 10))
+def test_no_small_number_is_shown_or_had_by_subtraction(table: list[list[int]], smallest: int) -> None:
+    shown = suppress_counts(table, smallest=smallest)
+    for line in lines(shown):
+        assert not [value for value in line if value is not None and 0 < value < smallest]
+        hidden = [value for value in line if value is None]
+        # One equation with one unknown is solved; with its total hidden a line has two unknowns or none.
+        assert len(hidden) != 1
+        if hidden and line[-1] is not None:
+            together = line[-1] - sum(value for value in line[:-1] if value is not None)
+            # The hidden parts' sum is known. It is no small number, and more than one for each of them.
+            assert together >= smallest
+            assert together > len(hidden)
+
+
+@given(tables)
+def test_what_is_shown_is_true(table: list[list[int]]) -> None:
+    shown = suppress_counts(table)
+    for cells, row, total in zip(shown.cells, table, shown.row_totals, strict=True):
+        assert all(cell in (None, value) for cell, value in zip(cells, row, strict=True))
+        assert total in (None, sum(row))
+    assert shown.total in (None, sum(map(sum, table)))
+
+
+@given(tables)
+def test_nothing_is_hidden_without_need(table: list[list[int]]) -> None:
+    large = [[value + 5 if value else 0 for value in row] for row in table]
+    shown = suppress_counts(large)
+    assert shown.cells == large
+    assert shown.total == sum(map(sum, large))
+
+
+@pytest.mark.parametrize("table", [[], [[]], [[1, -1]]])
+def test_what_is_no_table_of_counts_is_refused(table: list[list[int]]) -> None:
+    with pytest.raises(ValueError, match=r"a table of rows|negative"):
+        suppress_counts(table)
+
+
+def _share(run_dir: Path, out: Path, counts: dict[tuple[str, str], int]) -> Path:
+    rows = [
+        {
+            "exam_ref": f"E{site}{examination}{index}",
+            "site": site,
+            "equipment": f"scanner of {site}",
+            "examination": examination,
+            "examination_name": examination.capitalize(),
+            "band": "adult",
+            "quantity": "DLP",
+            "unit": "mGy.cm",
+            "value": 100.0 + index,
+            "study_datetime": datetime(2026, 1, 1),
+            "weight_kg": None,
+            "age_years": None,
+            "thickness_mm": None,
+            "software_versions": None,
+            "included": True,
+            "reason": None,
+        }
+        for (site, examination), n in counts.items()
+        for index in range(n)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), run_dir / "values.parquet")
+    return share_run(run_dir, out, formats=("html", "pdf", "json", "csv", "xlsx"))[0]
+
+
+def test_a_shared_report_hides_small_groups_and_names_no_site(run_dir: Path, tmp_path: Path) -> None:
+    counts = {("North", "head"): 30, ("=South", "head"): 3, ("North", "chest"): 25, ("=South", "chest"): 40}
+    counts |= {("North", "pelvis"): 50, ("=South", "pelvis"): 60}
+    folder = _share(run_dir, tmp_path / "out", counts)
+    told = json.loads((folder / "shared.json").read_text(encoding="utf-8"))
+    heads = next(row for row in told["exams"] if row["Examination"] == "Head")
+    assert heads["All sites"] == 33
+    assert [value for name, value in heads.items() if name.startswith("Site")] == ["hidden", "hidden"]
+    # Three of the South's heads are hidden; the North's 30, and one more number a column, keep them so.
+    assert {row["Examination"] for row in told["medians"]} == {"Pelvis"}
+    # Values from 100 up by one: medians 124.5 of 50 and 129.5 of 60, to three figures.
+    assert sorted(row["Median"] for row in told["medians"]) == [124.0, 130.0]
+    with zipfile.ZipFile(folder / "shared.csv.zip") as archive:
+        assert archive.namelist() == ["exams.csv", "medians.csv"]
+        rows = list(csv.reader(io.StringIO(archive.read("exams.csv").decode(), newline="")))
+    assert [row[-1] for row in rows] == ["All sites", "65", "33", "110", "208"]
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        assert b"North" not in data and b"scanner" not in data and b"20260701T" not in data, path.name
+    page = (folder / "shared.html").read_text(encoding="utf-8")
+    assert not re.search(r">\s*[1-4]\s*<", page)
+    key = (folder.parent / "share_key.csv").read_text(encoding="utf-8")
+    assert '"North"' in key and "Site A" in key
+
+
+def test_an_empty_run_is_shared_as_empty(run_dir: Path, tmp_path: Path) -> None:
+    path = run_dir / "values.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    folder, told = share_run(run_dir, tmp_path, formats=["html"])
+    assert told == ""
+    assert "None." in (folder / "shared.html").read_text(encoding="utf-8")
