@@ -5,8 +5,10 @@ from __future__ import annotations
 from dose_audit.cli.common import group
 from dose_audit.cli.phantom_analyse import analyse, list_phantoms
 from dose_audit.cli.phantom_make import make
+from dose_audit.cli.quality import add_to
 
-part = group("phantom", "Phantoms: list, analyse, make.")
+part = group("phantom", "Phantoms: list, analyse, make, follow over time.")
 part.command("list")(list_phantoms)
 part.command()(analyse)
 part.command()(make)
+add_to(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,7 @@ from dose_audit.cli.common import (
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
-    from dose_audit.ingest import IngestSummary
+    from dose_audit.ingest import IngestSummary, PhantomSummary
 
 quarantine = group("quarantine", "Objects that could not be read: list them, read them again.")
 
@@ -35,24 +36,35 @@ def scan(
         list[Path], typer.Argument(metavar="PATH...", help="Files, folders or zip archives.", show_default=False)
     ],
     site: Annotated[str | None, typer.Option("--site", metavar="NAME", help="Where these exams were made.")] = None,
+    phantom: Annotated[bool, typer.Option("--phantom", help="These are phantom images: measure them.")] = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Read dose objects in place and store their exams. A second scan of the same tree changes nothing.
 
+    Images that a routing rule sends to phantom analysis are measured, and with --phantom all of them.
+
     Example: dose-audit scan /media/archive --site "North Hospital"
     """
-    from dose_audit.ingest import run_ingest, scan_paths
+    from dose_audit.ingest import run_ingest, run_phantoms, scan_paths
+    from dose_audit.report.phantom_page import phantom_page
 
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise typer.BadParameter(f"no such file or folder: {missing[0]}")
     settings = settings_for(home, config)
     with Progress("scanning") as bar:
-        summary = scan_paths(settings, paths, site=site or settings.default_site, progress=lambda now: bar(now.files))
+        summary = scan_paths(
+            settings,
+            paths,
+            site=site or settings.default_site,
+            phantom=phantom,
+            progress=lambda now: bar(now.files),
+        )
     with Progress("reading objects") as bar:
         ingested = run_ingest(settings, progress=lambda now, waiting: bar(now.objects, now.objects + waiting))
+    measured = run_phantoms(settings, page=phantom_page)
     for place, reason in summary.unreadable:
         print(f"{place}: {reason}", file=sys.stderr)
     record = {
@@ -63,7 +75,8 @@ def scan(
         "conflicts": summary.conflicts,
         "not_relevant": dict(summary.not_relevant),
         "unreadable": summary.unreadable_count,
-        "stored": dict(ingested.by_state),
+        "stored": dict(ingested.by_state + measured.by_state),
+        "phantoms": dict(measured.phantoms),
         "changed": summary.changed,
     }
     if as_json:
@@ -77,6 +90,8 @@ def scan(
         for reason, count in summary.not_relevant.most_common():
             print(f"  {count} × {reason}")
         print(_told(ingested) if summary.changed else "Nothing new: the store is as it was.")
+        if measured.studies:
+            print(_told_phantoms(measured, settings))
     if summary.files and not summary.dicom and summary.unreadable_count:
         raise typer.Exit(1)
 
@@ -92,6 +107,8 @@ def listen(
 ) -> None:
     """Take objects by C-STORE until told to stop; each is safe on disk before its sender is told so.
 
+    Images that a routing rule sends to phantom analysis are measured when their sender has finished.
+
     Example: dose-audit listen --host 0.0.0.0 --port 11112 --aet DOSEAUDIT
     """
     from dose_audit.ingest import listener_settings, open_spool
@@ -105,26 +122,42 @@ def listen(
         listener.start()
         print(f"Listening as {settings.aet} on {settings.host}:{listener.port}; Ctrl-C stops.", flush=True)
         done = threading.Event()
-        thread = threading.Thread(target=_keep_ingesting, args=(settings, done), name="ingest") if ingest else None
-        if thread:
+        work = [_ingest] if ingest else []
+        if ingest and any(route.to == "phantom" for route in settings.routes):
+            work.append(_measure)
+        threads = [threading.Thread(target=_keep_on, args=(one, settings, done)) for one in work]
+        for thread in threads:
             thread.start()
         try:
             listener.serve_forever()
         finally:
             done.set()
-            if thread:
+            for thread in threads:
                 thread.join()
 
 
-def _keep_ingesting(settings: Settings, done: threading.Event) -> None:
+def _ingest(settings: Settings, done: threading.Event) -> None:
+    from dose_audit.ingest import run_ingest
+
+    run_ingest(settings, once=False, stop=done.is_set)
+
+
+def _measure(settings: Settings, done: threading.Event) -> None:
+    from dose_audit.ingest import run_phantoms
+    from dose_audit.report.phantom_page import phantom_page
+
+    run_phantoms(settings, once=False, stop=done.is_set, page=phantom_page)
+
+
+def _keep_on(work: Callable[[Settings, threading.Event], None], settings: Settings, done: threading.Event) -> None:
     """Store what arrives until told to stop; after a failure wait and go on, for the objects are safe in the spool."""
     import logging
 
-    from dose_audit.ingest import IngestError, run_ingest
+    from dose_audit.ingest import IngestError
 
     while not done.is_set():
         try:
-            run_ingest(settings, once=False, stop=done.is_set)
+            work(settings, done)
         except IngestError as error:
             logging.getLogger(__name__).error(
                 "ingest stopped (%s); objects wait in the spool, trying again in 30 s", error
@@ -204,4 +237,13 @@ def _told(summary: IngestSummary) -> str:
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in summary.by_state.most_common())
     lines = [f"{summary.objects} objects read: {states or 'none'}, in {summary.seconds:.1f} s."]
     lines += [f"  {count} × {reason}" for reason, count in summary.reasons.most_common()]
+    return "\n".join(lines)
+
+
+def _told_phantoms(summary: PhantomSummary, settings: Settings) -> str:
+    lines = [f"{summary.analyses} new phantom results from {summary.objects} images, in {summary.seconds:.1f} s."]
+    lines += [f"  {count} × {text}" for text, count in summary.phantoms.most_common()]
+    lines += [f"  {count} × {reason}" for reason, count in summary.reasons.most_common()]
+    if summary.analyses:
+        lines.append(f"Pages and pictures: {settings.phantoms_dir}")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -16,13 +17,17 @@ from dose_audit.ingest.reading import READER
 from dose_audit.ingest.worker import BatchResult, Task, Worker
 from dose_audit.receive.scanner import ScanSummary, scan
 from dose_audit.receive.spool import Spool
+from dose_audit.store.places import where
 from dose_audit.store.settings import prepare
 
 __all__ = ["IngestError", "IngestSummary", "open_spool", "reprocess", "run_ingest", "scan_paths", "without_row"]
 
+log = logging.getLogger(__name__)
+
 _IDLE_S = 1.0
 _SMALL_BATCH = 20
 _FINISH_EVERY_S = 60.0  # judging devices' histories costs more than an object does
+_ESTIMATE_S = 1.0  # what arrives while nothing waited is read after so long at the latest
 
 
 class IngestError(RuntimeError):
@@ -43,6 +48,8 @@ class IngestSummary:
         ``state: reason`` → how many, for all that were not extracted.
     unit_slips : int
         Exams newly marked, or no longer marked, as off by a power of ten.
+    estimated : int
+        Exams whose dosimetry was computed once nothing waited to be read.
     seconds : float
         Wall-clock time.
     """
@@ -51,6 +58,7 @@ class IngestSummary:
     by_state: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     unit_slips: int = 0
+    estimated: int = 0
     seconds: float = 0.0
 
 
@@ -102,6 +110,7 @@ def run_ingest(
     stop: Callable[[], bool] = lambda: False,
     reader: str = READER,
     object_cap_s: float | None = None,
+    estimates: bool = True,
 ) -> IngestSummary:
     """Bring what waits in the spool into the store. Safe to stop at any moment and to run again.
 
@@ -121,6 +130,8 @@ def run_ingest(
         ``module:name`` of the function that reads an object.
     object_cap_s : float, optional
         Longest time for one object, seconds; by default the settings'.
+    estimates : bool
+        Compute the dosimetry of stored exams (`estimate_waiting`) whenever nothing waits to be read.
 
     Returns
     -------
@@ -136,13 +147,14 @@ def run_ingest(
     count = settings.workers if workers is None else workers
     cap_s = settings.object_cap_s if object_cap_s is None else object_cap_s
     with open_spool(settings) as spool:
-        run = _Run(settings, spool, progress)
+        run = _Run(settings, spool, progress, estimates=estimates)
         try:
             if count <= 0:
                 run.here(Worker(settings, reader), once, stop)
             else:
                 with Pool(settings, count, reader, object_cap_s=cap_s) as pool:
                     run.pooled(pool, count, once, stop)
+            run.estimate(workers=count, stop=stop)
         except PoolError as error:
             raise IngestError(str(error)) from error
         finally:
@@ -170,11 +182,19 @@ def reprocess(settings: Settings, *, ids: Iterable[int] | None = None, **options
 class _Run:
     """The books of one run: what was claimed, settled, and which devices it touched."""
 
-    def __init__(self, settings: Settings, spool: Spool, progress: Callable[[IngestSummary, int], None] | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        progress: Callable[[IngestSummary, int], None] | None,
+        *,
+        estimates: bool = True,
+    ) -> None:
         self.summary = IngestSummary()
         self._settings = settings
         self._spool = spool
         self._progress = progress
+        self._estimates = estimates
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._equipment: set[int] = set()
         self._open: set[int] = set()
@@ -245,7 +265,26 @@ class _Run:
     def _rest(self) -> None:
         if not self._finished and time.monotonic() - self._finished_at > _FINISH_EVERY_S:
             self._finish()
-        time.sleep(_IDLE_S)
+        if not self.estimate(limit_s=_ESTIMATE_S):
+            time.sleep(_IDLE_S)
+
+    def estimate(
+        self, *, limit_s: float | None = None, workers: int = 0, stop: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Dosimetry of stored exams that wait for it; how many were done."""
+        from django.db import Error
+
+        from dose_audit.ingest.dosimetry import estimate_waiting
+
+        if not self._estimates:
+            return 0
+        try:
+            done = estimate_waiting(self._settings, limit_s=limit_s, workers=workers, stop=stop).exams
+        except Error as error:
+            log.warning("Dosimetry waits, the store cannot be written: %s", where(error))
+            return 0
+        self.summary.estimated += done
+        return done
 
     def _finish(self) -> None:
         """What is done once the spool is empty: devices' slipped units, and counts that have no row in the store."""

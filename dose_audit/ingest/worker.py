@@ -16,7 +16,7 @@ from dose_audit.receive.spool import SpooledObject
 from dose_audit.store.places import where
 from dose_audit.store.settings import setup
 
-__all__ = ["BatchResult", "Failure", "Task", "Worker", "work"]
+__all__ = ["BatchResult", "Failure", "Task", "Worker", "bound_memory", "work"]
 
 WRITING = -1
 """Position in a batch while no object is being read."""
@@ -87,7 +87,7 @@ class Worker:
 def work(settings: Settings, reader: str, pipe: Connection, position: Any) -> None:
     """Main function of a worker process: batches in by the pipe, results out, until None comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    _bound_memory()
+    bound_memory()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="ingest worker: %(message)s")
     from django.db import Error
 
@@ -114,12 +114,13 @@ def _database_words(error: Exception) -> str:
     return where(error)
 
 
-def _bound_memory() -> None:
+def bound_memory(most_bytes: int = _ADDRESS_SPACE) -> None:
+    """Let this process end as an error of its own when it wants more address space."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = _ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(_ADDRESS_SPACE, hard)
+    wanted = most_bytes if hard == resource.RLIM_INFINITY else min(most_bytes, hard)
     if soft == resource.RLIM_INFINITY or soft > wanted:
         resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))

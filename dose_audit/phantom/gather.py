@@ -125,7 +125,9 @@ def gather(source: Any) -> Gathered:
         frames.extend(found)
     found_series = []
     for series in group_series(frames):
-        modality = series.modality or "unknown modality"  # asked now: a series whose every image is broken has no header
+        modality = (
+            series.modality or "unknown modality"
+        )  # asked now: a series whose every image is broken has no header
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             readable = len(series.volume)

@@ -50,6 +50,8 @@ class Verdict:
         The object reports the dose of its whole study.
     only_without_report : bool
         The object is wanted only where no report of its study turns up in the same scan: the slices of a CT.
+    route : str
+        ``dose``, or ``phantom`` for what phantom analysis is to have.
     """
 
     reason: str = ""
@@ -59,6 +61,7 @@ class Verdict:
     study: str = ""
     is_report: bool = False
     only_without_report: bool = False
+    route: str = "dose"
 
 
 Judge = Callable[[Path | bytes], Verdict]
@@ -287,6 +290,7 @@ class _Scan:
             sop_instance_uid=verdict.sop_instance_uid,
             sop_class_uid=verdict.sop_class_uid,
             transfer_syntax_uid=verdict.transfer_syntax_uid,
+            route=verdict.route,
         )
         self._count(receipt.state)
 
@@ -330,6 +334,7 @@ class _Scan:
             sop_instance_uid=_lawful(verdict.sop_instance_uid),
             transfer_syntax_uid=_lawful(verdict.transfer_syntax_uid),
             whole_file=True,
+            route=verdict.route,
         )
         try:
             incoming.write(front)

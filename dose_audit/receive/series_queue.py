@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from .header import peek
-from .objects import PHANTOM, SpooledSeries
+from .objects import PHANTOM, SpooledObject, SpooledSeries
 from .part10 import read_file_meta
 from .work_queue import COLUMNS, WorkQueue
 from .writer_lock import is_alive
@@ -90,6 +90,15 @@ class SeriesQueue(WorkQueue):
             )
             for series in self.ledger.transact(operation)
         ]
+
+    def measured_of(self, study_instance_uid: str, limit: int = _MOST_IMAGES) -> list[SpooledObject]:
+        """Phantom images of a study that were measured before, in order of arrival; only to be read."""
+        rows = self.ledger.read(
+            f"SELECT {COLUMNS} FROM objects WHERE id IN (SELECT id FROM series_members WHERE study_instance_uid = ?)"
+            " AND state = 'measured' ORDER BY id LIMIT ?",
+            (study_instance_uid, limit),
+        )
+        return [self._object(row) for row in rows]
 
     def _lease_series(self, connection: sqlite3.Connection, series: str, uids: list[str], worker: str) -> SpooledSeries:
         members = (

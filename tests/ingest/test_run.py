@@ -168,15 +168,14 @@ def test_the_daemon_takes_what_comes_until_it_is_stopped(home: Settings, dx_file
 
 
 def test_duplicates_at_the_door_are_counted(home: Settings, dx_file: Any) -> None:
-    import pyarrow.parquet as pq
 
-    from dose_audit.store.parquet import refresh_parquet
+    from dose_audit.store.parquet import read_table, refresh_parquet
 
     with open_spool(home) as spool:
         for _ in range(3):
             spool.add_bytes(dx_file(1), source="upload")
     run_ingest(home, workers=0)
-    states = pq.read_table(refresh_parquet(home) / "objects.parquet")["state"].to_pylist()
+    states = read_table(refresh_parquet(home), "objects")["state"].to_pylist()
     assert sorted(states) == ["duplicate", "duplicate", "extracted"]
 
 
