@@ -71,7 +71,7 @@ class Settings:
     batch_size: int = 200
     object_cap_s: float = 60.0
     # phantoms: a series is measured when its last image arrived so long ago and its associations have ended
-    phantom_quiet_s: float = 5.0
+    phantom_quiet_s: float = 3.0
     phantom_cap_s: float = 300.0
     # store: SQLite in the home directory unless a PostgreSQL address is given (postgresql://user@host/database)
     database_url: str | None = None

@@ -72,6 +72,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> N
     from dose_audit.config import load_settings
     from dose_audit.demo import run
     from dose_audit.ingest import run_ingest
+    from dose_audit.store.parquet import read_table
 
     home = tmp_path_factory.mktemp("network")
     run.write_settings(home)
@@ -85,7 +86,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> N
         report = json.loads((first.run_dir / "report.json").read_text(encoding="utf-8"))
         frozen = (first.run_dir / "values.parquet").read_bytes()
         second = run_audit(settings, since=SINCE, until=UNTIL, now=NIGHT.replace(hour=23, minute=59))
-        exams = pq.read_table(settings.parquet_dir / "exams.parquet").to_pylist()
+        exams = read_table(settings.parquet_dir, "exams").to_pylist()
     return Night(
         truth=json.loads(files.truth_json.read_text(encoding="utf-8")),
         report=report,

@@ -28,6 +28,7 @@ __all__ = [
     "fact_rows",
     "left_out_events",
     "value_rows",
+    "water_equivalent_diameter_mm",
 ]
 
 LIST_SEPARATOR = "\x1f"
@@ -85,11 +86,6 @@ def exams_in_period(engine: Engine, since: date | None, until: date | None) -> i
 
     exams = engine.exams
     day = exams.study_date
-    inside = ibis.literal(True)
-    if since is not None:
-        inside = inside & (day >= ibis.literal(since))
-    if until is not None:
-        inside = inside & (day <= ibis.literal(until))
     # The order of the reasons is their precedence: an exam has one.
     left_out = ibis.cases(
         (exams.is_phantom.fill_null(False), "NOT_A_PATIENT"),
@@ -97,7 +93,19 @@ def exams_in_period(engine: Engine, since: date | None, until: date | None) -> i
         else_=ibis.null("string"),
     )
     moment = ibis.coalesce(exams.study_datetime, day.cast("timestamp"))
-    return exams.filter(day.isnull() | inside).mutate(left_out=left_out, study_datetime=moment)
+    return exams.filter(within(day, since, until)).mutate(left_out=left_out, study_datetime=moment)
+
+
+def within(day: Any, since: date | None, until: date | None) -> Any:
+    """Condition on a column of study dates: in the period, or not known."""
+    import ibis
+
+    inside = ibis.literal(True)
+    if since is not None:
+        inside = inside & (day >= ibis.literal(since))
+    if until is not None:
+        inside = inside & (day <= ibis.literal(until))
+    return day.isnull() | inside
 
 
 def left_out_events(engine: Engine) -> ir.Table:
@@ -125,7 +133,7 @@ def value_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tab
     ibis table
         The columns of `FACT_COLUMNS` as text (lists joined by `LIST_SEPARATOR`, absent is empty), `fact` (one
         number for all of those), the patient's and device's, and `exam_id`, `quantity`, `unit`, `value`,
-        `phantom` (``head_16cm``, ``body_32cm``, ``mixed`` or null), `thickness_mm`, `left_out`. An exam that
+        `phantom` (``head_16cm``, ``body_32cm``, ``mixed`` or null), `thickness_mm`, `wed_mm`, `left_out`. An exam that
         gives no value at all has one row with quantity ``""`` and `left_out` ``NO_VALUE`` unless it has a
         reason before that.
     """
@@ -150,6 +158,7 @@ def value_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tab
         "value",
         "phantom",
         "thickness_mm",
+        "wed_mm",
         quantity=values.quantity.fill_null(""),
         unit=values.unit.fill_null(""),
     )
@@ -210,6 +219,7 @@ def _values(
     *,
     phantom: Any = None,
     thickness: Any = None,
+    wed: Any = None,
     projection: Any = None,
 ) -> ir.Table:
     """Bring one quantity of a table of exams into the columns that all quantities share."""
@@ -222,6 +232,7 @@ def _values(
         value=value.cast("float64"),
         phantom=(ibis.null("string") if phantom is None else phantom).cast("string"),
         thickness_mm=(ibis.null("float64") if thickness is None else thickness).cast("float64"),
+        wed_mm=(ibis.null("float64") if wed is None else wed).cast("float64"),
         projection=(ibis.literal("") if projection is None else projection).cast("string"),
     )
 
@@ -234,8 +245,15 @@ def _middle(column: Any) -> Any:
     return ibis.coalesce(column.quantile(0.5, where=usable), column.min())
 
 
+def water_equivalent_diameter_mm(events: ir.Table) -> Any:
+    """Measured in images, else as the device reports it."""
+    import ibis
+
+    return ibis.coalesce(events.computed_wed_mm, events.water_equivalent_diameter_mm)
+
+
 def _ct_values(engine: Engine, exams: ir.Table) -> list[ir.Table]:
-    """CTDIvol of the imaging sequences; DLP of the complete examination."""
+    """CTDIvol and SSDE of the imaging sequences; DLP of the complete examination."""
     import ibis
 
     events = left_out_events(engine)
@@ -243,6 +261,8 @@ def _ct_values(engine: Engine, exams: ir.Table) -> list[ir.Table]:
     events = events.filter((events.type == "ct") & events.left_out.isnull() & imaging)
     sequences = events.group_by("exam_id").agg(
         ctdi_vol_mgy=_middle(events.ctdi_vol_mgy),
+        ssde_mgy=_middle(events.computed_ssde_mgy),
+        wed_mm=_middle(water_equivalent_diameter_mm(events)),
         head=(events.ctdi_phantom == "head_16cm").fill_null(False).any(),
         body=(events.ctdi_phantom == "body_32cm").fill_null(False).any(),
     )
@@ -257,8 +277,10 @@ def _ct_values(engine: Engine, exams: ir.Table) -> list[ir.Table]:
     # up to.
     total = ibis.coalesce(scans.ct_dlp_mgy_cm, scans.events_ct_dlp_mgy_cm)
     return [
-        _values(scans, "CTDIvol", "mGy", scans.ctdi_vol_mgy, phantom=phantom),
-        _values(scans, "DLP", "mGy.cm", total, phantom=phantom),
+        _values(scans, "CTDIvol", "mGy", scans.ctdi_vol_mgy, phantom=phantom, wed=scans.wed_mm),
+        # Size and phantom are in the factor: doses on either phantom are one population.
+        _values(scans, "SSDE", "mGy", scans.ssde_mgy, wed=scans.wed_mm),
+        _values(scans, "DLP", "mGy.cm", total, phantom=phantom, wed=scans.wed_mm),
     ]
 
 
@@ -274,13 +296,14 @@ def _single_shot_values(engine: Engine, exams: ir.Table) -> ir.Table:
 
 
 def _fluoroscopy_values(exams: ir.Table) -> list[ir.Table]:
-    """KAP, dose at the reference point and fluoroscopy time of the complete examination."""
+    """KAP, dose at the reference point, peak skin dose and fluoroscopy time of the complete examination."""
     import ibis
 
     runs = exams.filter(exams.modality.isin(FLUOROSCOPY_MODALITIES))
     return [
         _values(runs, "KAP", "Gy.cm2", ibis.coalesce(runs.kap_gy_cm2, runs.events_kap_gy_cm2)),
         _values(runs, "dose_rp", "mGy", runs.dose_rp_mgy),
+        _values(runs, "peak_skin_dose", "mGy", runs.peak_skin_dose_mgy),
         _values(runs, "fluoro_time", "min", runs.fluoro_time_s / 60.0),
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from dose_audit.audit.cohort import exams_in_period, left_out_events
+from dose_audit.audit.cohort import exams_in_period, left_out_events, water_equivalent_diameter_mm
 from dose_audit.audit.columns import Columns
 from dose_audit.audit.exams import name_devices_apart
 from dose_audit.audit.quantities import SEQUENCE_TYPES, SINGLE_SHOT_MODALITIES
@@ -31,7 +31,8 @@ class Exposures:
         Radiographs with an exposure index: `exam_id`, `site`, `equipment`, `study_datetime`,
         `acquisition_protocol`, `exposure_index`, `target_exposure_index`, `deviation_index`.
     views : Columns
-        Mammography views: `exam_id`, `site`, `equipment`, `study_datetime`, `view`, `agd_mgy`, `thickness_mm`.
+        Mammography views: `exam_id`, `site`, `equipment`, `study_datetime`, `view`, `agd_mgy` as the device reports it,
+        `mgd_mgy` as computed after Dance, `thickness_mm`.
     dose_checks : Columns
         CT acquisitions whose report has a Dose Check: `exam_id`, `site`, `equipment`, `study_datetime`,
         `acquisition_protocol`, `ctdi_vol_mgy`, `dlp_mgy_cm`, `dose_check` (JSON text).
@@ -74,9 +75,9 @@ def read_exposures(engine: Engine, since: date | None, until: date | None) -> Ex
         views=_read(
             engine,
             breasts,
-            patient.filter(patient.agd_mgy.notnull()),
-            ("view", "agd_mgy", "compression_thickness_mm"),
-            {"compression_thickness_mm": "thickness_mm"},
+            patient.filter(patient.agd_mgy.notnull() | patient.computed_mgd_mgy.notnull()),
+            ("view", "agd_mgy", "computed_mgd_mgy", "compression_thickness_mm"),
+            {"compression_thickness_mm": "thickness_mm", "computed_mgd_mgy": "mgd_mgy"},
         ),
         dose_checks=_dose_checks(engine, scans, events),
         localisers=_localisers(engine, scans, events),
@@ -135,8 +136,9 @@ def _projections(engine: Engine, exams: ir.Table, events: ir.Table) -> Columns:
 
 
 def _sizes(engine: Engine, events: ir.Table) -> Columns:
-    known = events.filter((events.water_equivalent_diameter_mm > 0.0) & events.ct_acquisition_type.isin(SEQUENCE_TYPES))
-    table = known.group_by("exam_id").agg(wed_mm=known.water_equivalent_diameter_mm.quantile(0.5))
+    events = events.mutate(wed_mm=water_equivalent_diameter_mm(events))
+    known = events.filter((events.wed_mm > 0.0) & events.ct_acquisition_type.isin(SEQUENCE_TYPES))
+    table = known.group_by("exam_id").agg(wed_mm=known.wed_mm.quantile(0.5))
     return _sorted(engine, table, "exam_id")
 
 

@@ -37,6 +37,9 @@ size_curves[]
     points_shown, points {size[], dose[], site[]}``; ``fit {method, slope: estimate|null, curves[{q, points[{size, value,
     low, high}]}], status, reason}``; ``drl[{set, edition, row_id, value, band, band_type, low, high}]``: steps over the size
     where `low` or `high` is given, else one level for all.
+size_specific[]
+    One a device, examination and band of water-equivalent diameter: ``site, equipment, examination, examination_name,
+    low_mm, high_mm, median_wed_mm``; ``ssde`` and ``ctdi_vol {n, median, ci_low, ci_high, p25, p75}`` of the same patients.
 kap_by_procedure[]
     ``modality, examination, examination_name, band, quantity, unit, n, median, ci_low, ci_high, p25, p75, p95, largest, drl:
     number|null, by_site[{site, n, median, ci_low, ci_high, p25, p75}]``.
@@ -46,7 +49,8 @@ exposure_index[]
     drift_low, drift_high, months[{month, n, median_di}]``.
 agd_by_thickness[]
     One a device and bin: ``site, equipment, low_mm, high_mm, n, median, ci_low, ci_high, p25, p75, acceptable_mgy,
-    achievable_mgy, limit_confidence``.
+    achievable_mgy, limit_confidence`` of the device's AGD; ``mgd {n, median, ci_low, ci_high, p25, p75, n_both,
+    median_ratio, disagree}|null``: after Dance, the device's over it, and how many views differ by more than a quarter.
 dose_check[]
     One a device: ``site, equipment, acquisitions, alert_configured, alert_exceeded, alert_exceeded_without_reason,
     notification_configured, notification_exceeded, exams_with_alert[]``.
@@ -102,6 +106,7 @@ def frozen_table(values: Values) -> pa.Table:
             "weight_kg": table["weight_kg"].cast(pa.float64()),
             "age_years": table["age_years"].cast(pa.float64()),
             "thickness_mm": table["thickness_mm"],
+            "wed_mm": table["wed_mm"],
             "software_versions": table["software_versions"],
             "included": pa.array(compared),
             "reason": pa.array([reason or None for reason in values.reason.tolist()], pa.string()),

@@ -15,17 +15,21 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from dose_audit.audit.context import AuditContext
 
-__all__ = ["ThicknessBin", "agd_limits", "thickness_bins"]
+__all__ = ["AGREEMENT", "ThicknessBin", "agd_limits", "thickness_bins"]
 
 BIN_MM = 10.0
 LARGEST_AGD_MGY = 100.0
 """More for a single view is a fault of unit, not a dose."""
+AGREEMENT = 0.25
+"""Device and computed dose that differ by more disagree, as in `dose_audit.dosimetry.agd_agreement`."""
 
 
 @dataclass(frozen=True)
 class ThicknessBin:
     """Views of one device in one bin [low_mm, high_mm) of compressed thickness.
 
+    `agd_mgy` and `times` are of the views whose device reports a dose. `mgd_mgy` holds, of all views of the bin, those
+    whose mean glandular dose was computed after Dance, and `mgd_ratio` the device's over it, where both are there.
     `acceptable_mgy` and `achievable_mgy` are the limits at the middle of the bin; None outside the table.
     """
 
@@ -35,6 +39,8 @@ class ThicknessBin:
     high_mm: float
     agd_mgy: NDArray[np.float64]
     times: NDArray[Any]
+    mgd_mgy: NDArray[np.float64]
+    mgd_ratio: NDArray[np.float64]
     acceptable_mgy: float | None
     achievable_mgy: float | None
     confidence: str
@@ -67,24 +73,33 @@ def agd_limits(thickness_mm: float) -> tuple[float | None, float | None]:
     )
 
 
+def _possible(doses: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return (doses > 0.0) & (doses <= LARGEST_AGD_MGY)
+
+
 def thickness_bins(context: AuditContext) -> Iterator[ThicknessBin]:
     """Yield each device's bins, thinnest first."""
     columns = context.exposures.views
     agd = np.asarray(columns["agd_mgy"], dtype=float)
     thickness = np.asarray(columns["thickness_mm"], dtype=float)
-    usable = (agd > 0.0) & (agd <= LARGEST_AGD_MGY) & (thickness >= 5.0) & (thickness <= 150.0)
+    computed = np.asarray(columns["mgd_mgy"], dtype=float)
+    has_agd, has_mgd = _possible(agd), _possible(computed)
+    usable = (has_agd | has_mgd) & (thickness >= 5.0) & (thickness <= 150.0)
     for (site, equipment), rows in columns.groups(("site", "equipment"), usable):
         place = np.floor(thickness[rows] / BIN_MM)
         for number in np.unique(place).tolist():
             members = rows[place == number]
+            shown, both = members[has_agd[members]], members[has_agd[members] & has_mgd[members]]
             limits = agd_limits((number + 0.5) * BIN_MM)
             yield ThicknessBin(
                 site,
                 equipment,
                 number * BIN_MM,
                 (number + 1) * BIN_MM,
-                agd[members],
-                columns["study_datetime"][members],
+                agd[shown],
+                columns["study_datetime"][shown],
+                computed[members[has_mgd[members]]],
+                agd[both] / computed[both],
                 *limits,
                 _table()[3],
             )

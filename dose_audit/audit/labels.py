@@ -10,6 +10,7 @@ _QUANTITIES = {
     "dose_rp": "Dose at reference point",
     "fluoro_time": "Fluoroscopy time",
     "AGD": "AGD per view",
+    "peak_skin_dose": "Peak skin dose (estimate)",
 }
 
 

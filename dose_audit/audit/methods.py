@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ALGORITHMS", "method_texts"]
 
 ALGORITHMS = {
-    "cohort": "1",
+    "cohort": "2, with computed doses",
     "median_interval": "order statistics, at least 95 %",
     "quantile": "type 8 (median-unbiased)",
     "verdict": "2, at closes",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,8 @@ def run_audit(
     settings = replace(settings, drl_view=view) if view else settings
     drl_on = drl_on or now.date()
     prepare(settings)
+    from dose_audit.quality.panel import image_quality  # its tables need the store to be set up
+
     tell("copying the store to columns", 0.0)
     parquet_dir = refresh_parquet(settings)
     registry = load_registry(settings)
@@ -118,6 +120,9 @@ def run_audit(
     archived = latest_reconciliation(settings.home)
     if archived is not None:
         result.completeness["archive"] = archived
+    panel = image_quality(min(now, datetime.combine(until, time.max)), own=settings.phantom_definitions_dir)
+    if panel is not None:
+        result.sections["image_quality"] = panel
     tell("freezing the run", 0.9)
     run = _run_record(settings, registry, mapping, result, since, until, now, drl_on)
     run_dir = (out or settings.reports_dir) / run["id"]

@@ -54,10 +54,12 @@ tracking.
 
 QUANTITIES = (
     Quantity("CTDIvol", "mGy", ("CT",), "sequence", "CTDIvol"),
+    Quantity("SSDE", "mGy", ("CT",), "sequence", "SSDE"),
     Quantity("DLP", "mGy.cm", ("CT",), "exam", "DLP"),
     Quantity("KAP", "Gy.cm2", SINGLE_SHOT_MODALITIES, "projection", "KAP"),
     Quantity("KAP", "Gy.cm2", FLUOROSCOPY_MODALITIES, "exam", "KAP"),
     Quantity("dose_rp", "mGy", FLUOROSCOPY_MODALITIES, "exam", "dose_rp_mgy"),
+    Quantity("peak_skin_dose", "mGy", FLUOROSCOPY_MODALITIES, "exam", "PSD"),
     Quantity("fluoro_time", "min", FLUOROSCOPY_MODALITIES, "exam", "fluoro_time_s"),
     Quantity("AGD", "mGy", ("MG",), "view", "AGD", size="thickness_mm"),
     Quantity("administered_activity", "MBq", ("NM", "PT"), "exam", "administered_activity_mbq"),

@@ -60,7 +60,7 @@ def find_references(
     ----------
     columns : Columns
         With `examination`, `quantity`, `modality`, `phantom`, `age_years`, `weight_kg`, `thickness_mm`,
-        `study_date`.
+        `wed_mm`, `study_date`.
     registry : DrlRegistry
     wanted : array of bool
         Rows to look up.
@@ -84,12 +84,11 @@ def find_references(
     if any(drl_set.site for drl_set in registry.sets):
         named.append("site")
     keys = [columns.codes(name)[0][rows] for name in named]
-    for name in ("age_years", "weight_kg", "thickness_mm"):
+    for name in ("age_years", "weight_kg", "thickness_mm", "wed_mm"):
         keys.append(_cells(columns[name][rows], edges[name]))
     days = columns["study_date"][rows].astype("datetime64[D]").astype(np.int64)
     keys.append(np.searchsorted([_day_number(day) for day in edges["study_date"]], days, side="right"))
-    _, first, inverse = np.unique(np.stack(keys), axis=1, return_index=True, return_inverse=True)
-    inverse = np.asarray(inverse).ravel()
+    first, inverse = _combinations(keys)
     matches = [_look_up(columns, int(rows[i]), registry, view, now) for i in first]
     index[rows] = inverse
     ages = columns["age_years"][rows[first]]
@@ -114,6 +113,7 @@ def _look_up(columns: Columns, row: int, registry: DrlRegistry, view: str, now: 
         on=columns["study_date"][row].astype("datetime64[D]").item(),
         age_years=_number(columns["age_years"][row]),
         weight_kg=_number(columns["weight_kg"][row]),
+        wed_mm=_number(columns["wed_mm"][row]),
         thickness_mm=_number(columns["thickness_mm"][row]),
         phantom=columns["phantom"][row],
         site=columns["site"][row] or "",
@@ -126,6 +126,7 @@ def _edges(registry: DrlRegistry) -> dict[str, Any]:
     ages: set[float] = {ADULT_FROM_YEARS}
     weights: set[float] = set()
     thicknesses: set[float] = set()
+    diameters: set[float] = set()
     days: set[date] = set()
     for drl_set in registry.sets:
         ages.add(drl_set.adult_from_years)
@@ -141,12 +142,15 @@ def _edges(registry: DrlRegistry) -> dict[str, Any]:
                 weights.update(ends)
             elif row.band.type == "thickness":
                 thicknesses.update(ends)
+            elif row.band.type == "water_equivalent_diameter":
+                diameters.update(ends)
     # Infants near an edge get a flag of their own: both sides of its reach are edges too.
     near = {e + s * _AGE_RESOLUTION_YEARS for e in ages if e <= _INFANT_EDGE_YEARS for s in (-1, 1)}
     return {
         "age_years": sorted(ages | near),
         "weight_kg": sorted(weights),
         "thickness_mm": sorted(thicknesses),
+        "wed_mm": sorted(diameters),
         "study_date": sorted(days),
     }
 
@@ -157,6 +161,18 @@ def _cells(values: NDArray[Any], edges: Sequence[float]) -> NDArray[np.int64]:
     cells = np.searchsorted(np.asarray(list(edges), dtype=float), numbers, side="right").astype(np.int64)
     cells[np.isnan(numbers)] = -1
     return cells
+
+
+def _combinations(keys: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct combinations of some keys in ascending order: a row of each, and each row's place among them."""
+    inverse = np.zeros(len(keys[0]), dtype=np.int64)
+    first = inverse[:1]
+    for key in keys:
+        # Renumbered at each step, so that many keys cannot overflow.
+        low = int(key.min())
+        wide = inverse * (int(key.max()) - low + 1) + (key - low)
+        _, first, inverse = np.unique(wide, return_index=True, return_inverse=True)
+    return first, inverse
 
 
 def _band(match: Match, age_years: float) -> str:

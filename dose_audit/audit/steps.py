@@ -31,7 +31,7 @@ SAME_DAYS = 21
 SMALLEST_RATIO = 1.10
 """A step smaller than this, either way, is not worth a person's morning."""
 ASSOCIATED_DAYS = 7
-PREFERRED = ("CTDIvol", "DLP", "KAP", "AGD", "dose_rp", "administered_activity")
+PREFERRED = ("CTDIvol", "DLP", "SSDE", "KAP", "AGD", "dose_rp", "peak_skin_dose", "administered_activity")
 """A step shows in all of a device's quantities; it is told once, by the first of these."""
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.cohort import FACT_COLUMNS, fact_rows, value_rows
+from dose_audit.audit.cohort import FACT_COLUMNS, fact_rows
 from dose_audit.audit.columns import Columns
 from dose_audit.audit.exams import name_devices_apart
 from dose_audit.audit.mapping import ResolvedFacts, resolve_facts
 from dose_audit.audit.references import COMPARED, References, find_references
+from dose_audit.audit.value_blocks import period_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -135,12 +136,12 @@ def read_values(
     now : date
         The run's date.
     """
-    rows = engine.keep(value_rows(engine, since, until), "value_rows")
+    rows = period_values(engine, since, until)
     facts = engine.to_arrow(fact_rows(rows).order_by("fact"))
     keep = [name for name in FACT_COLUMNS if name not in ("site", "modality", "station_name")]
     table = engine.to_arrow(rows.drop(*keep))
     table = name_devices_apart(_with_examinations(table, resolve_facts(mapping, facts, examinations)))
-    columns = Columns(table.sort_by([(name, "ascending") for name in _SORT]))
+    columns = Columns(table).sorted(_SORT)
 
     reason = np.where(columns["left_out"] == None, "", columns["left_out"]).astype(object)  # noqa: E711 (an array)
     status = columns["mapping_status"]

@@ -78,25 +78,50 @@ def audit(
 
 @app.command()
 def report(
-    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="Which run; the latest by default.")] = None,
+    run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Which run; the latest by default.")] = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="The same, as an option.")] = None,
+    formats: Annotated[
+        str, typer.Option("--format", metavar="LIST", help="Of html, pdf, xlsx, json, csv, board; commas between.")
+    ] = "html,xlsx,json",
+    share: Annotated[
+        bool, typer.Option("--share", help="What sites may show each other: no devices, small numbers hidden.")
+    ] = False,
+    name_sites: Annotated[bool, typer.Option("--name-sites", help="With --share: names instead of letters.")] = False,
+    smallest: Annotated[
+        int, typer.Option("--smallest", min=2, help="Smallest count shown to sites and boards.", show_default=True)
+    ] = 5,
     out: OutOption = None,
     home: HomeOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Draw the report of a frozen run again: the same inputs, the same bytes.
 
-    Example: dose-audit report --run 20260701T020000-abababab --out /tmp/again
+    Example: dose-audit report 20260701T020000-abababab --format html,pdf,board --out /tmp/again
     """
     from dose_audit.audit.runs import find_run
-    from dose_audit.report import render_run
+    from dose_audit.report import FORMATS, FrozenRunError, render_run, share_run
 
+    if run_id and run and run_id != run:
+        raise typer.BadParameter(f"the run is named twice: {run_id} and {run}")
+    wanted = [name.strip() for name in formats.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in FORMATS]
+    if unknown or not wanted:
+        raise typer.BadParameter(f"--format is {formats!r}, expected some of {', '.join(FORMATS)}")
     settings = settings_for(home, config)
     try:
-        folder = find_run(settings.reports_dir, run)
-    except FileNotFoundError as error:
+        folder = find_run(settings.reports_dir, run_id or run)
+        if share:
+            place, not_made = share_run(folder, out, formats=wanted, smallest=smallest, name_sites=name_sites)
+            print(place)
+        else:
+            files = render_run(folder, out, formats=wanted, smallest=smallest)
+            not_made = files.not_made
+            for path in files.made(wanted):
+                print(path)
+    except (FileNotFoundError, FrozenRunError) as error:
         fail(str(error))
-    files = render_run(folder, out)
-    print(files.html)
+    if not_made:
+        print(not_made, file=sys.stderr)
 
 
 def audit_and_report(

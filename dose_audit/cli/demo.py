@@ -30,7 +30,7 @@ def demo(
     import tempfile
 
     from dose_audit.cli.audit import audit_and_report
-    from dose_audit.demo import run
+    from dose_audit.demo import phantoms, run
     from dose_audit.demo.planted import PERIOD
 
     home = settings_for(home or Path("demo-home")).home
@@ -42,9 +42,13 @@ def demo(
     try:
         with Progress("making DICOM") as bar:
             files = run.write_network(dicom, scale=scale, progress=bar)
+        with Progress("making phantom images") as bar:
+            images = phantoms.write_phantoms(dicom / "phantoms", bar)
         run.install_tables(settings, files)
         with Progress("receiving") as bar:
             result = run.receive_network(settings, files, lambda _text, done, total: bar(done, total))
+        with Progress("measuring phantoms") as bar:
+            measured = phantoms.measure_phantoms(settings, images, bar)
         night = datetime(PERIOD[1].year, PERIOD[1].month, PERIOD[1].day, 23, 30)
         outcome, report = audit_and_report(
             settings, since=datetime.combine(PERIOD[0], night.time()), until=night, now=night
@@ -58,6 +62,7 @@ def demo(
     print(
         f"\n{files.exam_count} exams in {files.object_count} objects: {sent} over C-STORE, {scanned} from a folder and a zip."
     )
+    print(f"{measured} phantom runs measured; pages and pictures under {settings.phantoms_dir}")
     planted = f"what was planted, and what should be found, is in {files.truth_json}" if keep_dicom else "as planted"
     print(f"The audit raised {outcome.findings_new} findings; {planted}\n")
     print(f"Report    {report.html}")
@@ -70,6 +75,7 @@ def demo(
         print(f"  {me} extract {_sample(dicom)}")
     print(f"  {me} finding list {where}")
     print(f"  {me} report {where}    # the same run, drawn again, byte for byte")
+    print(f"  {me} phantom trend {where}")
     print(f"  {me} listen {where}    # then send to {settings.aet} at {settings.host}:{settings.port}")
 
 

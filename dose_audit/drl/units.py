@@ -41,6 +41,7 @@ QUANTITIES: dict[str, Quantity] = {
     for q in (
         Quantity("CTDIvol", "mGy", "ctdi_vol_mgy", 1.0, 2e4, ("ctdi_vol",), "volume CT dose index"),
         Quantity("DLP", "mGy.cm", "dlp_mgy_cm", 1.0, 2e5, ("ct_dlp_mgy_cm",), "dose length product"),
+        Quantity("SSDE", "mGy", "", 1.0, 2e4, ("size-specific dose estimate",), "size-specific dose estimate"),
         Quantity("KAP", "Gy.cm2", "kap_gy_cm2", 1.0, 1e5, ("DAP", "PKA"), "kerma area product"),
         Quantity(
             "Ka,r",
@@ -51,6 +52,7 @@ QUANTITIES: dict[str, Quantity] = {
             ("dose (rp)", "air kerma at the reference point"),
             "air kerma at the patient entrance reference point",
         ),
+        Quantity("PSD", "mGy", "", 1.0, 1e5, ("peak_skin_dose", "peak skin dose"), "peak skin dose"),
         Quantity("Ka,i", "mGy", "", 1.0, 1e4, ("incident air kerma",), "incident air kerma, without backscatter"),
         Quantity(
             "ESD",

@@ -47,7 +47,7 @@ def import_sizes(
             for change in plan.changes:
                 given = {"given_height_m": change.height_m, "given_weight_kg": change.weight_kg}
                 values = {name: value for name, value in given.items() if value is not None}
-                Exam.objects.filter(pk=change.exam_id).update(updated_at=now, **values)
+                Exam.objects.filter(pk=change.exam_id).update(updated_at=now, estimated_with=None, **values)
     return plan
 
 

@@ -22,7 +22,7 @@ from dose_audit.store.compact import clean_text
 from dose_audit.store.devices import Devices, site_on, sites_in_force
 from dose_audit.store.folding import SLICE, mark_superseded, members_of, needs_every_slice
 from dose_audit.store.identity import Protection
-from dose_audit.store.models import Event, ReceivedObject
+from dose_audit.store.models import DoseEstimate, Event, ReceivedObject
 from dose_audit.store.models import Exam as ExamRow
 from dose_audit.store.parts import (
     COUNTING,
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 _EXAM = ExamRow._meta.db_table
 _EVENT = Event._meta.db_table
+_ESTIMATE = DoseEstimate._meta.db_table
 _RECEIVED = ReceivedObject._meta.db_table
 _ATTEMPTS = 8
 
@@ -55,6 +56,8 @@ _EXAM_ROW = (
     "received_at",
     "updated_at",
     "unit_slips",
+    "estimated_with",
+    "peak_skin_dose_mgy",
 )
 _INSERT_EXAM = insert(_EXAM, _EXAM_ROW, key=("study_instance_uid",), keep=("unit_slips",))
 _INSERT_EVENT = insert(_EVENT, ("exam_id", *EVENT_COLUMNS))
@@ -288,7 +291,7 @@ class Writer:
         for row in rows:
             site = site_on(registered.get(row.equipment, ()), row.values[_STUDY_DATE])
             site = site or self._devices.site(row.received_site)
-            full.append([*row.values, site, row.received_site, row.equipment, row.received_at, now, "[]"])
+            full.append([*row.values, site, row.received_site, row.equipment, row.received_at, now, "[]", None, None])
         return full
 
 
@@ -359,6 +362,7 @@ def _write_exams(rows: list[_ExamRows], exams: list[list[Any]], gone: list[str])
         if events:
             cursor.executemany(_INSERT_EVENT, events)
     if gone:
+        delete_in(_ESTIMATE, "exam_id", [ids[study] for study in gone if study in ids])
         delete_in(_EXAM, "study_instance_uid", gone)
 
 

@@ -33,6 +33,7 @@ EXAMS = pa.schema(
         ("fluoro_time_s", pa.float64()), ("agd_left_mgy", pa.float64()), ("agd_right_mgy", pa.float64()),
         ("administered_activity_mbq", pa.float64()), ("event_count", pa.int32()),
         ("warning_codes", _TEXTS), ("received_at", _MOMENT), ("mapping_examination", pa.string()),
+        ("peak_skin_dose_mgy", pa.float64()),
     ]
 )  # fmt: skip
 
@@ -49,7 +50,8 @@ EVENTS = pa.schema(
         ("target_exposure_index", pa.float64()), ("deviation_index", pa.float64()), ("view", pa.string()),
         ("exposure_mas", pa.float64()), ("water_equivalent_diameter_mm", pa.float64()),
         ("ssde_mgy", pa.float64()), ("administered_activity_mbq", pa.float64()),
-        ("dose_check", pa.string()),
+        ("dose_check", pa.string()), ("computed_ssde_mgy", pa.float64()), ("computed_mgd_mgy", pa.float64()),
+        ("computed_wed_mm", pa.float64()),
     ]
 )  # fmt: skip
 

@@ -158,6 +158,7 @@ def test_a_phantom_exposure_triggers_nothing(stored, audited):
 def test_trigger_table_is_whole():
     assert {(t.quantity, t.at_least, t.unit) for t in triggers() if t.modality in ("RF", "XA")} == {
         ("dose_rp", 5000.0, "mGy"), ("KAP", 500.0, "Gy.cm2"), ("fluoro_time", 60.0, "min"),
+        ("peak_skin_dose", 3000.0, "mGy"),
     }  # fmt: skip
     assert all(t.source and t.confidence in ("primary", "secondary", "recalled") for t in triggers())
 

@@ -6,7 +6,6 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from dose_audit.config import Settings
@@ -16,7 +15,7 @@ from dose_audit.ingest import open_spool, run_ingest
 
 def _ingested(settings: Settings, objects: list[bytes]) -> list[Any]:
     from dose_audit.store.models import Event, Exam, ReceivedObject
-    from dose_audit.store.parquet import refresh_parquet
+    from dose_audit.store.parquet import read_table, refresh_parquet
 
     with open_spool(settings) as spool:
         for data in objects:
@@ -34,8 +33,8 @@ def _ingested(settings: Settings, objects: list[bytes]) -> list[Any]:
         for row in model.objects.order_by(*order).values()
     ]
     folder = refresh_parquet(settings)
-    columns = [name for name in pq.read_schema(folder / "exams.parquet").names if name != "received_at"]
-    return [summary.by_state, rows, pq.read_table(folder / "exams.parquet", columns=columns).to_pylist()]
+    columns = [name for name in read_table(folder, "exams").column_names if name != "received_at"]
+    return [summary.by_state, rows, read_table(folder, "exams", columns=columns).to_pylist()]
 
 
 @pytest.mark.peer

@@ -20,6 +20,7 @@ from dose_audit.audit.sections import (
     monitors,
     outliers,
     size_curves,
+    size_specific,
 )
 
 __all__ = ["SECTIONS", "build_sections"]
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Builder] = {
     "cross_site": cross_site.build,
     "monitors": monitors.build,
     "size_curves": size_curves.build,
+    "size_specific": size_specific.build,
     "kap_by_procedure": kap_by_procedure.build,
     "exposure_index": exposure_index.build,
     "agd_by_thickness": agd_by_thickness.build,

@@ -1,6 +1,7 @@
 """The tables, one idea per file."""
 
 from dose_audit.store.models.audit import Action, AuditRun, Delivery, ExamMapping, Finding, LocalEdition
+from dose_audit.store.models.dosimetry import Calibration, DoseEstimate
 from dose_audit.store.models.equipment import Equipment, EquipmentIdentity, EquipmentSite, EquipmentSoftware
 from dose_audit.store.models.exam import Event, Exam
 from dose_audit.store.models.phantom import Baseline, EquipmentEvent, Measurement, PhantomStudy, QaTask, Tolerance
@@ -13,7 +14,9 @@ __all__ = [
     "Action",
     "AuditRun",
     "Baseline",
+    "Calibration",
     "Delivery",
+    "DoseEstimate",
     "Equipment",
     "EquipmentEvent",
     "EquipmentIdentity",

@@ -62,9 +62,14 @@ class Exam(models.Model):
     given_weight_kg = _number()
     given_height_m = _number()
     unit_slips = models.JSONField(default=list)  # set after ingest, from the device's whole history
+    estimated_with = _text()  # version of the algorithms behind its estimates; null whenever it was written since
+    peak_skin_dose_mgy = _number()  # its current estimate, for the audit
 
     class Meta:
-        indexes = (models.Index(fields=["equipment", "study_date"]),)
+        indexes = (
+            models.Index(fields=["equipment", "study_date"]),
+            models.Index(fields=["id"], name="exam_not_estimated", condition=models.Q(estimated_with__isnull=True)),
+        )
 
 
 class Event(models.Model):
@@ -100,6 +105,10 @@ class Event(models.Model):
     water_equivalent_diameter_mm = _number()
     ssde_mgy = _number()
     administered_activity_mbq = _number()
+    # Current estimates that the audit reads beside what the device reports; an event that is written anew has none.
+    computed_ssde_mgy = _number()
+    computed_mgd_mgy = _number()
+    computed_wed_mm = _number()
     rest = models.JSONField(default=dict)
 
     class Meta:

@@ -1,0 +1,108 @@
+"""Calibration certificates in the store: dated factors of devices, entered by a role, never edited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from django.db import transaction
+from django.utils import timezone
+
+from dose_audit.dosimetry.calibration import CalibrationFactor
+from dose_audit.store.estimates import ask_again
+from dose_audit.store.models import Calibration, Equipment
+
+__all__ = ["CALIBRATED", "CalibrationError", "add_calibration", "calibrations_of", "equipment_named"]
+
+CALIBRATED = ("ctdi_vol", "kap", "dose_rp", "entrance_exposure", "agd", "exposure_index", "administered_activity")
+"""Displayed quantities that a certificate may correct."""
+
+
+class CalibrationError(ValueError):
+    """A factor or device that cannot be used as given; the message says why."""
+
+
+def equipment_named(name: str) -> Equipment:
+    """The device of this display name, station name or number (``#7``).
+
+    Raises
+    ------
+    CalibrationError
+        There is none, or several.
+    """
+    if name.startswith("#") and name[1:].isdigit():
+        found = list(Equipment.objects.filter(pk=int(name[1:])))
+    else:
+        found = list(Equipment.objects.filter(display_name=name) or Equipment.objects.filter(station_name=name))
+    if not found:
+        raise CalibrationError(f"no device is called {name!r}")
+    if len(found) > 1:
+        numbers = ", ".join(f"#{device.pk}" for device in found)
+        raise CalibrationError(f"{len(found)} devices are called {name!r}: give a number, {numbers}")
+    return found[0]
+
+
+def add_calibration(equipment: Equipment, factor: CalibrationFactor, *, entered_by: str) -> Calibration:
+    """Enter a certificate's factor; exams that it concerns are estimated again.
+
+    Parameters
+    ----------
+    equipment : Equipment
+    factor : CalibrationFactor
+        Its numbers were checked when it was made; its `device` is not looked at.
+    entered_by : str
+        A role.
+
+    Raises
+    ------
+    CalibrationError
+        A quantity that no certificate corrects; no certificate or no role given.
+    """
+    if factor.quantity not in CALIBRATED:
+        raise CalibrationError(f"{factor.quantity!r} is none of {', '.join(CALIBRATED)}")
+    if not factor.certificate.strip():
+        raise CalibrationError("a factor needs the number of its certificate")
+    if not entered_by.strip():
+        raise CalibrationError("a factor is entered by a role")
+    with transaction.atomic():
+        row = Calibration.objects.create(
+            equipment=equipment,
+            quantity=factor.quantity,
+            factor=factor.factor,
+            relative_uncertainty=factor.relative_uncertainty,
+            valid_from=factor.valid_from,
+            valid_to=factor.valid_to,
+            kv_from=factor.kv_from,
+            kv_to=factor.kv_to,
+            certificate=factor.certificate.strip(),
+            entered_by=entered_by.strip(),
+            entered_at=timezone.now(),
+        )
+        ask_again(every=True, equipment=equipment.pk, since=factor.valid_from, until=factor.valid_to)
+    return row
+
+
+def calibrations_of(equipment: Iterable[int]) -> dict[int, list[tuple[CalibrationFactor, int]]]:
+    """The factors of some devices, each with the number of its row.
+
+    Returns
+    -------
+    dict
+        Device → factors; of two for the same day the later entered one alone.
+    """
+    found: dict[int, dict[CalibrationFactor, tuple[CalibrationFactor, int]]] = {}
+    for row in Calibration.objects.filter(equipment_id__in=sorted(set(equipment))).order_by("id"):
+        factor = CalibrationFactor(
+            str(row.equipment_id),
+            row.quantity,
+            row.factor,
+            row.relative_uncertainty,
+            row.valid_from,
+            row.valid_to,
+            row.certificate,
+            row.kv_from,
+            row.kv_to,
+        )
+        same = replace(factor, factor=1.0, relative_uncertainty=0.0, certificate="", valid_to=None)
+        found.setdefault(row.equipment_id, {})[same] = (factor, row.pk)
+    return {device: list(factors.values()) for device, factors in found.items()}
