@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench bench-receive lock wheel clean
+.PHONY: demo test lint bench bench-receive compare-iq lock wheel clean
 
 demo: $(VENV)/.demo-installed
 	$(BIN)/dose-audit demo --home demo-home
@@ -25,6 +25,15 @@ bench: $(VENV)/.test-installed
 bench-receive: $(VENV)/.test-installed
 	@tests/install_peers.sh
 	$(BIN)/python -m bench.bench_receive
+
+# The same images to pylinac and hazen, each in an environment of its own, and docs/accuracy.md with what each makes of them.
+compare-iq: $(VENV)/.test-installed compare/.venv-pylinac/.installed compare/.venv-hazen/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m compare $(COMPARE)
+
+compare/.venv-%/.installed: compare/requirements-%.txt
+	$(PYTHON) -m venv compare/.venv-$*
+	compare/.venv-$*/bin/pip install --quiet --require-hashes -r $<
+	@touch $@
 
 # Installs from the hashed lock only; the project itself is built with the locked build tool, not a fetched one.
 $(VENV)/bin/python:

@@ -92,7 +92,7 @@ def test_a_sites_own_definition_wins(tmp_path):
 def test_a_locator_or_procedure_that_is_not_there_is_told():
     with pytest.raises(DefinitionError, match="no locator"):
         find_locator("nowhere")
-    with pytest.raises(DefinitionError, match="ct_inserts._statistics"):
+    with pytest.raises(DefinitionError, match=r"ct_inserts\._statistics"):
         find_procedure("ct_inserts._statistics")
     with pytest.raises(DefinitionError, match="expected"):
         find_procedure("../evil.run")
