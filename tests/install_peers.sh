@@ -8,6 +8,8 @@ command -v Orthanc >/dev/null 2>&1 || wanted+=(orthanc)
 ls /usr/share/orthanc/plugins/libOrthancDicomWeb* /usr/lib/orthanc/libOrthancDicomWeb* >/dev/null 2>&1 || wanted+=(orthanc-dicomweb)
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted+=(postgresql)
 command -v chromium >/dev/null 2>&1 || wanted+=(chromium)
+ldconfig -p 2>/dev/null | grep -q libpangoft2-1.0.so.0 || wanted+=(libpango-1.0-0 libpangoft2-1.0-0)
+ldconfig -p 2>/dev/null | grep -q libharfbuzz-subset.so.0 || wanted+=(libharfbuzz-subset0)
 [ ${#wanted[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

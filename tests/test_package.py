@@ -20,7 +20,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from this tree and unpacked."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    wanted = ("dose_audit", "drl_tables", "pyproject.toml", "README.md", "LICENSE")
+    wanted = ("dose_audit", "drl_tables", "phantoms", "pyproject.toml", "README.md", "LICENSE")
     source.mkdir()
     for name in wanted:
         path = REPOSITORY / name
@@ -37,7 +37,13 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_data_travel_in_the_wheel(unpacked: Path) -> None:
-    for name in ("_data/drl_tables/examinations.csv", "report/templates/report.html.j2", "extract/snomed_rt.json"):
+    for name in (
+        "_data/drl_tables/examinations.csv",
+        "_data/phantoms/catphan504.toml",
+        "report/templates/report.html.j2",
+        "report/templates/sections/medians.html.j2",
+        "extract/snomed_rt.json",
+    ):
         assert (unpacked / "dose_audit" / name).is_file(), name
     assert list((unpacked / "dose_audit" / "_data" / "drl_tables").glob("*/*/*/rows.csv"))
 

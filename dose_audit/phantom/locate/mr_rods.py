@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -50,7 +52,7 @@ def rod_centres(bench: Workbench, definition: Definition, index: int) -> list[tu
             found = [_dot(image, spacing, guess.to_pixel(one.x_mm, one.y_mm), max(one.size_mm)) for one in rods]
             guess = _fitted(found, rods, spacing)
         away = [
-            np.hypot(*((a - b) * s for a, b, s in zip(at, guess.to_pixel(one.x_mm, one.y_mm), spacing, strict=True)))
+            math.hypot(*((a - b) * s for a, b, s in zip(at, guess.to_pixel(one.x_mm, one.y_mm), spacing, strict=True)))
             for at, one in zip(found, rods, strict=True)
         ]
         return found if max(away) <= _WITHIN_MM and _dark_dots(image, spacing, found, rods) else None

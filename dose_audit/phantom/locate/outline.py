@@ -110,7 +110,7 @@ def _edges(
     # The outermost edge behind which the ray stays in air, within the image, for some millimetres: inserts, bubbles and a
     # thin table come before or after it.
     width = max(2, int((_AIR_MM if band_mm is None else 2.0) / step))
-    ahead = np.lib.stride_tricks.sliding_window_view(~body & inside, width, axis=1).all(axis=2)
+    ahead = np.asarray(np.lib.stride_tricks.sliding_window_view(~body & inside, width, axis=1).all(axis=2))
     edge = ahead[:, 1:] & body[:, : ahead.shape[1] - 1]
     rays_found = np.flatnonzero(edge.any(axis=1))
     last = edge.shape[1] - 1 - np.argmax(edge[rays_found, ::-1], axis=1)

@@ -87,7 +87,7 @@ def _distance(
     # Perpendicular distance: the sides' own lean against the guessed direction.
     lean = 0.5 * (found[0][1] + found[1][1])
     value = (found[1][0] - found[0][0]) * math.cos(math.atan(lean))
-    spread = float(np.hypot(*residuals)) / math.sqrt(max(lines.size / 20.0, 1.0))
+    spread = math.hypot(*residuals) / math.sqrt(max(lines.size / 20.0, 1.0))
     measured = Measured(
         name, value, "mm", math.hypot(spread, 0.03), method=_METHOD, quality=min(used),
         details={"lean_deg": math.degrees(math.atan(lean)), "residuals_mm": residuals},

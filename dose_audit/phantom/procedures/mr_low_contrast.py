@@ -153,7 +153,8 @@ def _turned(bench: Workbench, pose: Pose, disc: Feature, measure: Measure, found
                 base = _places(pose, measure, one, _Turn(float(turn), (0.0, 0.0), size))[:largest] - corner
                 at = [base[:, 0, None, None] + down, base[:, 1, None, None] + right]
                 table[i, j] += ndimage.map_coordinates(near, at, order=1, mode="nearest").mean(axis=0)
-    i, j, k, m = np.unravel_index(int(np.argmax(table)), table.shape)
+    best = np.unravel_index(int(np.argmax(table)), table.shape)
+    i, j, k, m = (int(one) for one in best)
     return _Turn(float(turns[i]), (float(shifts[k]), float(shifts[m])), _SIZES[int(j)])
 
 
@@ -254,7 +255,7 @@ def _flattened(window: Floats, inside: NDArray[np.bool_]) -> Floats:
     design = np.column_stack([y[rows] ** i * x[columns] ** j for i, j in terms])
     values = window[inside]
     weights = np.ones(values.size)
-    solution = np.zeros(len(terms))
+    solution: NDArray[np.floating] = np.zeros(len(terms))
     for _ in range(3):
         solution = np.linalg.lstsq(design * weights[:, None], values * weights, rcond=None)[0]
         rest = values - design @ solution

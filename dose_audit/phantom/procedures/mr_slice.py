@@ -37,7 +37,10 @@ def ramp_thickness(
         angle_deg=pose.angle_on_screen(0.0) if not pose.mirrored else pose.angle_on_screen(180.0),
         search_mm=float(measure.settings.get("search_mm", 8.0)),
     )
-    rois = [box(pose, one.x_mm, one.y_mm, *one.size_mm, one.angle_deg, plane, one.id) for one in (first, second)]
+    rois = [
+        box(pose, one.x_mm, one.y_mm, one.size_mm[0], one.size_mm[1], one.angle_deg, plane, one.id)
+        for one in (first, second)
+    ]
     yield result(replace(found.thickness, name=measure.name), measure, title=title, rois=rois)
 
 
@@ -61,6 +64,9 @@ def bar_difference(
         angle_deg=pose.angle_on_screen(90.0),
         tangent=float(left.extra.get("tangent", 1.0)),
     )
-    rois = [box(pose, one.x_mm, one.y_mm, *one.size_mm, one.angle_deg, plane, one.id) for one in (left, right)]
+    rois = [
+        box(pose, one.x_mm, one.y_mm, one.size_mm[0], one.size_mm[1], one.angle_deg, plane, one.id)
+        for one in (left, right)
+    ]
     yield result(replace(found.length_difference, name=measure.name), measure, title=title, rois=rois)
     yield result(replace(found.offset, name=f"{measure.name}_offset"), measure, title="Slice offset", rois=rois)
