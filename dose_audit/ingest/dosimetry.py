@@ -19,6 +19,7 @@ from dose_audit.dosimetry import exam_dosimetry
 from dose_audit.dosimetry.calibration import CalibrationFactor
 from dose_audit.dosimetry.corrected import Correction, corrected_exam, skin_exam
 from dose_audit.extract.exam import Exam
+from dose_audit.ingest.dosimetry_process import estimate_range, start
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.store.calibrations import calibrations_of
 from dose_audit.store.estimates import (
@@ -30,9 +31,8 @@ from dose_audit.store.estimates import (
     waiting,
 )
 from dose_audit.store.places import where
-from dose_audit.store.settings import setup
 
-__all__ = ["EstimateSummary", "estimate_exam", "estimate_waiting"]
+__all__ = ["EstimateSummary", "estimate_between", "estimate_exam", "estimate_waiting"]
 
 log = logging.getLogger(__name__)
 
@@ -222,22 +222,16 @@ def _shared(settings: Settings, count: int, stop: Callable[[], bool]) -> Iterato
     ids = list(ExamRow.objects.filter(estimated_with__isnull=True).order_by("id").values_list("id", flat=True))
     ranges = [(part[0] - 1, part[-1]) for part in (ids[at : at + _CHUNK] for at in range(0, len(ids), _CHUNK))]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(settings,)) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=start, initargs=(settings,)) as pool:
         try:
             for at in range(0, len(ranges), 2 * count):
                 if stop():
                     return
-                yield from pool.map(_range, ranges[at : at + 2 * count])
+                yield from pool.map(estimate_range, ranges[at : at + 2 * count])
         except BrokenProcessPool:
             log.warning("A process that makes estimates was lost; its exams are done one by one.")
 
 
-def _start(settings: Settings) -> None:
-    from dose_audit.ingest.worker import bound_memory
-
-    bound_memory()
-    setup(settings)
-
-
-def _range(ends: tuple[int, int]) -> EstimateSummary:
-    return _work_off(take_waiting(_CHUNK, after=ends[0], last=ends[1]), None, lambda: False)
+def estimate_between(after: int, last: int) -> EstimateSummary:
+    """Work off the waiting exams of a range of ids, in the process that calls it."""
+    return _work_off(take_waiting(_CHUNK, after=after, last=last), None, lambda: False)

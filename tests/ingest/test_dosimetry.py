@@ -57,6 +57,20 @@ def test_dose_reports_go_first_and_time_is_bounded(home: Settings, indexed: Path
     assert estimate_waiting(home, limit_s=60.0).exams == 6
 
 
+def test_many_exams_are_shared_by_processes_and_none_of_these_is_lost(
+    home: Settings, indexed: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import dose_audit.ingest.dosimetry as room
+
+    scan_paths(home, [indexed])
+    run_ingest(home, workers=0, estimates=False)
+    monkeypatch.setattr(room, "_SHARED_FROM", 2)
+    monkeypatch.setattr(room, "_CHUNK", 3)
+    assert estimate_waiting(home, workers=2).exams == 6
+    assert [row.value for row in results(quantity="deviation_index")] == [pytest.approx(10 * math.log10(2))] * 6
+    assert not [record for record in caplog.records if "was lost" in record.message]
+
+
 def test_an_exam_that_cannot_be_computed_says_so_and_stays(
     home: Settings, indexed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
