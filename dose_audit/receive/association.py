@@ -16,6 +16,7 @@ from .errors import ProtocolError, SpoolError
 from .negotiate import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, VERIFICATION, Answer
 from .negotiator import NegotiationUnavailable
 from .pdu import (
+    HEADERS_BYTES,
     INVALID_PARAMETER,
     REJECT_CALLED_AET,
     REJECT_CALLING_AET,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SERIAL = itertools.count(1)
+_PIECES = 64  # of a data set that are written together; senders that cut it finer are not worth more
 
 
 class Association:
@@ -249,6 +251,7 @@ class Association:
 
     def _read_data_set(self, context_id: int, sink: Sink) -> None:
         reader = self._reader
+        pieces: list[memoryview] = []
         while True:
             following, control, length = reader.fragment()
             if control & 1 or following != context_id:
@@ -256,9 +259,17 @@ class Association:
             while length:
                 chunk = reader.take(length)
                 length -= len(chunk)
-                sink.write(chunk)
+                pieces.append(chunk)
+                if not reader.buffered or len(pieces) == _PIECES:  # the next bytes may come to lie under these views
+                    sink.write(*pieces)
+                    pieces.clear()
             if control & 2:
+                if pieces:
+                    sink.write(*pieces)
                 return
+            if pieces and reader.buffered < HEADERS_BYTES:
+                sink.write(*pieces)
+                pieces.clear()
 
     def _store(self, context_id: int, command: dimse.Command) -> None:
         listener = self._listener

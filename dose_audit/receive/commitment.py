@@ -139,8 +139,8 @@ class RequestBuffer:
     def large(self) -> bool:
         return self._size > IN_MEMORY_BYTES
 
-    def write(self, chunk: memoryview) -> None:
-        self._size += len(chunk)
+    def write(self, *pieces: memoryview) -> None:
+        self._size += sum(map(len, pieces))
         if self._size > 64 * MAX_REQUEST_BYTES:
             raise ProtocolError("data set longer than any request")
         if self._size > MAX_REQUEST_BYTES:
@@ -148,7 +148,7 @@ class RequestBuffer:
         if self.refused:
             return
         try:
-            self._file.write(chunk)
+            self._file.writelines(pieces)
         except OSError:
             self.refused = True  # the disk is full
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 HASHED_AT_ONCE_BYTES = 64 * 1024
 """Files up to this size are hashed before their sender is answered, larger ones before a worker gets them."""
 
+Buffer = bytes | bytearray | memoryview
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # not every platform has the cheaper one
+_writev = getattr(os, "writev", lambda descriptor, pieces: os.write(descriptor, b"".join(pieces)))
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -90,29 +92,27 @@ class Incoming:
         except OSError as error:
             raise as_spool_error(error) from error
 
-    def write(self, data: memoryview | bytes) -> None:
-        """Append bytes of the data set.
+    def write(self, *pieces: Buffer) -> None:
+        """Append bytes of the data set, several pieces in one call to the system.
 
         Raises
         ------
         ObjectTooLarge, SpoolFull, SpoolError
             The part file is gone by then; go on reading from the peer if you must, but write no more.
         """
-        length = len(data)
-        self.size += length
+        self.size += sum(map(len, pieces))
         if self.size > self._spool.max_object_bytes:
             self.abort()
             raise ObjectTooLarge(f"object exceeds {self._spool.max_object_bytes} bytes")
+        if self._header:
+            pieces = (self._header, *pieces)
+            self._header = b""
         try:
-            if self._header:
-                written = os.writev(self._descriptor, (self._header, data)) - len(self._header)
-                if written < 0:
-                    raise OSError(errno.ENOSPC, "short write")  # less than the header: nothing will fit any more
-                self._header = b""
-            else:
-                written = os.write(self._descriptor, data)
-            while written < length:  # the disk is full, or nearly
-                written += os.write(self._descriptor, memoryview(data)[written:])
+            written = _writev(self._descriptor, pieces) if len(pieces) > 1 else os.write(self._descriptor, pieces[0])
+            for piece in pieces:
+                while written < len(piece):  # the disk is full, or nearly
+                    written += os.write(self._descriptor, memoryview(piece)[written:])
+                written -= len(piece)
         except OSError as error:
             self.abort()
             raise as_spool_error(error) from error
@@ -132,7 +132,7 @@ class Incoming:
             The object counts as not received, and the sender may try again.
         """
         if self._header:
-            self.write(b"")
+            self.write()
         try:
             if self._spool.fsync:
                 _fdatasync(self._descriptor)
@@ -146,10 +146,10 @@ class Incoming:
 
     def _sha256(self) -> str:
         """Of the bytes that are in the file, as others will read them."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
         if self.size <= HASHED_AT_ONCE_BYTES:
-            return hashlib.sha256(os.pread(self._descriptor, self.size, 0)).hexdigest()
+            return hashlib.sha256(os.read(self._descriptor, self.size)).hexdigest()
         with open(self._descriptor, "rb", closefd=False) as stream:
-            stream.seek(0)
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def abort(self) -> None:

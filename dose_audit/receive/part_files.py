@@ -51,7 +51,7 @@ class PartFiles:
     def flags(self) -> int:
         """How to open what `next` gives: it exists already, or it must not."""
         create = 0 if self._durable else os.O_CREAT | os.O_EXCL
-        return os.O_RDWR | create | getattr(os, "O_CLOEXEC", 0)
+        return os.O_RDWR | create | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
     def next(self) -> str:
         """The name of another part file; call it from one thread at a time."""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import shutil
 import sqlite3
 import threading
 import time
@@ -329,7 +330,9 @@ class Spool(SeriesQueue):
 
     def free_bytes(self) -> int:
         """Free space of the spool's file system for this user, bytes."""
-        status = os.statvfs(self.root)
+        if not hasattr(os, "statvfs"):
+            return shutil.disk_usage(self.root).free
+        status = os.statvfs(self.root)  # a quarter of the time of `disk_usage`, and asked for every object
         return status.f_bavail * status.f_frsize
 
     def recover(self) -> Recovery:

@@ -29,7 +29,7 @@ class Outcome:
 class Sink(Protocol):
     """Takes the bytes of one data set."""
 
-    def write(self, chunk: memoryview) -> None: ...
+    def write(self, *pieces: memoryview) -> None: ...
     def finish(self) -> Outcome: ...
     def abort(self) -> None: ...
 
@@ -41,8 +41,8 @@ class Discard:
         self._outcome = outcome
         self._left = cap - taken
 
-    def write(self, chunk: memoryview) -> None:
-        self._left -= len(chunk)
+    def write(self, *pieces: memoryview | bytearray) -> None:
+        self._left -= sum(map(len, pieces))
         if self._left < 0:
             raise ProtocolError("data set longer than the size cap")
 
@@ -92,19 +92,16 @@ class Store:
         self.sop_class_uid = clean_uid(command.get(dimse.AFFECTED_SOP_CLASS, b""), what="SOP Class UID")
         self.sop_instance_uid = clean_uid(command.get(dimse.AFFECTED_SOP_INSTANCE, b""), what="SOP Instance UID")
 
-    def write(self, chunk: memoryview) -> None:
+    def write(self, *pieces: memoryview) -> None:
         """Take some bytes; after a failure the rest is read over and the failure told at the end."""
-        self._size += len(chunk)
+        self._size += sum(map(len, pieces))
         if self._size > self._cap:
             self.abort()
             raise ProtocolError("data set longer than the size cap")
         if self._next is None:
-            self._begin_with(chunk)
-            return
-        try:
-            self._next.write(chunk)
-        except SpoolError as error:
-            self._next = Discard(_failure(error), self._cap, self._size)
+            self._begin_with(pieces)
+        else:
+            self._pass_on(*pieces)
 
     def finish(self) -> Outcome:
         """Make the object safe and say what to answer."""
@@ -127,14 +124,15 @@ class Store:
             self._next.abort()
             self._next = None
 
-    def _begin_with(self, chunk: memoryview) -> None:
+    def _begin_with(self, pieces: tuple[memoryview, ...]) -> None:
         """Gather as much as the rules look at, then decide; as a rule the first piece is enough."""
         assert self._head is not None
-        if not self._head and len(chunk) >= self._look_within:
-            self._decide(chunk)
-            self._pass_on(chunk)
+        if not self._head and len(pieces[0]) >= self._look_within:
+            self._decide(pieces[0])
+            self._pass_on(*pieces)
             return
-        self._head += chunk
+        for piece in pieces:
+            self._head += piece
         if len(self._head) >= self._look_within:
             self._open_with_head()
 
@@ -144,10 +142,10 @@ class Store:
         self._decide(head)
         self._pass_on(head)
 
-    def _pass_on(self, chunk: memoryview | bytearray) -> None:
+    def _pass_on(self, *pieces: memoryview | bytearray) -> None:
         assert self._next is not None
         try:
-            self._next.write(chunk)  # type: ignore[arg-type]
+            self._next.write(*pieces)
         except SpoolError as error:
             self._next = Discard(_failure(error), self._cap, self._size)
 

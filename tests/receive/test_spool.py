@@ -207,10 +207,10 @@ def test_a_failing_disk_acknowledges_nothing_and_leaves_nothing(
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    if step == "fdatasync":
-        monkeypatch.setattr(incoming_module, "_fdatasync", fail)
-    else:
+    if step == "rename":
         monkeypatch.setattr(os, step, fail)
+    else:
+        monkeypatch.setattr(incoming_module, f"_{step}", fail)
     with pytest.raises(SpoolFull if number == errno.ENOSPC else SpoolError):
         put(spool, "1.2.2")
     monkeypatch.undo()
