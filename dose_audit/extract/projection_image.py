@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
+from dose_audit.extract._dictionary import KEYWORDS
 from dose_audit.extract.codes import Code
 from dose_audit.extract.common import TextTable, read_texts, warn
 from dose_audit.extract.concepts import FILTER_TYPES, FLUORO_MODES, GRIDS, material_of
-from dose_audit.extract.exam import Exam, Filter, ProjectionEvent, Warning
+from dose_audit.extract.exam import Exam, Filter, ProjectionEvent, Warning, twin
 from dose_audit.extract.image_fields import (
     Element,
     Field,
@@ -217,11 +219,25 @@ def read_filters(header: Header, warnings: list[Warning]) -> list[Filter]:
     minimum above the maximum (Carestream), which are exchanged. Thicknesses whose number differs from that of
     the materials are not assigned to any.
     """
+    filters, told = header.kept("filters", _filter_tags(), _read_filters)
+    for each in told:
+        warn(warnings, each.code, each.message, each.where, each.raw)
+    return [twin(each) for each in filters]
+
+
+@cache
+def _filter_tags() -> tuple[int, ...]:
+    names = ("FilterType", "FilterMaterial", "FilterThicknessMinimum", "FilterThicknessMaximum")
+    return tuple(KEYWORDS[keyword][0] for keyword in names)
+
+
+def _read_filters(header: Header) -> tuple[list[Filter], list[Warning]]:
+    warnings: list[Warning] = []
     kind = _word(header.text("FilterType"), _FILTER_TYPES)
     if not (
         header.has("FilterMaterial") or header.has("FilterThicknessMinimum") or header.has("FilterThicknessMaximum")
     ):
-        return [Filter(type=kind)] if kind and kind != "none" else []
+        return ([Filter(type=kind)] if kind and kind != "none" else []), warnings
     sent = [text for text in header.texts("FilterMaterial") if text]
     materials = [part.strip() for text in sent for part in text.split(",") if part.strip()]
     thin, thick = header.numbers("FilterThicknessMinimum"), header.numbers("FilterThicknessMaximum")
@@ -240,7 +256,7 @@ def read_filters(header: Header, warnings: list[Warning]) -> list[Filter]:
             warn(warnings, "filter_count", f"{len(values)} thicknesses for {count} filters; none is used", name)
             values.clear()
     if not count:
-        return [Filter(type=kind)] if kind and kind != "none" else []
+        return ([Filter(type=kind)] if kind and kind != "none" else []), warnings
     filters = []
     for index in range(count):
         low = thin[index] if thin else None
@@ -264,7 +280,7 @@ def read_filters(header: Header, warnings: list[Warning]) -> list[Filter]:
                 material,
             )
         filters.append(Filter(type=kind, material=material_of(material), min_mm=low, max_mm=high))
-    return filters
+    return filters, warnings
 
 
 def _view(obj: Header, event: ProjectionEvent) -> None:
