@@ -38,6 +38,7 @@ AFFECTED_SOP_INSTANCE, REQUESTED_SOP_INSTANCE = 0x1000, 0x1001
 EVENT_TYPE, ACTION_TYPE = 0x1002, 0x1008
 
 Command = dict[int, bytes]
+_HEAD, _US = struct.Struct("<HHI"), struct.Struct("<HHIH")
 
 
 def decode_command(data: bytes) -> Command:
@@ -53,7 +54,7 @@ def decode_command(data: bytes) -> Command:
     while offset < end:
         if offset + 8 > end:
             raise ProtocolError("truncated command set", INVALID_PARAMETER)
-        group, element, length = struct.unpack_from("<HHI", data, offset)
+        group, element, length = _HEAD.unpack_from(data, offset)
         offset += 8
         if group != 0 or length > end - offset:
             raise ProtocolError("malformed command set", INVALID_PARAMETER)
@@ -72,16 +73,17 @@ def number(command: Command, element: int) -> int | None:
 
 def encode_command(elements: dict[int, int | str | bytes]) -> bytes:
     """A command set from element numbers; integers become US, UIDs and text are padded to even length."""
-    body = b""
-    for element in sorted(elements):
-        value = elements[element]
+    parts = []
+    for element, value in sorted(elements.items()):
         if isinstance(value, int):
-            value = struct.pack("<H", value)
-        elif isinstance(value, str):
+            parts.append(_US.pack(0, element, 2, value))
+            continue
+        if isinstance(value, str):
             value = value.encode("ascii", "replace")
         if len(value) % 2:
             value += b" " if element == ERROR_COMMENT else b"\0"
-        body += struct.pack("<HHI", 0, element, len(value)) + value
+        parts += _HEAD.pack(0, element, len(value)), value
+    body = b"".join(parts)
     return struct.pack("<HHII", 0, 0, 4, len(body)) + body
 
 

@@ -12,6 +12,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_LITTLE, _BIG = (tuple(struct.Struct(order + form) for form in ("HH", "H", "I")) for order in "<>")
 _MAX_DEPTH = 16
 _MAX_INFLATED = 256 * 1024
 
@@ -45,10 +46,7 @@ class Walker:
     def __init__(self, data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> None:
         self.data = data
         self.explicit = transfer_syntax_uid != IMPLICIT_LITTLE
-        order = ">" if transfer_syntax_uid == EXPLICIT_BIG else "<"
-        self._tag = struct.Struct(order + "HH")
-        self._short = struct.Struct(order + "H")
-        self._long = struct.Struct(order + "I")
+        self._tag, self._short, self._long = _BIG if transfer_syntax_uid == EXPLICIT_BIG else _LITTLE
 
     def elements(self, offset: int = 0, end: int | None = None) -> Iterator[Element]:
         """Elements from `offset` on; ends quietly where the bytes end or stop making sense."""
