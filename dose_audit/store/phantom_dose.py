@@ -17,6 +17,8 @@ _INDICATORS = (
     ("exposure_index", "ExposureIndex", 1.0),
     ("exposure_mas", "Exposure", 1.0),
 )
+# CTDIvol in the head phantom is about twice that in the body phantom of the same scan: they are two quantities.
+_CTDI_PHANTOMS = {"113690": "ctdi_vol_16_mgy", "113691": "ctdi_vol_32_mgy"}
 
 
 def dose_of(series: ImageSeries) -> dict[str, float]:
@@ -24,7 +26,9 @@ def dose_of(series: ImageSeries) -> dict[str, float]:
 
     Notes
     -----
-    With tube current modulation each slice states its own value: the mean over the images that state one.
+    With tube current modulation each slice states its own value: the mean over the images that state one. CTDIvol goes
+    by the diameter of the phantom that it is stated for, ``ctdi_vol_16_mgy`` or ``ctdi_vol_32_mgy``, and is
+    ``ctdi_vol_mgy`` where the images do not tell, or do not agree.
 
     Examples
     --------
@@ -37,6 +41,9 @@ def dose_of(series: ImageSeries) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, keyword, factor in _INDICATORS:
         values = [value for frame in series.frames if (value := _positive(frame.header.get(keyword))) is not None]
+        if name == "ctdi_vol_mgy":
+            stated = {str(frame.header.get("CTDIPhantomTypeCodeSequence")) for frame in series.frames}
+            name = _CTDI_PHANTOMS.get(stated.pop(), name) if len(stated) == 1 else name
         if values:
             found[name] = round(factor * math.fsum(values) / len(values), 6)
     return found

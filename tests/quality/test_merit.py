@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dose_audit.quality.figure_of_merit import geometric_mean, merits
+from dose_audit.quality.figure_of_merit import Merit, geometric_mean, merits
 from dose_audit.quality.trade import ratio_of_means
 
 _BY_ID = {one.id: one for one in merits()}
@@ -27,6 +27,17 @@ def test_cnr_squared_per_dose_does_not_change_when_dose_is_traded_for_noise() ->
     assert merit.value(10.0, 5.0 * math.sqrt(2), 4.0) == pytest.approx(0.5)
     assert merit.value(10.0, None, 8.0) is None
     assert merit.value(10.0, 5.0, 0.0) is None
+
+
+@pytest.mark.parametrize("merit", [one for one in merits() if "ctdi" in one.dose], ids=lambda one: one.id)
+def test_every_figure_over_ctdi_is_there_for_either_phantom_and_for_none_stated(merit: Merit) -> None:
+    others = [one for one in merits() if (one.kind, one.numerator, one.denominator) == merit_of(merit)]
+    doses = {one.dose for one in others if "ctdi" in one.dose}
+    assert doses == {"ctdi_vol_mgy", "ctdi_vol_16_mgy", "ctdi_vol_32_mgy"}
+
+
+def merit_of(merit: Merit) -> tuple[str, str, str]:
+    return merit.kind, merit.numerator, merit.denominator
 
 
 def test_the_interval_is_students() -> None:
@@ -66,9 +77,9 @@ def test_the_true_ratio_is_covered_as_often_as_promised() -> None:
 
 
 def test_every_figure_has_a_source_and_a_dose_that_images_can_state() -> None:
-    from dose_audit.store.phantom_dose import _INDICATORS
+    from dose_audit.store.phantom_dose import _CTDI_PHANTOMS, _INDICATORS
 
-    known = {name for name, _, _ in _INDICATORS}
+    known = {name for name, _, _ in _INDICATORS} | set(_CTDI_PHANTOMS.values())
     for one in merits():
         assert one.source and one.dose in known and one.better in ("lower", "higher")
         assert one.kind in ("ratio", "contrast_to_noise", "noise_at_dose")

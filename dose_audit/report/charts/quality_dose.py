@@ -16,6 +16,8 @@ _FEWEST = 4
 
 DOSE_NAMES = {
     "ctdi_vol_mgy": ("CTDIvol", "mGy"),
+    "ctdi_vol_16_mgy": ("CTDIvol (16 cm)", "mGy"),
+    "ctdi_vol_32_mgy": ("CTDIvol (32 cm)", "mGy"),
     "agd_mgy": ("Average glandular dose", "mGy"),
     "entrance_dose_mgy": ("Entrance dose", "mGy"),
     "kap_gy_cm2": ("KAP", "Gy·cm²"),
@@ -62,7 +64,7 @@ def _over_time(part: dict[str, Any], index: int) -> Figure:
     domain = [min(85.0, min(percents) - 2.0), max(115.0, max(percents) + 2.0)]
     base = alt.Chart(alt.Data(values=data)).encode(
         x=alt.X("at:T", axis=alt.Axis(format="%d %b %Y", labelOverlap=True, title=None, grid=False, tickCount=6)),
-        y=alt.Y("percent:Q", title="percent of the first runs", scale=alt.Scale(domain=domain, nice=True)),
+        y=alt.Y("percent:Q", title="percent of the first runs", scale=alt.Scale(domain=domain, nice=True, zero=False)),
         color=alt.Color("line:N", title=None, scale=alt.Scale(domain=order, range=[colour for _, colour, _ in _LINES])),
     )
     lines = base.mark_line(size=2).encode(
@@ -81,7 +83,11 @@ def _over_time(part: dict[str, Any], index: int) -> Figure:
             alt.Tooltip("percent:Q", title="% of first runs", format=".0f"),
         ],
     )
-    hundred = alt.Chart(alt.Data(values=[{"percent": 100}])).mark_rule(color=QUIET, opacity=0.6).encode(y="percent:Q")
+    hundred = (
+        alt.Chart(alt.Data(values=[{"percent": 100}]))
+        .mark_rule(color=QUIET, opacity=0.6)
+        .encode(y=alt.Y("percent:Q", scale=alt.Scale(domain=domain, nice=True, zero=False)))
+    )
     title = f"{part['equipment']} · {part['phantom']} · dose and image quality"
     trade = part["trade"]
     said = trade["text"] if trade else f"{plural(len(part['points']), 'run')}: too few to compare first and last runs."
