@@ -50,16 +50,35 @@ def _run(options: argparse.Namespace) -> tuple[str, list[Outcome]]:
     if not chosen:
         raise SystemExit(f"no case begins with {' or '.join(options.only)}")
     programs = [name for name in PROGRAMS if installed(name) and name not in options.without]
-    head, outcomes = "", []
+    head, outcomes, earlier = "", [], _earlier(options, programs)
+    spent = sum(outcome.took_s for outcome in earlier.values())
     for number, case in enumerate(chosen, 1):
         print(f"[{number}/{len(chosen)}] {case.id}", end="", flush=True)
-        outcomes.append(_one(case, programs, options.timeout))
+        outcomes.append(earlier.get(case.id) or _one(case, programs, options.timeout))
         told = {name: answer.seconds for name, answer in outcomes[-1].answers.items()}
-        print("".join(f"  {name} {'-' if s is None else f'{s:.1f} s'}" for name, s in told.items()), flush=True)
-        head = _head(outcomes, options, load_before, time.perf_counter() - began)
+        words = "".join(f"  {name} {'-' if s is None else f'{s:.1f} s'}" for name, s in told.items())
+        kept = ", kept" if case.id in earlier else ""
+        print(f"{words}  (with images {outcomes[-1].took_s:.0f} s{kept})", flush=True)
+        head = _head(outcomes, options, load_before, spent + time.perf_counter() - began)
         if options.keep:  # after each case, so that a run that is cut short is not lost
             save(options.keep, head, outcomes)
     return head, outcomes
+
+
+def _earlier(options: argparse.Namespace, programs: list[str]) -> dict[str, Outcome]:
+    """Answers of a run that was cut short, by case; only those that every program was asked for."""
+    if not options.resume:
+        return {}
+    if not options.keep:
+        raise SystemExit("--resume takes up the run that --keep names")
+    if not options.keep.exists():
+        return {}
+    _, outcomes = load(options.keep, all_cases())
+    return {
+        one.case.id: one
+        for one in outcomes
+        if all(name in one.answers for name in programs if name in one.case.programs)
+    }
 
 
 def _options(words: list[str] | None) -> argparse.Namespace:
@@ -70,6 +89,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--without", nargs="+", default=[], choices=sorted(PROGRAMS), help="programs to leave out")
     parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="for one program on one case")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="also write all answers there, as JSON")
+    parser.add_argument("--resume", action="store_true", help="take the cases that the kept file has from there")
     parser.add_argument("--again", type=Path, metavar="FILE", help="write the page from kept answers, run nothing")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page to write")
     return parser.parse_args(words)
@@ -81,6 +101,7 @@ def _wanted(case: Case, starts: list[str]) -> bool:
 
 def _one(case: Case, programs: list[str], timeout_s: float) -> Outcome:
     """Prepare the images, ask each program in turn, drop the images."""
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="compare-") as place:
         own = Path(place) / "images"
         own.mkdir()
@@ -92,7 +113,7 @@ def _one(case: Case, programs: list[str], timeout_s: float) -> Outcome:
                 scratch.mkdir()
                 script = HERE / f"program_{name}.py"
                 answers[name] = ask(PROGRAMS[name], script, case.task, images, scratch, timeout_s=timeout_s)
-        return Outcome(case, asked, answers)
+        return Outcome(case, asked, answers, time.perf_counter() - began)
 
 
 def _head(outcomes: list[Outcome], options: argparse.Namespace, load_before: float, seconds: float) -> str:

@@ -20,6 +20,7 @@ def save(path: Path, head: str, outcomes: Sequence[Outcome]) -> None:
         {
             "id": one.case.id,
             "asked": [asdict(quantity) for quantity in one.asked],
+            "took_s": one.took_s,
             "answers": {name: asdict(answer) for name, answer in one.answers.items()},
         }
         for one in outcomes
@@ -36,6 +37,7 @@ def load(path: Path, known: Sequence[Case]) -> tuple[str, list[Outcome]]:
             cases[one["id"]],
             [Quantity(**asked) for asked in one["asked"]],
             {name: Answered(**answer) for name, answer in one["answers"].items()},
+            float(one.get("took_s", 0.0)),
         )
         for one in record["cases"]
         if one["id"] in cases

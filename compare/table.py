@@ -21,6 +21,7 @@ class Outcome:
     case: Case
     asked: Sequence[Quantity]
     answers: Mapping[str, Answered]
+    took_s: float = 0.0  # with the making of the images
 
 
 @dataclass

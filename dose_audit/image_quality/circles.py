@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 _TUKEY = 4.685  # 95 % efficient on Gaussian residuals
 _MAD = 1.4826
 _TRIALS = 200
+_MEDIAN_POINTS = 120
 _FLOOR_MM = 0.02  # residuals below this are the interpolation's, not an outlier's
 
 
@@ -127,7 +128,7 @@ def fit_circle(x: ArrayLike, y: ArrayLike, *, redundancy: float = 1.0) -> Circle
         residual = distance - parameters[2]
         weights, spread = _tukey(residual)
         jacobian = np.column_stack([-dx / distance, -dy / distance, -np.ones_like(dx)])
-        step = np.linalg.lstsq(jacobian * np.sqrt(weights)[:, None], -residual * np.sqrt(weights), rcond=None)[0]
+        step = -_solved(jacobian, weights, residual)
         parameters = parameters + step
         if np.abs(step).max() < 1e-7:
             break
@@ -148,11 +149,12 @@ def fit_circle(x: ArrayLike, y: ArrayLike, *, redundancy: float = 1.0) -> Circle
     )
 
 
-def fit_ellipse(x: ArrayLike, y: ArrayLike, *, redundancy: float = 1.0) -> EllipseFit:
+def fit_ellipse(x: ArrayLike, y: ArrayLike, *, redundancy: float = 1.0, start: CircleFit | None = None) -> EllipseFit:
     """Ellipse through points: robust, started from the robust circle.
 
     Parameters and behaviour as `fit_circle`; the residuals are radial, seen from the ellipse's centre, which for the near-round
-    objects of phantoms equals the distance to the ellipse within a per cent.
+    objects of phantoms equals the distance to the ellipse within a per cent. `start` is the circle through the same points,
+    where that is known already.
 
     Returns
     -------
@@ -166,38 +168,37 @@ def fit_ellipse(x: ArrayLike, y: ArrayLike, *, redundancy: float = 1.0) -> Ellip
     (10.0, 9.0, 1.0)
     """
     px, py, finite = _points(x, y)
-    circle = fit_circle(px, py)
+    circle = start if start is not None and start.radius is not None else fit_circle(x, y)
     if circle.radius is None or px.size < 12:
         return _no_ellipse(finite, circle.reason or f"{px.size} edge points are too few for an ellipse")
     if np.ptp(px) <= 0 or np.ptp(py) <= 0:
         return _no_ellipse(finite, "the edge points lie on a line")
-    if circle.used.mean() > 0.6:
+    if circle.used[finite].mean() > 0.6:
         assert circle.x is not None and circle.y is not None
-        start = [circle.x, circle.y, circle.radius**-2, 0.0, 0.0]
+        begin = [circle.x, circle.y, circle.radius**-2, 0.0, 0.0]
     else:  # far from round: the box of the points is the better start
         half_x, half_y = (0.5 * (np.percentile(v, 99) - np.percentile(v, 1)) for v in (px, py))
-        start = [np.median(px), np.median(py), 0.5 * (half_x**-2 + half_y**-2), 0.5 * (half_x**-2 - half_y**-2), 0.0]
-    parameters = np.array(start, dtype=float)
+        begin = [np.median(px), np.median(py), 0.5 * (half_x**-2 + half_y**-2), 0.5 * (half_x**-2 - half_y**-2), 0.0]
+    parameters = np.array(begin, dtype=float)
     jacobian, residual, weights, spread = np.empty((px.size, 5)), np.empty(px.size), np.ones(px.size), 0.0
     for turn in range(40):
         dx, dy = px - parameters[0], py - parameters[1]
         distance = np.maximum(np.hypot(dx, dy), 1e-12)
-        direction = np.arctan2(dy, dx)
-        terms = _shape_terms(direction)
+        once, twice = (dx**2 - dy**2) / distance**2, 2 * dx * dy / distance**2  # cosine and sine of the doubled angle
+        terms = np.column_stack([np.ones_like(dx), once, twice])
         inverse = np.maximum(terms @ parameters[2:], 0.05 / distance**2)
         radius = inverse**-0.5
         residual = distance - radius
         # Broad weights first, so that a truly elliptic object is not thrown out against the circle it starts from.
         weights, spread = _tukey(residual, 0.05 * float(np.median(radius)) if turn < 4 else 0.0)
-        turning = 2 * parameters[4] * np.cos(2 * direction) - 2 * parameters[3] * np.sin(2 * direction)
+        turning = 2 * parameters[4] * once - 2 * parameters[3] * twice
         along = 0.5 * radius**3 * turning / distance**2  # change of the radius as the direction turns with the centre
         jacobian = np.column_stack(
             [-dx / distance + along * dy, -dy / distance - along * dx, *(0.5 * radius**3 * terms.T)]
         )
         scale = np.array([1.0, 1.0, *(np.full(3, float(np.median(radius)) ** -3))])
-        step = np.linalg.lstsq(jacobian * scale * np.sqrt(weights)[:, None], -residual * np.sqrt(weights), rcond=None)[
-            0
-        ]
+        scaled = jacobian * scale
+        step = -_solved(scaled, weights, residual)
         parameters = parameters + step * scale
         if np.abs(step).max() < 1e-7 and turn > 4:
             break
@@ -234,6 +235,9 @@ def _points(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats, NDArray[np.bool
 
 def _median_circle(px: Floats, py: Floats) -> tuple[float, float, float] | None:
     """The circle through three points whose median absolute residual is least."""
+    # Points by the thousand tell no more about the median than about a hundred of them.
+    thin = slice(None, None, max(1, px.size // _MEDIAN_POINTS))
+    px, py = px[thin], py[thin]
     chosen = np.random.default_rng(20).integers(0, px.size, size=(_TRIALS, 3))
     (x1, x2, x3), (y1, y2, y3) = px[chosen].T, py[chosen].T
     twice = 2 * ((x2 - x1) * (y3 - y1) - (x3 - x1) * (y2 - y1))
@@ -247,9 +251,18 @@ def _median_circle(px: Floats, py: Floats) -> tuple[float, float, float] | None:
         yc = y1 + ((x2 - x1) * third - (x3 - x1) * second) / twice
     xc, yc, x1, y1 = xc[sound], yc[sound], x1[sound], y1[sound]
     radius = np.hypot(x1 - xc, y1 - yc)
-    misfit = np.median(np.abs(np.hypot(px[:, None] - xc, py[:, None] - yc) - radius), axis=0)
+    misfit = np.abs(np.hypot(px[None, :] - xc[:, None], py[None, :] - yc[:, None]) - radius[:, None])
+    misfit = np.partition(misfit, px.size // 2, axis=1)[:, px.size // 2]
     best = int(np.argmin(misfit))
     return float(xc[best]), float(yc[best]), float(radius[best])
+
+
+def _solved(jacobian: Floats, weights: Floats, residual: Floats) -> Floats:
+    """Weighted least squares by normal equations: the columns are of one size, and nearly orthogonal on a round object."""
+    weighted = jacobian * weights[:, None]
+    normal = jacobian.T @ weighted
+    tiny = 1e-12 * float(np.trace(normal)) + 1e-300
+    return np.asarray(np.linalg.solve(normal + tiny * np.eye(normal.shape[0]), weighted.T @ residual))
 
 
 def _tukey(residual: Floats, floor: float = 0.0) -> tuple[Floats, float]:

@@ -21,21 +21,22 @@ def correlation_areas(part: Floats, chosen: Mask, *, reach: int = 6) -> tuple[fl
     """
     part, chosen = _middle(part, chosen)
     residual = np.where(chosen, remove_plane(part, chosen), 0.0)
-    count = int(chosen.sum())
+    count = int(np.count_nonzero(chosen))
     shape = tuple(fft.next_fast_len(size + reach, real=True) for size in part.shape)
-    spectrum = fft.rfft2(residual, shape)
-    covered = fft.rfft2(chosen.astype(float), shape)
-    products = fft.irfft2(np.abs(spectrum) ** 2, shape)
-    pairs = fft.irfft2(np.abs(covered) ** 2, shape)
+    products = _own_products(residual, shape)
     rows = np.arange(-min(reach, part.shape[0] - 1), min(reach, part.shape[0] - 1) + 1)
     columns = np.arange(-min(reach, part.shape[1] - 1), min(reach, part.shape[1] - 1) + 1)
     at = np.ix_(rows, columns)
-    number = np.maximum(pairs[at], 1.0)
+    if count == chosen.size:
+        pairs = np.outer(part.shape[0] - np.abs(rows), part.shape[1] - np.abs(columns)).astype(float)
+    else:
+        pairs = _own_products(chosen.astype(float), shape)[at]
+    number = np.maximum(pairs, 1.0)
     variance = float(products[0, 0]) / count
     if variance <= 0:
         return 1.0, 1.0
     rho = products[at] / number / variance
-    counted = (np.abs(rho) > 3.0 / np.sqrt(number)) & (pairs[at] > 0.25 * count)
+    counted = (np.abs(rho) > 3.0 / np.sqrt(number)) & (pairs > 0.25 * count)
     counted[rows == 0, columns == 0] = True
     rho = np.where(counted, rho, 0.0)
     return max(float(rho.sum()), 0.1), max(float((rho**2).sum()), 1.0)
@@ -43,12 +44,26 @@ def correlation_areas(part: Floats, chosen: Mask, *, reach: int = 6) -> tuple[fl
 
 def remove_plane(part: Floats, chosen: Mask) -> Floats:
     """`part` minus the least-squares plane through its chosen pixels."""
-    rows, columns = np.nonzero(chosen)
-    values = part[chosen]
-    design = np.column_stack([np.ones(rows.size), rows - rows.mean(), columns - columns.mean()])
-    solution = np.linalg.lstsq(design, values, rcond=None)[0]
-    plane = solution[0] + solution[1] * (np.arange(part.shape[0])[:, None] - rows.mean())
-    return np.asarray(part - plane - solution[2] * (np.arange(part.shape[1])[None, :] - columns.mean()), dtype=float)
+    weight = chosen.astype(float)
+    values = np.where(chosen, part, 0.0)
+    in_rows, in_columns, count = weight.sum(axis=1), weight.sum(axis=0), float(weight.sum())
+    row, column = np.arange(part.shape[0], dtype=float), np.arange(part.shape[1], dtype=float)
+    row -= float(row @ in_rows) / count
+    column -= float(column @ in_columns) / count
+    # Sums over rows and columns are all that the normal equations of a plane need.
+    row_squares, column_squares = float(row**2 @ in_rows), float(column**2 @ in_columns)
+    product = float(row @ weight @ column)
+    by_row = values.sum(axis=1)
+    normal = np.array([[row_squares, product], [product, column_squares]])
+    # A region of one row or column has no slope across it.
+    slopes = np.linalg.pinv(normal, hermitian=True) @ [float(row @ by_row), float(values.sum(axis=0) @ column)]
+    level = float(by_row.sum()) / count
+    return np.asarray(part - (level + slopes[0] * row)[:, None] - slopes[1] * column[None, :], dtype=float)
+
+
+def _own_products(field: Floats, shape: tuple[int, ...]) -> Floats:
+    """Sum of the products of a field with itself at every lag."""
+    return np.asarray(fft.irfft2(np.abs(fft.rfft2(field, shape)) ** 2, shape))
 
 
 def _middle(part: Floats, chosen: Mask) -> tuple[Floats, Mask]:

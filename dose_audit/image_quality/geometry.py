@@ -18,6 +18,7 @@ from dose_audit.measured import Measured, not_measurable
 __all__ = ["BodyOutline", "RoundObject", "body_outline", "circle_diameter"]
 
 Mask = NDArray[np.bool_]
+_FIRST_DIRECTIONS = 120  # enough to know the centre from which the rays are sent that count
 _METHOD = "radial half-maximum edges, robust ellipse; air gaps rejected"
 _LEAST = -1024.0  # below it a CT image is padded, not measured
 _DIRECTIONS = {"horizontal": 0.0, "vertical": 90.0, "diagonal_down": 45.0, "diagonal_up": -45.0}
@@ -253,17 +254,15 @@ def _fit(
 ) -> tuple[RadialEdges, CircleFit, EllipseFit]:
     """Edges about the given centre, then about the one they reveal, and the fits through the second set."""
     array = np.maximum(array, _LEAST) if array.dtype.kind in "if" and array.min(initial=0) < _LEAST else array
-    edges = radial_edges(array, spacing, centre_px, radius_mm, search_mm=search_mm)
+    edges = radial_edges(array, spacing, centre_px, radius_mm, search_mm=search_mm, directions=_FIRST_DIRECTIONS)
     first = fit_circle(edges.x_mm, edges.y_mm)
     if first.x is not None and first.y is not None and first.radius is not None and first.used.mean() > 0.3:
         centre = (first.y / spacing[0], first.x / spacing[1])
         if 0.7 * radius_mm < first.radius < 1.4 * radius_mm:
-            narrow = (
-                search_mm if search_mm is not None else max(0.15 * first.radius, 5 * math.sqrt(spacing[0] * spacing[1]))
-            )
-            edges = radial_edges(array, spacing, centre, first.radius, search_mm=narrow)
+            centre_px, radius_mm = centre, first.radius
+    edges = radial_edges(array, spacing, centre_px, radius_mm, search_mm=search_mm)
     circle = fit_circle(edges.x_mm, edges.y_mm, redundancy=edges.redundancy)
-    return edges, circle, fit_ellipse(edges.x_mm, edges.y_mm, redundancy=edges.redundancy)
+    return edges, circle, fit_ellipse(edges.x_mm, edges.y_mm, redundancy=edges.redundancy, start=circle)
 
 
 def _coarse_body(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, stats
+from scipy import ndimage, optimize, special
 
 from dose_audit.image_quality.kernels import correlate, disc_kernel
 from dose_audit.image_quality.rois import Position, Spacing, annulus_window, as_image, position_pair, spacing_pair
@@ -180,15 +181,16 @@ def low_contrast_visible(
         return LowContrast(not_measurable("visible_discs", "1", reason, method=_METHOD), (nothing,) * len(places), ())
     sign = float(polarity) if polarity else math.copysign(1.0, float(np.median([output[0] for output in known])))
     scores, chances = [], []
+    gumbels: dict[int, tuple[float, float]] = {}  # discs of one size share their background
     for value, null, spread in known:
         score = sign * value / spread
         beyond = int(np.count_nonzero(sign * null >= sign * value))
         chance = (1 + beyond) / (1 + null.size)
         # Null places overlap; where few of them reach as far, their rank says less than their spread.
         scores.append(score)
-        chances.append(
-            chance if beyond >= 20 and search_mm > 0 else float(_tail(sign * null / spread, score, search_mm > 0))
-        )
+        if beyond < 20 and search_mm > 0 and id(null) not in gumbels:
+            gumbels[id(null)] = _gumbel(sign * null / spread)
+        chances.append(chance if beyond >= 20 and search_mm > 0 else _tail(gumbels.get(id(null)), score))
     passed = _discoveries(np.array(chances), significance) if correct else np.array(chances) <= significance
     detections = tuple(
         Detection(
@@ -211,11 +213,11 @@ def low_contrast_visible(
     counted = len(seen_groups) if not consecutive or all(seen_groups) else seen_groups.index(False)
     count = sum(seen_groups[:counted]) if not consecutive else counted
     threshold = (
-        float(stats.norm.isf(max(max(c for c, s in zip(chances, passed, strict=True) if s), 1e-12)))
+        -float(special.ndtri(max(max(c for c, s in zip(chances, passed, strict=True) if s), 1e-12)))
         if passed.any()
         else 3.1
     )
-    sure = stats.norm.cdf(np.array(scores) - threshold)
+    sure = special.ndtr(np.array(scores) - threshold)
     doubtful = [float(np.prod([sure[index] for index in group])) for group in together]
     spread = math.sqrt(sum(p * (1 - p) for p in doubtful))
     return LowContrast(
@@ -280,10 +282,11 @@ def _without_discs(
 ) -> Floats:
     """The image less each disc as it was fitted, blurred by a pixel: background where there is little other."""
     cleaned = data.copy()
+    reach = {size: _reach(places, sizes, size, spacing) for size in set(sizes)}
     for (row, column), size in zip(places, sizes, strict=True):
         centre = (round(row), round(column))
         shift = (row - centre[0], column - centre[1])
-        value = _apply(data, _template(size, _reach(places, sizes, size, spacing), blur_mm, spacing, shift), centre)
+        value = _apply(data, _template(size, reach[size], blur_mm, spacing, shift), centre)
         if value is None:
             continue
         disc = ndimage.gaussian_filter(np.pad(disc_kernel(0.5 * size, spacing, shift_px=shift), 3), 1.0)
@@ -369,15 +372,14 @@ def _reach(
     places: Sequence[tuple[float, float]], sizes: Sequence[float], size: float, spacing: tuple[float, float]
 ) -> float:
     """Radius of the filter: as much background as the neighbours of the discs of one size leave, within bounds."""
-    room = math.inf
-    for (row, column), own in zip(places, sizes, strict=True):
-        for (other_row, other_column), other in zip(places, sizes, strict=True):
-            if own == size and (row, column) != (other_row, other_column):
-                away = math.hypot((row - other_row) * spacing[0], (column - other_column) * spacing[1])
-                room = min(room, away - 0.5 * other - max(spacing))
+    at, extent = np.asarray(places, dtype=float) * spacing, np.asarray(sizes, dtype=float)
+    away = np.hypot(*(at[extent == size][:, None, :] - at[None, :, :]).transpose(2, 0, 1))
+    others = (away - 0.5 * extent[None, :])[away > 0]
+    room = float(others.min()) - max(spacing) if others.size else math.inf
     return max(0.9 * size + 1.5 * max(spacing), min(1.25 * size + 1.5 * max(spacing), room))
 
 
+@lru_cache(maxsize=512)
 def _template(
     size: float, outer_mm: float, blur_mm: float, spacing: tuple[float, float], shift_px: tuple[float, float]
 ) -> Floats:
@@ -396,6 +398,7 @@ def _template(
     across = shape - plane @ np.linalg.lstsq(plane, shape, rcond=None)[0]
     weights = np.zeros(outer.shape)
     weights[used] = across / max(float(across @ across), 1e-30)
+    weights.setflags(write=False)
     return weights
 
 
@@ -406,12 +409,31 @@ def _apply(data: Floats, template: Floats, centre: tuple[int, int]) -> float | N
     return float((data[top : top + template.shape[0], left : left + template.shape[1]] * template).sum())
 
 
-def _tail(null: Floats, score: float, searched: bool) -> float:
-    """Normal tail; after a search that of the largest of as many independent normals as the null's mean tells of."""
-    if not searched:
-        return float(stats.norm.sf(score))
-    location, scale = stats.gumbel_r.fit(null) if null.size < 20000 else stats.gumbel_r.fit(null[:: null.size // 10000])
-    return float(max(stats.gumbel_r.sf(score, location, scale), stats.norm.sf(score)))
+def _gumbel(null: Floats) -> tuple[float, float]:
+    """Location and scale of the largest of as many independent normals as the searched background's mean tells of."""
+    part = null if null.size < 20000 else null[:: null.size // 10000]
+    spread = float(part.std())
+    if spread <= 0:
+        return float(part.mean()), 1e-12
+    lowest = float(part.min())
+
+    def slope(scale: float) -> float:
+        """Derivative of the likelihood: the mean less that weighted by exp(-x/scale), less the scale."""
+        weights = np.exp(-(part - lowest) / scale)
+        return float(part.mean() - (part * weights).sum() / weights.sum() - scale)
+
+    first = spread * math.sqrt(6.0) / math.pi
+    scale = float(optimize.brentq(slope, 0.02 * first, 50.0 * first))
+    return lowest - scale * math.log(float(np.exp(-(part - lowest) / scale).mean())), scale
+
+
+def _tail(gumbel: tuple[float, float] | None, score: float) -> float:
+    """Chance of a score as high: normal, or after a search the larger of that and the extreme value's."""
+    normal = float(special.ndtr(-score))
+    if gumbel is None:
+        return normal
+    location, scale = gumbel
+    return max(-math.expm1(-math.exp(min(-(score - location) / scale, 700.0))), normal)
 
 
 def _discoveries(chances: Floats, rate: float) -> Mask:

@@ -17,7 +17,7 @@ METHOD = (
     "slanted edge (IEC 62220-1): line fit, oversampled ESF, derivative and bin corrections, block bootstrap of rows"
 )
 
-ANGLES_DEG = (1.4, 8.5)
+ANGLES_DEG = (1.4, 15.5)
 """Edge angles for which the method was verified; outside, the result is ``suspect``."""
 
 _LEAST_CROSSED_PX = 1.5  # the edge has to pass every phase of the pixel grid
@@ -76,7 +76,7 @@ def edge_mtf(
     power of the transform, found from the bootstrap over blocks of rows, without which noise would raise the curve.
     The bootstrap also gives the uncertainty, to which 0.2 % is added for the method itself.
 
-    Verified on analytic edges (1.5–8°, four orientations, both polarities): |ΔMTF| ≤ 0.005 up to the Nyquist frequency
+    Verified on analytic edges (1.5–15°, four orientations, both polarities): |ΔMTF| ≤ 0.005 up to the Nyquist frequency
     without noise. Long tails (scatter, veiling glare) reaching the region's border are not seen.
 
     References
@@ -145,7 +145,7 @@ def _doubts(line: EdgeLine, angle: float, cnr: float, spread: _EdgeSpread) -> li
     expected = math.sqrt(5.0 * line.width_px + 8.0) / cnr
     doubts = []
     if not ANGLES_DEG[0] <= abs(angle) <= ANGLES_DEG[1]:
-        doubts.append(f"the edge is tilted by {abs(angle):.1f}°, verified for 1.5–8°")
+        doubts.append(f"the edge is tilted by {abs(angle):.1f}°, verified for 1.5–15°")
     if line.sagitta_px > max(_MOST_SAGITTA_PX, 4 * line.sagitta_uncertainty_px):
         doubts.append(f"the edge is curved by {line.sagitta_px:.2f} pixels")
     elif line.residual_px > max(0.15, 3.0 * expected):

@@ -1,13 +1,10 @@
-"""Slices from DICOM to an array, fast: uncompressed pixels straight from the bytes, everything else through pydicom."""
+"""Images and stacks of slices from DICOM to an array in true units, with their spacing and place."""
 
 from __future__ import annotations
 
-import io
-import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,18 +12,12 @@ from numpy.typing import NDArray
 
 from dose_audit.extract.errors import Malformed, ReadError, TooLarge
 from dose_audit.extract.reader import DicomObject, Limits, read_object
+from dose_audit.image_quality.pixels import MOST_PIXELS, PixelFormat, PixelReader
 
 __all__ = ["Image", "Stack", "read_image", "read_stack"]
 
 Source = bytes | str | os.PathLike[str]
 Pixels = np.ndarray[Any, np.dtype[Any]]
-
-MOST_PIXELS = 1 << 28
-"""Of one object or stack, above which it is refused: 1 GB as float32."""
-
-_IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-_PIXEL_DATA = b"\xe0\x7f\x10\x00"
-_MOST_TRAILING = 2  # bytes of padding that may follow the pixel data
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,7 @@ def read_image(source: Source, *, limits: Limits = Limits()) -> Image:  # noqa: 
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'testdata/missing.dcm'
     """
-    stored, header = _stored(_Reader(limits), source)
+    stored, header = _stored(PixelReader(limits.object_bytes), source, limits)
     pixels = np.empty(stored.shape, dtype=np.float32)
     _rescale(stored, pixels, header)
     return _image(header, pixels.reshape(pixels.shape[1:]) if len(pixels) == 1 else pixels)
@@ -154,7 +145,7 @@ def read_stack(
     Uncompressed pixels are viewed where they stand in the file's bytes and converted once, into their place in the
     array. Bits above Bits Stored are ignored.
     """
-    listed, reader = list(sources), _Reader(limits)
+    listed, reader = list(sources), PixelReader(limits.object_bytes)
     whole: Pixels | None = None
     first: Image | None = None
     kept: list[int] = []
@@ -162,7 +153,7 @@ def read_stack(
     problems: list[str] = []
     for index, source in enumerate(listed):
         try:
-            stored, header = _stored(reader, source)
+            stored, header = _stored(reader, source, limits)
         except (ReadError, OSError) as error:
             what = str(error) if isinstance(error, ReadError) else "the file cannot be read"
             problems.append(f"object {index + 1}: {what}")
@@ -207,114 +198,10 @@ def read_stack(
     )
 
 
-class _Reader:
-    """Reads files one after the other into the same memory: fresh memory for each costs more than reading it."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._memory = bytearray()
-
-    def read(self, source: Source) -> tuple[memoryview, DicomObject]:
-        """The object's bytes, valid until the next one is read, and its header."""
-        if isinstance(source, bytes):
-            data = memoryview(source)
-        else:
-            with Path(source).open("rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                if size > self._limits.object_bytes:
-                    raise TooLarge(f"the object is larger than {self._limits.object_bytes >> 20} MB")
-                if size > len(self._memory):
-                    self._memory = bytearray(size)
-                data, have = memoryview(self._memory)[:size], 0
-                while have < size and (part := file.readinto(data[have:])):
-                    have += part
-                data = data[:have]
-        return data, read_object(data, limits=self._limits)
-
-
-def _stored(reader: _Reader, source: Source) -> tuple[NDArray[np.generic], DicomObject]:
-    data, header = reader.read(source)
-    return _stored_pixels(data, header), header
-
-
-def _whole_number(header: DicomObject, keyword: str, default: int | None = None) -> int:
-    value = header.number(keyword)
-    if value is None:
-        if default is None:
-            raise Malformed(f"no image: {keyword} is absent")
-        return default
-    if value != int(value) or value < 0:
-        raise Malformed(f"no image: {keyword} is {value:g}")
-    return int(value)
-
-
-def _stored_pixels(data: memoryview, header: DicomObject) -> NDArray[np.generic]:
-    """Stored values, (frames, rows, columns)."""
-    rows, columns = _whole_number(header, "Rows"), _whole_number(header, "Columns")
-    frames = _whole_number(header, "NumberOfFrames", 1) or 1
-    samples, bits = _whole_number(header, "SamplesPerPixel", 1), _whole_number(header, "BitsAllocated")
-    if samples != 1:
-        raise Malformed(f"no grey image: {samples} samples per pixel")
-    count = frames * rows * columns
-    if count == 0:
-        raise Malformed("no image: it has no pixels")
-    if count > MOST_PIXELS:
-        raise TooLarge(f"the image has {count} pixels, more than are held in memory")
-    stored, signed = _whole_number(header, "BitsStored", bits), _whole_number(header, "PixelRepresentation", 0) == 1
-    explicit = header.transfer_syntax_uid == _EXPLICIT
-    if bits in (8, 16, 32) and (explicit or header.transfer_syntax_uid == _IMPLICIT):
-        start = _pixel_data(data, count * bits // 8, explicit)
-        if start is not None:
-            values = np.frombuffer(data, f"<{'i' if signed else 'u'}{bits // 8}", count, start)
-            if 0 < stored < bits:
-                values = _without_high_bits(values, bits - stored)
-            return values.reshape(frames, rows, columns)
-    return _through_pydicom(data, (frames, rows, columns))
-
-
-def _pixel_data(data: memoryview, length: int, explicit: bool) -> int | None:
-    """Where the pixel data start: they nearly always end the object, and their own tag and length must say the same."""
-    padded = length + length % 2
-    head = 12 if explicit else 8
-    for trailing in (0, *range(1, _MOST_TRAILING + 1)):
-        start = len(data) - padded - trailing
-        if start < head:
-            return None
-        front = data[start - head : start]
-        if front[:4] == _PIXEL_DATA and int.from_bytes(front[-4:], "little") == padded:
-            if explicit and front[4:8] not in (b"OW\0\0", b"OB\0\0"):
-                continue
-            return start
-    return None
-
-
-def _without_high_bits(values: NDArray[np.generic], shift: int) -> NDArray[np.generic]:
-    """Values whose bits above Bits Stored (overlays, rubbish) are dropped, the sign extended from the highest stored."""
-    low, high = values.min(), values.max()
-    bits = 8 * values.dtype.itemsize - shift
-    least, most = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
-    if least <= low and high <= most:
-        return values
-    return (values << shift) >> shift  # type: ignore[operator]
-
-
-def _through_pydicom(data: memoryview, shape: tuple[int, int, int]) -> NDArray[np.generic]:
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        dataset = pydicom.dcmread(io.BytesIO(data), force=True)
-        if "TransferSyntaxUID" not in getattr(dataset, "file_meta", {}):
-            raise Malformed("no image: it does not say how its pixels are encoded")
-        pixels = np.asarray(dataset.pixel_array)
-    except ReadError:
-        raise
-    except (AttributeError, ArithmeticError, EOFError, InvalidDicomError, LookupError, MemoryError, NotImplementedError,
-            OSError, RuntimeError, TypeError, ValueError) as error:  # fmt: skip
-        raise Malformed(f"the pixel data cannot be decoded ({type(error).__name__})") from None
-    if pixels.size != math.prod(shape):
-        raise Malformed(f"the pixel data hold {pixels.size} values where {math.prod(shape)} are announced")
-    return pixels.reshape(shape)
+def _stored(reader: PixelReader, source: Source, limits: Limits) -> tuple[NDArray[np.generic], DicomObject]:
+    """Stored values, (frames, rows, columns), valid until the next ones are read; and the header."""
+    header = read_object(source, limits=limits)
+    return reader.stored(source, PixelFormat.of(header)), header
 
 
 def _rescale(stored: NDArray[np.generic], pixels: Pixels, header: DicomObject) -> bool:

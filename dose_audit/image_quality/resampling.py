@@ -36,7 +36,7 @@ class BlockFit:
 
 @dataclass(frozen=True)
 class BlockProducts:
-    """Normal equations of every block, of which any subset of columns can be solved."""
+    """Normal equations of every block, of which any subset of columns can be solved; `design` is divided by `scale`."""
 
     design: Floats
     values: Floats
@@ -45,7 +45,11 @@ class BlockProducts:
     products: Floats
 
     def fit(self, columns: list[int], replicates: int, seed: int) -> BlockFit:
-        """Solve ``design[:, columns] @ x ≈ values``, and again for blocks drawn with replacement."""
+        """Solve ``design[:, columns] @ x ≈ values``, and again for blocks drawn with replacement.
+
+        With no replicates asked for, every block is left out once instead, and the departures are enlarged so that their
+        standard deviation is the jackknife's standard error: a few solutions that tell which columns matter.
+        """
         blocks, size = self.squares.shape[0], len(columns)
         squares = self.squares[:, columns][:, :, columns]
         products = self.products[:, columns]
@@ -53,16 +57,21 @@ class BlockProducts:
         ridge = _RIDGE * np.trace(full) / size * np.eye(size)
         best = np.zeros(size)
         rest = self.values
-        scaled = self.design[:, columns] / self.scale[columns]
+        scaled = self.design[:, columns]
         for _ in range(3):  # refined against the residual, so that neither ridge nor rounding stays
             best = best + np.linalg.solve(full + ridge, scaled.T @ rest)
             rest = self.values - scaled @ best
-        random = np.random.default_rng(seed)
-        weights = random.multinomial(blocks, np.full(blocks, 1.0 / blocks), size=max(replicates, 2)).astype(float)
+        if replicates:
+            random = np.random.default_rng(seed)
+            weights = random.multinomial(blocks, np.full(blocks, 1.0 / blocks), size=max(replicates, 2)).astype(float)
+        else:
+            weights = 1.0 - np.eye(blocks)
         # Around the best solution, so that the ridge pulls towards it and not towards 0.
         left = products - squares @ best
         systems = np.tensordot(weights, squares, axes=1) + ridge
         shifts = np.linalg.solve(systems, (weights @ left)[:, :, None])[:, :, 0]
+        if not replicates:
+            shifts = (shifts - shifts.mean(axis=0)) * ((blocks - 1) / np.sqrt(blocks))
         scale = self.scale[columns]
         return BlockFit(best / scale, (best + shifts) / scale, rest)
 
@@ -73,7 +82,8 @@ def block_products(design: Floats, values: Floats, block: NDArray[np.intp], bloc
     scale[scale == 0] = 1.0
     order = np.argsort(block, kind="stable")
     ends = np.searchsorted(block[order], np.arange(blocks + 1))
-    ordered, wanted = design[order] / scale, values[order]
+    design = design / scale
+    ordered, wanted = design[order], values[order]
     columns = design.shape[1]
     squares, products = np.empty((blocks, columns, columns)), np.empty((blocks, columns))
     for index in range(blocks):
@@ -112,7 +122,7 @@ def least_squares(
             gained = cost - new_cost
             at, residual, slopes, cost = moved, new_residual, new_slopes, new_cost
             damping = max(damping / 10, 1e-12)
-            if gained <= 1e-12 * cost or float(step.max()) <= 1e-10 * np.sqrt(cost):
+            if gained <= 1e-9 * cost or float(step.max()) <= 1e-10 * np.sqrt(cost):
                 return at, residual, True
         else:
             damping *= 10

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize, special
 
+from dose_audit.image_quality.rician import DarkGround, rician_mean
+
 __all__ = ["ProfileFit", "fit_slice_profile", "plateau_fwhm", "plateau_shape"]
 
 Floats = NDArray[np.float64]
@@ -80,7 +82,9 @@ def plateau_fwhm(width: float, blur: float) -> float:
     return 2.0 * float(optimize.brentq(excess, 0.0, 0.5 * width + 4.0 * blur))
 
 
-def fit_slice_profile(position_mm: ArrayLike, signal: ArrayLike, *, tilted_top: bool = False) -> ProfileFit:
+def fit_slice_profile(
+    position_mm: ArrayLike, signal: ArrayLike, *, tilted_top: bool = False, dark_ground: DarkGround | None = None
+) -> ProfileFit:
     """Fit a symmetric double-erf plateau on a linear ground.
 
     Parameters
@@ -91,6 +95,8 @@ def fit_slice_profile(position_mm: ArrayLike, signal: ArrayLike, *, tilted_top: 
         Mean signal there; the plateau may be brighter or darker than the ground.
     tilted_top : bool
         Let the height change linearly along the profile (a surface coil over a long ramp).
+    dark_ground : DarkGround or None
+        Ground and noise of a magnitude image in which the noise lifts the ground: the curve's Rician mean is fitted then.
 
     Returns
     -------
@@ -134,7 +140,8 @@ def fit_slice_profile(position_mm: ArrayLike, signal: ArrayLike, *, tilted_top: 
             u = s - p[4]
             peak = float(special.erf(0.5 * width / (_ROOT2 * blur)))
             top = p[2] * (1.0 + p[3] * u / span)
-            return np.asarray(p[0] + p[1] * (s - s[0]) / span + top * plateau_shape(u, width, blur) / peak - values)
+            curve = p[0] + p[1] * (s - s[0]) / span + top * plateau_shape(u, width, blur) / peak
+            return np.asarray((curve if dark_ground is None else rician_mean(curve, dark_ground.noise_sd)) - values)
 
         scales = np.array([scale, scale, scale, 0.3, width, 0.3 * width, 0.3])
         inner = np.clip(begin, lower + 1e-9, upper - 1e-9)[free]
@@ -148,6 +155,10 @@ def fit_slice_profile(position_mm: ArrayLike, signal: ArrayLike, *, tilted_top: 
 
     free = np.array([True, False, True, False, True, True, True])
     begin = np.array([base, 0.0, height, 0.0, middle, max(0.29 * width, step), 0.9])
+    if dark_ground is not None:
+        # The mean magnitude hardly depends on a signal below the noise: such a ground is known better than fitted.
+        begin[0], begin[2] = dark_ground.signal, height + base - dark_ground.signal
+        free[0] = dark_ground.signal > dark_ground.noise_sd
     best = solve(begin, free)
     begin[6] = 0.3
     other = solve(begin, free)
@@ -225,6 +236,17 @@ def fwhm_slopes(spread: float, share: float) -> tuple[float, float]:
     here = plateau_fwhm(*width_and_blur(spread, share))
     there = plateau_fwhm(*width_and_blur(spread, min(max(share, 0.0), 1.0) + step))
     return here / spread, (there - here) / step
+
+
+def fwhm_by_ground(width: float, blur: float) -> float:
+    """How much the full width at half maximum shrinks per share of the height by which the ground was taken too low.
+
+    Twice the shift of the half maximum, a half, over the slope of the flanks there.
+    """
+    half = 0.5 * plateau_fwhm(width, blur)
+    low, high = (math.exp(-0.5 * ((half + side * 0.5 * width) / blur) ** 2) for side in (1.0, -1.0))
+    peak = float(special.erf(0.5 * width / (_ROOT2 * blur)))
+    return peak * blur * math.sqrt(2.0 * math.pi) / (high - low)
 
 
 def parameter_covariance(jacobian: Floats, residual: Floats) -> Floats:

@@ -308,11 +308,10 @@ def _expand(spot: _Spot, replicates: int, seed: int) -> tuple[BlockFit, int]:
     terms = _MOST_TERMS if spot.values.size > 60 else 3
     products = block_products(_design(spot, terms), spot.values, block, _SECTORS)
     for count in range(terms, 1, -1):
-        fit = products.fit([*range(_FIXED + count)], replicates, seed)
-        last = _FIXED + count - 1
-        if abs(fit.solution[last]) > _SIGNIFICANT * fit.error(last) + 1e-9:
+        tried, last = products.fit([*range(_FIXED + count)], 0, seed), _FIXED + count - 1
+        if abs(tried.solution[last]) > _SIGNIFICANT * tried.error(last) + 1e-9:
             break
-    return fit, count
+    return products.fit([*range(_FIXED + count)], max(replicates, 2), seed), count
 
 
 def _transform(frequencies: Floats, sigma: float, terms: int, solutions: Floats) -> Floats:

@@ -327,11 +327,13 @@ def _expand(disc: _Disc, replicates: int, seed: int) -> tuple[BlockFit, Sequence
     products = block_products(_design(disc, _EVEN_ORDERS), disc.values, block, _SECTORS)
     lopsided = _FIXED + len(_EVEN_ORDERS)
     for count in range(len(_EVEN_ORDERS), 0, -1):
-        fit = products.fit([*range(_FIXED + count), lopsided], replicates, seed)
-        last = _FIXED + count - 1
-        if abs(fit.solution[last]) > _SIGNIFICANT * fit.error(last) + 1e-9 * abs(disc.contrast):
+        columns, last = [*range(_FIXED + count), lopsided], _FIXED + count - 1
+        if count == 1:
             break
-    return fit, _EVEN_ORDERS[:count]
+        tried = products.fit(columns, 0, seed)
+        if abs(tried.solution[last]) > _SIGNIFICANT * tried.error(last) + 1e-9 * abs(disc.contrast):
+            break
+    return products.fit(columns, max(replicates, 2), seed), _EVEN_ORDERS[:count]
 
 
 def _transform(frequencies: Floats, sigma: float, orders: Sequence[int], solutions: Floats) -> Floats:

@@ -25,7 +25,7 @@ __all__ = ["fractional_uniformity", "percent_integral_uniformity"]
 
 Floats = NDArray[np.float64]
 _PIU = "100 (1 - (max - min)/(max + min)) of 1 cm² means, the noise's share removed"
-_REPEATS = 12
+_FIELDS = 6
 
 
 def percent_integral_uniformity(
@@ -60,8 +60,9 @@ def percent_integral_uniformity(
     -----
     ``PIU = 100 (1 - (H - L)/(H + L))`` with the highest and the lowest mean over all 1 cm² discs that lie wholly in the large
     one. Rim pixels count with their share, so that the disc has its area at any pixel size. The greatest of many noisy means
-    lies too high, the least too low: the noise is drawn twelve times with the image's own power onto the smooth means, and
-    the mean shift it makes is taken off; its spread is the uncertainty.
+    lies too high, the least too low: the noise is drawn twelve times (six fields and their negatives) with the image's own
+    power onto the smooth means, at every sixth of the small disc's diameter, and the mean shift that it makes is taken off;
+    its spread is the uncertainty.
 
     References
     ----------
@@ -221,28 +222,50 @@ def _noise_share(
     part: Floats, means: Floats, kernel: Floats, inside: NDArray[np.bool_], allowed: NDArray[np.bool_]
 ) -> tuple[float, float]:
     """Mean and standard deviation of what noise does to the uniformity."""
-    smooth = _smooth_surface(means, allowed)
+    # A mean over a disc hardly changes within a sixth of its diameter: every so many pixels show the extremes.
+    every = [max(1, side // 6) for side in kernel.shape]
+    coarse = (slice(None, None, every[0]), slice(None, None, every[1]))
+    chosen = allowed[coarse]
+    smooth = _smooth_surface(means[coarse], chosen)
     # Second differences along rows see the noise and hardly the signal.
-    second = part[:, 2:] - 2 * part[:, 1:-1] + part[:, :-2]
-    seen = inside[:, 2:] & inside[:, :-2]
+    lines = part[::2]
+    second = lines[:, 2:] - 2 * lines[:, 1:-1] + lines[:, :-2]
+    seen = inside[::2, 2:] & inside[::2, :-2]
     noise = 1.4826 * float(np.median(np.abs(second[seen]))) / math.sqrt(6.0) if seen.any() else 0.0
-    residual = (means - smooth)[allowed]
+    residual = (means[coarse] - smooth)[chosen]
     # What the surface leaves of the 1 cm² means bounds the noise that is correlated and escapes the differences.
     white = noise * math.sqrt(float((kernel**2).sum()))
     if white <= 0 or float(residual.std()) < 0.3 * white:
         return 0.0, 0.0
-    true, _, _ = _piu(smooth[allowed])
+    true, _, _ = _piu(smooth[chosen])
     if true is None:
         return 0.0, 0.0
-    generator = np.random.default_rng(112)
-    drawn = generator.normal(0.0, noise, (_REPEATS, *part.shape))
     shifts = []
-    for field in correlate(drawn, kernel):
-        value, _, _ = _piu((smooth + field)[allowed])
+    fields = noise * _means_of_noise(kernel, every, chosen.shape)[:, chosen]
+    for field in (*fields, *-fields):
+        value, _, _ = _piu(smooth[chosen] + field)
         shifts.append((value if value is not None else true) - true)
     share = float(np.mean(shifts))
     # The surface follows the noise a little, which leaves part of the share uncertain.
     return share, math.hypot(float(np.std(shifts, ddof=1)), 0.25 * share)
+
+
+def _means_of_noise(kernel: Floats, every: list[int], shape: tuple[int, ...]) -> Floats:
+    """Means of white noise of unit variance over small discs that lie `every` so many pixels apart.
+
+    Blocks of pixels between the places are drawn as one: their noise is white as well, and the disc on them has the same
+    sum of squares as the disc on pixels.
+    """
+    rows, columns = (-(-side // step) | 1 for side, step in zip(kernel.shape, every, strict=True))
+    padded = np.zeros((rows * every[0], columns * every[1]))
+    top, left = ((whole - side) // 2 for whole, side in zip(padded.shape, kernel.shape, strict=True))
+    padded[top : top + kernel.shape[0], left : left + kernel.shape[1]] = kernel
+    blocks = padded.reshape(rows, every[0], columns, every[1]).sum(axis=(1, 3))
+    blocks *= math.sqrt(float((kernel**2).sum()) / float((blocks**2).sum()))
+    reach = (rows // 2, columns // 2)
+    size = (shape[0] + 2 * reach[0], shape[1] + 2 * reach[1])
+    drawn = np.random.default_rng(112).standard_normal((_FIELDS, *size))
+    return correlate(drawn, blocks)[:, reach[0] : reach[0] + shape[0], reach[1] : reach[1] + shape[1]]
 
 
 def _smooth_surface(means: Floats, allowed: NDArray[np.bool_], order: int = 6) -> Floats:
@@ -253,9 +276,14 @@ def _smooth_surface(means: Floats, allowed: NDArray[np.bool_], order: int = 6) -
     right = np.polynomial.chebyshev.chebvander(column, order)
     pairs = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
     rows, columns = np.nonzero(allowed)
-    keep = slice(None, None, max(1, rows.size // 3000))
-    design = np.column_stack([left[rows[keep], i] * right[columns[keep], j] for i, j in pairs])
-    solution = np.linalg.lstsq(design, means[rows[keep], columns[keep]], rcond=None)[0]
+    keep = slice(None, None, max(1, rows.size // 1000))
+    first, second = (np.array(order) for order in zip(*pairs, strict=True))
+    design = left[rows[keep]][:, first] * right[columns[keep]][:, second]
+    # Polynomials of Chebyshev are all but orthogonal on a disc: normal equations are safe here, and fast.
+    normal = design.T @ design
+    solution = np.linalg.solve(
+        normal + 1e-12 * np.trace(normal) * np.eye(len(pairs)), design.T @ means[rows[keep], columns[keep]]
+    )
     weights = np.zeros((order + 1, order + 1))
     for (i, j), value in zip(pairs, solution, strict=True):
         weights[i, j] = value

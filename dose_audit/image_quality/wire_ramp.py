@@ -23,6 +23,8 @@ _SINGLE = "inclined wire on one slice: two-dimensional fit, in-plane blur remove
 _STACK = "inclined wire on several slices: fits joined by their z positions, which also give the tangent"
 _ROOT2 = math.sqrt(2.0)
 
+_LEAN_SHARE = 0.04  # of a tangent of 23 degrees: what a lean of 0.8 degrees makes of it
+
 
 @dataclass(frozen=True, slots=True)
 class _Wire:
@@ -200,7 +202,11 @@ def _joined(fits: Sequence[_Wire | str], z: Floats, tangent: float) -> Measured:
     weights = weights * near
     length = float((weights * lengths).sum() / weights.sum())
     spread = math.sqrt(float((weights**2 * spreads**2).sum())) / float(weights.sum())
-    used, measured_tangent, tangent_spread = tangent, None, 0.0
+    if near.sum() >= 2:
+        # A fit that noise has led astray does not know it; its neighbours do.
+        spread = max(spread, float(np.std(lengths[near], ddof=1)) / math.sqrt(int(near.sum())))
+    # Until it is measured the tangent may be off by a lean of the phantom.
+    used, measured_tangent, tangent_spread = tangent, None, tangent * _LEAN_SHARE
     at = np.array([place for _, place in seen])[near]
     centres = np.array([fit.centre for fit, _ in seen])[near]
     # On fewer slices, or over a shorter way, the nominal angle is better known than the measured one.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from dose_audit.image_quality import artefact_map, defective_pixels, lag, structured_noise
+from dose_audit.image_quality.detector import _median_of_seven
 
 SIZE = 256
 
@@ -106,3 +108,16 @@ def test_artefact_map():
     assert artefact_map(banded, 0.2).banding_rows.value > 5
     assert artefact_map(banded, 0.2).banding_columns.value == pytest.approx(1.0, abs=0.4)
     assert artefact_map(np.ones((64, 64)), 0.2, scale_mm=0.5).status == "not_measurable"
+
+
+def test_one_bad_column_is_one_line_and_not_its_shadows() -> None:
+    flat = np.random.default_rng(3).normal(2000.0, 20.0, (1500, 600))
+    flat[:, 300] += 30.0
+    found = defective_pixels(flat)
+    assert (found.rows, found.columns) == ((), (300,))
+
+
+def test_median_of_seven_is_the_median() -> None:
+    image = np.random.default_rng(4).normal(size=(70, 41)).astype(np.float32)
+    for axis, size in ((0, (7, 1)), (1, (1, 7))):
+        assert (_median_of_seven(image, axis) == ndimage.median_filter(image, size)).all()

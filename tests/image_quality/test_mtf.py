@@ -16,7 +16,7 @@ from dose_audit.image_quality import edge_mtf
 from tests.image_quality import truth
 
 WHOLE = os.environ.get("IMAGE_QUALITY_GRID") == "1"
-ANGLES = (1.5, 2.3, 3.0, 5.0, 7.125, 8.0)
+ANGLES = (1.5, 2.3, 3.0, 5.0, 7.125, 8.0, 11.0, 15.0)
 GRID = list(itertools.product((0.05, 0.1, 0.2), ANGLES, (0.0, 90.0), (1, -1), (1, -1)))
 SEEDS = 60 if WHOLE else 30
 
@@ -141,7 +141,7 @@ def test_no_edge_is_said_in_words(image, word):
     ("image", "word"),
     [
         (noisy(edge(bend_px=0.6), 5.0), "curved"),
-        (edge(angle_deg=12.0), "tilted"),
+        (edge(angle_deg=18.0), "tilted"),
         (noisy(edge(), 150.0), "noise"),
         (np.minimum(noisy(edge(), 20.0), 1050.0), "clipped"),
         (np.where(np.arange(200)[:, None] * 200 + np.arange(200) == 20_100, np.nan, edge()), "no number"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from dose_audit.image_quality import (
     fit_slice_profile,
@@ -16,6 +17,7 @@ from dose_audit.image_quality import (
     slice_thickness_wire,
     strip_profile,
 )
+from dose_audit.image_quality.rician import dark_ground, rician_mean
 from dose_audit.image_quality.slice_profile import plateau_shape
 from dose_audit.phantom.digital import Pose, ramp_image, ramp_volume, wedge_image
 
@@ -152,3 +154,43 @@ def test_pure_noise_yields_no_sound_thickness() -> None:
     noise = np.random.default_rng(14).normal(100.0, 10.0, (128, 128))
     assert slice_thickness_wire(noise, 1.0, (64, 64), 0.0).status != "ok"
     assert slice_thickness_ramps(noise, 1.0, (64, 64)).thickness.status != "ok"
+
+
+@pytest.mark.parametrize("thickness", [4.3, 5.0, 5.7])
+def test_ramps_are_not_shortened_by_the_noise_of_a_magnitude_image(thickness: float) -> None:
+    """Noise of 10 % lifts the dark ground and with it the half maximum: uncorrected, the ramps read more than 0.06 mm low."""
+    column = np.arange(160.0)[None, :] * np.ones((40, 1))
+    truth, sd = 200.0 * plateau_shape(column - 79.6, thickness / 0.1, 2.0), 20.0
+    results = []
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        image = np.hypot(truth + random.normal(0, sd, truth.shape), random.normal(0, sd, truth.shape))
+        results.append((slice_thickness_ramps(image, 1.0, (20.0, 79.6), search_mm=0.0).thickness, thickness))
+    assert abs(errors_of(results).bias) < 0.03
+    assert errors_of(results).covered() >= 0.8
+    assert results[0][0].details["channel_noise"] == pytest.approx(sd, rel=0.1)
+
+
+def test_signed_noise_and_a_bright_ground_are_left_as_they_are() -> None:
+    random = np.random.default_rng(3)
+    column = np.arange(160.0)[None, :] * np.ones((40, 1))
+    for ground in (0.0, 400.0):
+        image = ground + 200.0 * plateau_shape(column - 79.6, 50.0, 2.0) + random.normal(0, 20.0, (40, 160))
+        thickness = slice_thickness_ramps(image, 1.0, (20.0, 79.6), search_mm=0.0).thickness
+        assert thickness.details["channel_noise"] is None
+        assert thickness.value == pytest.approx(5.0, abs=0.1)
+
+
+def test_mean_magnitude_is_that_of_the_rice_distribution() -> None:
+    signal = np.array([0.0, 0.5, 2.0, 7.0, 30.0])
+    assert rician_mean(2.5 * signal, 2.5) == pytest.approx(stats.rice.mean(signal, scale=2.5), rel=1e-9)
+
+
+@pytest.mark.parametrize("signal", [0.0, 2.0, 5.0])
+def test_a_dark_ground_is_told_from_an_empty_one(signal: float) -> None:
+    random = np.random.default_rng(4)
+    pixels = stats.rice.rvs(signal, scale=3.0, size=400, random_state=random)
+    found = dark_ground(pixels, random.normal(0.0, 3.0, 100).std(), 99)
+    assert found is not None
+    assert found.noise_sd == pytest.approx(3.0, rel=0.1)
+    assert found.signal == pytest.approx(3.0 * signal, abs=0.6)

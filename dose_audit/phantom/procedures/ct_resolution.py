@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil, cos, radians, sin
+from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.image_quality.bars import BarGroup, bar_mtf_curve
-from dose_audit.image_quality.rois import sample_points
+from dose_audit.image_quality.rectangles import sample_rectangle
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.pose import Pose
@@ -60,15 +60,15 @@ def _patch(
     step_mm: tuple[float, float],
 ) -> Floats:
     """A turned rectangle, whole to its rim, in steps (across, along) that divide it: columns along, rows across."""
-    counts = [max(3, round(length / step)) for length, step in zip((across_mm, along_mm), step_mm, strict=True)]
-    across, along = (
-        ((np.arange(n) + 0.5) / n - 0.5) * length for n, length in zip(counts, (across_mm, along_mm), strict=True)
+    across, along = (max(3, round(length / step)) for length, step in zip((across_mm, along_mm), step_mm, strict=True))
+    return sample_rectangle(
+        plane.image,
+        pose.to_pixel(x_mm, y_mm, plane.z_mm),
+        (along_mm, across_mm),
+        pose.spacing_mm,
+        angle_deg=pose.angle_on_screen(angle_deg),
+        counts=(along, across),
     )
-    turn = radians(pose.angle_on_screen(angle_deg))
-    row, column = pose.to_pixel(x_mm, y_mm, plane.z_mm)
-    down = along[None, :] * sin(turn) + across[:, None] * cos(turn)
-    right = along[None, :] * cos(turn) - across[:, None] * sin(turn)
-    return sample_points(plane.image, row + down / pose.spacing_mm[0], column + right / pose.spacing_mm[1])
 
 
 def _seen(plane: Plane, pose: Pose, group: Feature, settings: Mapping[str, Any]) -> _Seen:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from math import ceil, cos, radians, sin
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.image_quality.rois import sample_points
+from dose_audit.image_quality.rectangles import sample_rectangle
 from dose_audit.phantom.definition import Measure
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import Plane, result
@@ -69,23 +68,11 @@ def patch(
 ) -> Floats:
     """A turned rectangle of the object, whole to its rim, sampled at about the pixel spacing: columns along, rows across.
 
-    An axis that lies along the pixels is read on the pixels' own grid as far as rounding allows; else by cubic splines,
-    which keep what lies well below the Nyquist frequency.
+    See `sample_rectangle`; an axis that lies along the pixels is read on the pixels' own grid as far as rounding allows.
     """
-    step = min(in_plane_spacing(pose))
-    counts = [max(3, ceil(length / step - 1e-9)) for length in (across_mm, along_mm)]
-    across, along = (
-        ((np.arange(n) + 0.5) / n - 0.5) * length for n, length in zip(counts, (across_mm, along_mm), strict=True)
-    )
-    turn = radians(angle_deg)
-    x = x_mm + along[None, :] * cos(turn) - across[:, None] * sin(turn)
-    y = y_mm + along[None, :] * sin(turn) + across[:, None] * cos(turn)
-    x = -x if pose.mirrored else x
-    roll = radians(pose.roll_deg)
-    right = pose.scale * (x * cos(roll) - y * sin(roll))
-    down = pose.scale * (x * sin(roll) + y * cos(roll))
-    return sample_points(
-        image, pose.centre_px[0] + down / pose.spacing_mm[0], pose.centre_px[1] + right / pose.spacing_mm[1]
+    size = (pose.scale * along_mm, pose.scale * across_mm)
+    return sample_rectangle(
+        image, pose.to_pixel(x_mm, y_mm), size, pose.spacing_mm, angle_deg=pose.angle_on_screen(angle_deg)
     )
 
 
