@@ -37,6 +37,7 @@ ImagingFrequency CountsAccumulated ActualFrameDuration NumberOfFrames EnergyWind
 DecayCorrection
 """
 KEYWORDS = tuple(_KEYWORDS.split())
+_CODES = ("CTDIPhantomTypeCodeSequence",)  # of which the first item's Code Value is read
 
 _MAXIMUM_PIXELS = 400_000_000
 _MAXIMUM_FRAMES = 20_000
@@ -242,9 +243,11 @@ def _same(one: tuple[float, float], other: tuple[float, float]) -> bool:
 def _plain(dataset: Dataset) -> dict[str, Any]:
     """The attributes of `KEYWORDS` that can be read; a value that pydicom refuses counts as absent."""
     found: dict[str, Any] = {}
-    for keyword in KEYWORDS:
+    for keyword in (*KEYWORDS, *_CODES):
         try:
             value = dataset.get(keyword)
+            if keyword in _CODES:
+                value = str(value[0].CodeValue) if value else None
         except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError):
             continue
         if value is not None and value != "":
@@ -304,11 +307,29 @@ def _native(dataset: Dataset, frame: int) -> np.ndarray | None:
     if len(part) != size:
         raise ValueError(f"pixel data ends early: frame {frame + 1} has {len(part)} of {size} bytes")
     image = np.frombuffer(part, dtype=f"<{'i' if signed else 'u'}{bits // 8}").reshape(rows, columns)
-    if stored < bits:
-        # Bits above the stored ones may hold overlays or rubbish.
-        shift = bits - stored
-        image = (image << shift) >> shift
-    return image
+    return image if stored >= bits else _stored_bits(image, stored, bits)
+
+
+def _stored_bits(image: np.ndarray, stored: int, bits: int) -> np.ndarray:
+    """The lower `stored` bits; all of them where the image evidently goes on in the others.
+
+    Bits above the stored ones may hold overlays or rubbish, and then the image is rough with them; where a writer has put
+    larger values than Bits Stored tells, it is rough without them, because values wrap.
+    """
+    shift = bits - stored
+    lower = np.asarray((image << shift) >> shift)
+    if np.array_equal(lower, image):
+        return lower
+    return image if _roughness(image) < _roughness(lower) else lower
+
+
+def _roughness(image: np.ndarray) -> float:
+    """Share of the variance between neighbouring pixels in that of all."""
+    values = image.astype(np.float64)
+    spread = float(values.var())
+    if spread == 0:
+        return 0.0
+    return float(np.diff(values, axis=0).var() + np.diff(values, axis=1).var()) / spread
 
 
 def _loader(dataset: Dataset, index: int, count: int) -> Callable[[], np.ndarray]:

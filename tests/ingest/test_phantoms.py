@@ -79,7 +79,7 @@ def test_a_series_becomes_one_result_with_its_page_and_every_object_a_fate(home:
     assert {"noise", "uniformity_centre", "body_diameter"} <= names
     # What the images say of their dose is kept, and is no condition by which runs are told apart.
     dose = float(pydicom.dcmread(next(water.iterdir()), stop_before_pixels=True).CTDIvol)
-    assert study.conditions["dose"]["ctdi_vol_mgy"] == pytest.approx(dose)
+    assert study.conditions["dose"]["ctdi_vol_32_mgy"] == pytest.approx(dose)
     assert "ctdi" not in study.condition_key
     [folder] = (home.phantoms_dir / "2026-01").iterdir()
     assert {path.suffix for path in folder.iterdir()} == {".html", ".json", ".png"}

@@ -77,6 +77,23 @@ def test_a_moved_and_turned_phantom_is_found_where_it_is(pose: Pose, tmp_path: P
     assert found["diameter_slice5"] == pytest.approx(190.0, abs=0.1)
 
 
+@pytest.mark.parametrize("z_mm", [-4.0, 1.3] if not WHOLE_GRID else [-4.0, -2.5, -1.0, 0.4, 1.3, 2.2, 3.0, 4.2])
+def test_the_position_is_found_to_a_quarter_of_a_slice(z_mm: float, tmp_path: Path) -> None:
+    shifted = {"z_mm": tuple(10.0 * k + z_mm for k in range(11))}
+    (analysis,) = made(tmp_path, acquisition=shifted).analyses
+    assert analysis.pose.origin_z_mm == pytest.approx(0.0, abs=0.15)
+    found = values(analysis)
+    for slice_ in (1, 11):
+        assert found[f"slice_position_{slice_}_offset"] == pytest.approx(z_mm, abs=0.15)
+        assert found[f"slice_position_{slice_}"] == pytest.approx(2 * z_mm, abs=0.3)
+
+
+def test_the_position_of_a_leaning_phantom_is_that_of_its_axis(tmp_path: Path) -> None:
+    pose = Pose(8.0, 5.0, 0.0, 3.0, tilt_x_deg=2.0, tilt_y_deg=1.5)
+    (analysis,) = made(tmp_path, pose=pose).analyses
+    assert analysis.pose.origin_z_mm == pytest.approx(0.0, abs=0.3)
+
+
 def test_turned_end_for_end_it_is_seen_from_behind(tmp_path: Path) -> None:
     behind = {"z_mm": tuple(10.0 * k - 100.0 for k in range(11))}
     (analysis,) = made(tmp_path, pose=Pose(end_for_end=True), acquisition=behind).analyses
@@ -114,6 +131,15 @@ def test_the_medium_phantom_is_told_from_the_large(tmp_path: Path) -> None:
     found = values(analysis)
     assert found["diameter_slice4"] == pytest.approx(165.0, abs=0.1)
     assert found["slice_thickness"] == pytest.approx(5.0, abs=0.1)
+
+
+@pytest.mark.parametrize("roll", [0.0, 30.0])
+def test_the_small_phantom_gives_its_uniform_section(roll: float, tmp_path: Path) -> None:
+    (analysis,) = made(tmp_path, "acr-mri-small", pose=Pose(0.0, 0.0, 0.0, roll)).analyses
+    assert analysis.definition.id == "acr-mri-small"
+    found = values(analysis)
+    assert found["diameter"] == pytest.approx(100.0, abs=0.1)
+    assert found["snr"] == pytest.approx(1000.0 / 8.0, rel=0.05)
 
 
 def test_a_repeat_gives_two_image_snr_and_one_analysis(tmp_path: Path) -> None:

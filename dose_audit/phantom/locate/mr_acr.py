@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dose_audit.phantom.definition import Definition, Feature
 from dose_audit.phantom.locate.mr_looks import Look, agreement, looks, template
+from dose_audit.phantom.locate.mr_wedges import refined
 from dose_audit.phantom.locate.outline import axis_line
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Match, Workbench
@@ -166,7 +167,7 @@ def match(bench: Workbench, definition: Definition) -> Match:
 
 
 def locate(bench: Workbench, definition: Definition) -> Pose:
-    """Origin on slice 1, axis through all outlines, roll by the vote of all slices that show one."""
+    """Origin on slice 1 as its wedges have it, axis through all outlines, roll by the vote of all slices that show one."""
     placing = _place(bench, definition)
     if placing is None:
         return _lost(bench, "no round body of the phantom's size in two slices")
@@ -195,6 +196,7 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
         quality=max(0.0, min(1.0, quality)),
         notes=(*notes, f"roll {roll:.2f} degrees by {len(votes)} slices, spread {spread:.2f} degrees"),
     )
+    pose = refined(bench, pose, definition)
     for reason in _doubts(placing, told, votes, spread, definition, bench):
         pose = pose.doubt(reason)
     return pose

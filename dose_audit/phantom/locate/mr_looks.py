@@ -130,20 +130,26 @@ def template(features: Sequence[Feature], radius_mm: float) -> Floats:
     ``rectangle`` (size_mm width and height, angle_deg), ``ring`` (inner and outer diameter) and ``grid`` (pitch, line
     width, lines each way) are drawn; a pixel that is partly covered counts in part.
     """
-    fine_angle = np.arange(ANGLES * _OVERSAMPLING) * (2 * np.pi / (ANGLES * _OVERSAMPLING))
-    step = (_SHARES[1] - _SHARES[0]) / _OVERSAMPLING
-    fine_share = (_SHARES[:, None] + (np.arange(_OVERSAMPLING) - (_OVERSAMPLING - 1) / 2) * step).ravel()
-    x = radius_mm * fine_share[:, None] * np.cos(fine_angle)
-    y = radius_mm * fine_share[:, None] * np.sin(fine_angle)
-    dark = np.zeros(x.shape)
+    x, y = _fine_grid(radius_mm)
+    dark = np.zeros(x.shape, dtype=np.float32)
     for feature in features:
         dark[_covered(feature, x - feature.x_mm, y - feature.y_mm)] = 1.0
     # Angles are averaged about each ray, not after it, so that the template has no turn of its own.
     dark = np.roll(dark, _OVERSAMPLING // 2, axis=1)
-    return dark.reshape(_SHARES.size, _OVERSAMPLING, ANGLES, _OVERSAMPLING).mean(axis=(1, 3))
+    return dark.reshape(_SHARES.size, _OVERSAMPLING, ANGLES, _OVERSAMPLING).mean(axis=(1, 3), dtype=np.float64)
 
 
-def _covered(feature: Feature, dx: Floats, dy: Floats) -> NDArray[np.bool_]:
+@lru_cache(maxsize=4)
+def _fine_grid(radius_mm: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Places of a template's samples, several to each sample of the polar map."""
+    angle = np.arange(ANGLES * _OVERSAMPLING) * (2 * np.pi / (ANGLES * _OVERSAMPLING))
+    step = (_SHARES[1] - _SHARES[0]) / _OVERSAMPLING
+    share = (_SHARES[:, None] + (np.arange(_OVERSAMPLING) - (_OVERSAMPLING - 1) / 2) * step).ravel()
+    radius = (radius_mm * share[:, None]).astype(np.float32)
+    return radius * np.cos(angle, dtype=np.float32), radius * np.sin(angle, dtype=np.float32)
+
+
+def _covered(feature: Feature, dx: NDArray[np.float32], dy: NDArray[np.float32]) -> NDArray[np.bool_]:
     if feature.shape == "ring":
         away = 2 * np.hypot(dx, dy)
         return np.asarray((away >= feature.size_mm[0]) & (away <= feature.size_mm[1]))

@@ -17,6 +17,8 @@ __all__ = ["locate", "match"]
 
 _FILLED = 0.9
 _ASPECT = 1.1
+# The section with the square is a few millimetres thick: a longer stack is another phantom.
+_MOST_FRAMES = 8
 
 
 def _square(bench: Workbench, definition: Definition, index: int) -> Rectangle | None:
@@ -46,7 +48,7 @@ def _square(bench: Workbench, definition: Definition, index: int) -> Rectangle |
 
 def match(bench: Workbench, definition: Definition) -> Match:
     """A dark square of the right size in one of the frames."""
-    if not is_magnitude(bench) or len(bench.series.frames) > 12:
+    if not is_magnitude(bench) or len(bench.series.frames) > _MOST_FRAMES:
         return Match(0.0)
     found = [one for i in range(len(bench.series.frames)) if (one := _square(bench, definition, i)) is not None]
     if not found:

@@ -66,7 +66,8 @@ def match(bench: Workbench, definition: Definition) -> Match:
         return Match(0.0, ("no magnitude image",))
     fitting = _fitting(bench, definition)
     count = len(bench.series.frames)
-    if not fitting or len(fitting) < 0.5 * count or count > int(definition.recognise.get("most_frames", 64)):
+    least = float(definition.recognise.get("least_uniform", 0.5))
+    if not fitting or len(fitting) < least * count or count > int(definition.recognise.get("most_frames", 64)):
         return Match(0.0, (f"{len(fitting)} of {count} slices uniform and of the right size",))
     sizes = [_size(looks(bench)[index]) or 0.0 for index in fitting]
     evidence = [f"{len(fitting)} of {count} slices uniform, {float(np.median(sizes)):.1f} mm"]

@@ -45,11 +45,12 @@ def hole_arrays(bench: Workbench, pose: Pose, definition: Definition, measure: M
             yield absent(f"{measure.name}_{direction}", "mm", plane, measure, title=_title(direction))
         return
     noise = _noise(plane, pose, measure)
+    pixel = _acquired_mm(bench)
     for direction in _NAMES:
         found: list[tuple[float, Measured]] = []
         own = sorted((one for one in features if one.extra["direction"] == direction), key=lambda one: -one.size_mm[0])
         for feature in own:
-            one = _modulation(plane, pose, feature, f"{measure.name}_{direction}_{feature.size_mm[0]:g}", noise)
+            one = _modulation(plane, pose, feature, f"{measure.name}_{direction}_{feature.size_mm[0]:g}", noise, pixel)
             found.append((feature.size_mm[0], one))
             side = (2 * _HOLES - 1) * feature.size_mm[0]
             outline = box(pose, feature.x_mm, feature.y_mm, side, side, 0.0, plane, f"{feature.size_mm[0]:g}")
@@ -108,7 +109,26 @@ def _sample(plane: Plane, pose: Pose, xs: Floats, ys: Floats) -> Floats:
     )
 
 
-def _modulation(plane: Plane, pose: Pose, feature: Feature, name: str, dark: tuple[float, float]) -> Measured:
+def _acquired_mm(bench: Workbench) -> float:
+    """The larger side of a pixel as it was acquired: zero-filling to a finer matrix resolves nothing more."""
+    sizes = list(bench.spacing_mm)
+    sent = bench.header("AcquisitionMatrix") or ()
+    try:
+        matrix = [int(one) for one in sent]
+    except (TypeError, ValueError):
+        return max(sizes)
+    if len(matrix) == 4:
+        # Frequency rows and columns, phase rows and columns; the direction that an axis does not have is 0.
+        for axis in (0, 1):
+            lines = max(matrix[axis], matrix[axis + 2])
+            if 0 < lines < bench.series.shape[axis] <= 4 * lines:
+                sizes[axis] *= bench.series.shape[axis] / lines
+    return max(sizes)
+
+
+def _modulation(
+    plane: Plane, pose: Pose, feature: Feature, name: str, dark: tuple[float, float], pixel_mm: float
+) -> Measured:
     """The best row's least fall between neighbouring holes, in per cent of its peaks' height over the block."""
     diameter = feature.size_mm[0]
     search = float(feature.extra.get("search_mm", 1.5))
@@ -140,8 +160,7 @@ def _modulation(plane: Plane, pose: Pose, feature: Feature, name: str, dark: tup
         return not_measurable(name, "%", "no holes are seen where the array should be", method=_METHOD)
     # Noise of two samples, over the peaks' height.
     spread = float(np.sqrt(2.0) * noise / height)
-    finest = max(plane_spacing for plane_spacing in pose.spacing_mm)
-    aliased = 2 * diameter < 2 * finest * 0.97
+    aliased = 2 * diameter < 2 * pixel_mm * 0.97
     resolved = best >= _RESOLVED and fall >= _SIGMAS * noise and not aliased
     measured = Measured(
         name,
@@ -152,7 +171,9 @@ def _modulation(plane: Plane, pose: Pose, feature: Feature, name: str, dark: tup
         details={"resolved": resolved, "height": height, "noise": noise},
     )
     if aliased and best >= _RESOLVED:
-        return measured.doubt(f"the holes' pitch of {2 * diameter:g} mm is below two pixels: what is seen is aliasing")
+        return measured.doubt(
+            f"the holes' pitch of {2 * diameter:g} mm is below two acquired pixels: what is seen is aliasing"
+        )
     return measured
 
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 from dose_audit.image_quality import ProfileFit, fit_slice_profile, sample_points, slice_thickness_crossed
+from dose_audit.image_quality.slice_profile import plateau_shape
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.locate.mr_rods import rod_centres
@@ -20,9 +22,9 @@ from dose_audit.phantom.workbench import Workbench
 
 __all__ = ["distances", "plate_thickness"]
 
-# Beyond this many widths from its middle the plate is no longer seen.
-_BESIDE = 0.68
 _LEAST_DEPTH = 0.05
+# A cubic follows the coil's shading over 8 cm.
+_GROUND_ORDER = 3
 
 
 def distances(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
@@ -62,7 +64,7 @@ def distances(bench: Workbench, pose: Pose, definition: Definition, measure: Mea
 def plate_thickness(
     bench: Workbench, pose: Pose, definition: Definition, measure: Measure
 ) -> Iterable[PhantomMeasurement]:
-    """Slice width from the images of the two plates, mean over a band along each."""
+    """Slice width from the images of the two plates, mean over a band along each, by the scale that the rods give."""
     title = "Slice width"
     plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
     if isinstance(plane, str):
@@ -87,23 +89,64 @@ def plate_thickness(
         rois.append(box(pose, plate.x_mm, plate.y_mm, length, width, 0.0, plane, plate.id))
     found = slice_thickness_crossed(fits[0], fits[1], tangent=float(plates[0].extra["tangent"]))
     thickness = found.thickness
+    scale = _scale_along(bench, pose, definition, plane.frame)
+    if thickness.value is not None and scale is not None:
+        # Lengths along the plates are told by the rods beside them: gradients that stretch both cancel.
+        thickness = replace(
+            thickness,
+            value=thickness.value / scale,
+            method=f"{thickness.method}, lengths by the rods' distance",
+            details={**thickness.details, "scale_of_lengths": scale},
+        )
     # The fits are of the signal over its ground: a plate takes a good share of it away.
     if thickness.value is not None and any((fit.amplitude or 0.0) > -_LEAST_DEPTH for fit in fits):
         thickness = not_measurable(measure.name, "mm", "no dark plates are seen between the rows of rods")
     yield result(replace(thickness, name=measure.name), measure, title=title, rois=rois)
 
 
+def _scale_along(bench: Workbench, pose: Pose, definition: Definition, frame: int) -> float | None:
+    """Mean distance of the outer rods along the plates over the nominal one."""
+    found = rod_centres(bench, definition, frame)
+    if found is None:
+        return None
+    grid = np.array(found).reshape(3, 3, 2) * np.array(bench.spacing_mm)
+    rods = np.array([one.x_mm for one in definition.features if "rods" in one.extra.get("looks", ())])
+    # The rods are kept in order of the image, upright to an eighth turn; the plates may lie either way.
+    lying = abs((pose.roll_deg + 45.0) % 180.0 - 45.0) <= 45.0
+    lines = grid if lying else grid.transpose(1, 0, 2)
+    return float(np.mean([np.hypot(*(line[2] - line[0])) for line in lines])) / float(np.ptp(rods))
+
+
 def _flat_fit(along: NDArray[np.float64], signal: NDArray[np.float64]) -> ProfileFit:
-    """Fit of the plate's profile over a curved ground: the coil's shading is divided out as a parabola beside the plate."""
-    fit = fit_slice_profile(along, signal, tilted_top=True)
-    for _ in range(4):
-        if fit.fwhm is None or fit.centre is None:
-            return fit
-        beside = np.abs(along - fit.centre) > _BESIDE * fit.fwhm
-        if beside.sum() < 20 or (along[beside] > fit.centre).all() or (along[beside] < fit.centre).all():
-            return fit
-        ground = np.polynomial.Polynomial.fit(along[beside], signal[beside], 2)(along)
-        if ground.min() <= 0:
-            return fit
-        fit = fit_slice_profile(along, signal / ground)
-    return fit
+    """Fit of the plate's profile over a curved ground that was found together with it."""
+    first = fit_slice_profile(along, signal, tilted_top=True)
+    if first.width is None or first.centre is None or first.blur is None:
+        return first
+    ground = _ground(along, signal, (first.centre, first.width, first.blur))
+    return first if ground is None else fit_slice_profile(along, signal / ground)
+
+
+def _ground(
+    along: NDArray[np.float64], signal: NDArray[np.float64], start: tuple[float, float, float]
+) -> NDArray[np.float64] | None:
+    """The coil's shading along the profile, under the plate too: a cubic of which the plate takes a share.
+
+    Ground and plate are fitted at once, the cubic's terms by linear least squares within each step. A ground from beside
+    the plate alone takes the plate's blurred ends for shading, and the width comes out 2 % short.
+    """
+    reach = float(np.abs(along).max())
+    powers = (along[:, None] / reach) ** np.arange(_GROUND_ORDER + 1)
+
+    def solved(parameters: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        centre, width, blur, share = parameters
+        left = 1.0 - share * plateau_shape(along - centre, width, blur)
+        terms = powers * left[:, None]
+        weights = np.linalg.lstsq(terms, signal, rcond=None)[0]
+        return powers @ weights, terms @ weights - signal
+
+    lower, upper = np.array([-reach, 0.1 * reach, 0.25, 0.02]), np.array([reach, 1.6 * reach, 0.5 * reach, 0.98])
+    begin = np.clip([*start, 0.3], lower * 1.001 + 1e-6, upper * 0.999)
+    scales = np.array([1.0, 1.0, 1.0, 0.1])
+    fitted = optimize.least_squares(lambda p: solved(p)[1], begin, bounds=(lower, upper), x_scale=scales, max_nfev=100)
+    ground = solved(fitted.x)[0]
+    return ground if ground.min() > 0 else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dose_audit.image_quality import slice_position_bars, slice_thickness_ramps
+from dose_audit.image_quality import slice_thickness_ramps
 from dose_audit.phantom.definition import Definition, Measure
+from dose_audit.phantom.locate.mr_wedges import bars
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent, box, module_plane, result
 from dose_audit.phantom.results import PhantomMeasurement
@@ -54,16 +55,7 @@ def bar_difference(
         yield absent(measure.name, "mm", plane, measure, title=title)
         return
     left, right = sorted(definition.features_of(measure), key=lambda one: one.x_mm)
-    found = slice_position_bars(
-        plane.image,
-        bench.spacing_mm,
-        pose.to_pixel(left.x_mm, left.y_mm, plane.z_mm),
-        pose.to_pixel(right.x_mm, right.y_mm, plane.z_mm),
-        length_mm=left.size_mm[1],
-        width_mm=left.size_mm[0],
-        angle_deg=pose.angle_on_screen(90.0),
-        tangent=float(left.extra.get("tangent", 1.0)),
-    )
+    found = bars(bench, pose, left, right, plane.frame, plane.z_mm)
     rois = [
         box(pose, one.x_mm, one.y_mm, one.size_mm[0], one.size_mm[1], one.angle_deg, plane, one.id)
         for one in (left, right)

@@ -1,4 +1,4 @@
-"""ACR MRI phantoms, large and medium: ramps, wedges, hole arrays, grid, uniform slice and low-contrast spokes."""
+"""ACR MRI phantoms, large, medium and small: ramps, wedges, hole arrays, grid, uniform slice and low-contrast spokes."""
 
 from __future__ import annotations
 
@@ -34,6 +34,29 @@ def build_large() -> DigitalPhantom:
 def build_medium() -> DigitalPhantom:
     """165 mm wide, 134 mm long; positions of the inserts scaled from the large one (unconfirmed)."""
     return _build("acr-mri-medium", 165.0, 134.0, HOLES_MEDIUM, grid=4)
+
+
+def build_small() -> DigitalPhantom:
+    """100 mm wide and long; its inserts are stood for by a dark bar in the first slice and a ring in the last two."""
+    acquisition = Acquisition(
+        "MR",
+        (256, 256),
+        (120 / 256, 120 / 256),
+        thickness_mm=5.0,
+        z_mm=slice_positions(0.0, 48.0, 8.0),
+        psf_sigma_mm=0.25,
+        noise=NoiseModel("rician", 8.0),
+        effects=Effects(bias=(0.01, -0.02, 0.05), ghost_fraction=0.003),
+        header={"SpacingBetweenSlices": "8"},
+    )
+    modules = {f"slice {k}": 8.0 * (k - 1) for k in range(1, 8)}
+    phantom = DigitalPhantom("acr-mri-small", Scene(0.0), acquisition, 100.0, modules=modules)
+    phantom.scene.add(Disc(0, 0, 100.0), value=SIGNAL, z=(-26.0, 74.0), name="body")
+    phantom.expected.update(diameter_mm=100.0, length_mm=100.0)
+    _dark(phantom, Rectangle(0, 15, 70, 25), (-10.0, 12.0), "insert")
+    _dark(phantom, Disc(0, 0, 54), (37.0, 52.0), "ring")
+    phantom.scene.add(Disc(0, 0, 46), contrast=SIGNAL, z=(37.0, 52.0), name="inside of the ring")
+    return phantom
 
 
 def _build(kind: str, diameter: float, length: float, holes: Holes, *, grid: int) -> DigitalPhantom:
