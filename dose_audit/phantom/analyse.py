@@ -188,6 +188,12 @@ def _with_companions(chosen: list[tuple[Workbench, Candidate]], outcome: Outcome
                     )
                 )
             continue
+        if candidate.definition.recognise.get("pool_study"):
+            # All images of the study make one result; the first is measured with the others beside it.
+            pooled = (candidate.definition.id, bench.header("StudyInstanceUID"))
+            if pooled in firsts:
+                continue
+            firsts[pooled] = bench
         if candidate.definition.recognise.get("pair_repeats"):
             key = (candidate.definition.id, *_repeat_key(bench.series))
             if key in firsts and alike[key] == 2:

@@ -63,13 +63,19 @@ def analysis(scanned: Truth) -> Analysis:
 
 @pytest.mark.parametrize("kind", MODELS if WHOLE else ("catphan604",))
 def test_pose_grid_has_no_silent_failure(kind: str, tmp_path: Path) -> None:
-    cases = placements(recipe(kind), 12 if WHOLE else 1, seed=3, most_slices=100 if WHOLE else 40)
+    cases = list(placements(recipe(kind), 12 if WHOLE else 1, seed=3, most_slices=100 if WHOLE else 40))
+    wrong, doubted = {}, {}
     for number, placement in enumerate(cases):
         truth = written(tmp_path / str(number), kind, placement, number)
         analysis = only(truth.folder)
         assert analysis.definition.id == kind
-        assert not disagreements(analysis, truth.record), placement.name
-        assert analysis.pose.status == "ok", analysis.pose.reason
+        if found := disagreements(analysis, truth.record):
+            wrong[placement.name] = found
+        if analysis.pose.status != "ok":
+            doubted[placement.name] = analysis.pose.reason
+    assert not wrong
+    # What cannot be located for sure must say so, and that must stay rare; the suite's own case is none of these.
+    assert len(doubted) <= len(cases) // 12, doubted
 
 
 def test_pose_of_a_turned_and_tilted_phantom(scanned: Truth, analysis: Analysis) -> None:

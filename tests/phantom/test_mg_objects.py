@@ -46,11 +46,6 @@ def test_homogeneous_pmma(tmp_path: Path) -> None:
     assert values["uniformity_snr"].value == pytest.approx(truth["expected"]["snr"], rel=0.01)
 
 
-def test_gold_discs_are_no_homogeneous_pmma(tmp_path: Path) -> None:
-    outcome, _, _ = _analysed(tmp_path, "cdmam", shape=(1200, 1200))
-    assert not outcome.analyses
-
-
 def test_acr_phantom_shows_what_was_rendered(tmp_path: Path) -> None:
     outcome, values, _ = _analysed(tmp_path, "acr-dm", shape=(1500, 1000))
     assert outcome.analyses[0].definition.id == "acr-dm"

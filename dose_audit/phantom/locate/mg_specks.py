@@ -13,7 +13,7 @@ from dose_audit.phantom.locate.inserts import rigid_fit
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Match, Workbench
 
-__all__ = ["Constellation", "locate", "match", "spot_sign"]
+__all__ = ["Constellation", "locate", "match", "shift_by_votes", "spot_sign", "spots"]
 
 Floats = NDArray[np.float64]
 _SPOTS = 250
@@ -62,7 +62,7 @@ def _search(bench: Workbench, definition: Definition) -> Constellation | None:
     template = np.array([(one.x_mm, one.y_mm) for one in specks])
     best: tuple[int, int, float, bool, tuple[float, float], Floats] | None = None
     for sign in (-1, 1):
-        points = _spots(sign * bumps, noise, spacing)
+        points = spots(sign * bumps, noise, spacing)
         if points.shape[0] < 6:
             continue
         for mirrored in (False, True):
@@ -70,7 +70,7 @@ def _search(bench: Workbench, definition: Definition) -> Constellation | None:
             for turn_deg in _TURNS_DEG:
                 turn = np.radians(turn_deg)
                 placed = own @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-                count, shift = _vote(points, placed)
+                count, shift = shift_by_votes(points, placed)
                 if best is None or count > best[0]:
                     best = (count, sign, float(turn_deg), mirrored, shift, points)
     if best is None or best[0] < 0.3 * len(specks):
@@ -95,19 +95,19 @@ def _search(bench: Workbench, definition: Definition) -> Constellation | None:
     return Constellation(pose, len(matched) / len(specks), sign, residual)
 
 
-def _spots(bumps: NDArray[np.float32], noise: float, spacing: tuple[float, float]) -> Floats:
-    """The strongest small spots as (x, y) in mm."""
+def spots(bumps: NDArray[np.float32], noise: float, spacing: tuple[float, float], most: int = _SPOTS) -> Floats:
+    """The strongest small spots of a band-passed image as (x, y) in mm."""
     size = [max(3, round(1.0 / step) | 1) for step in spacing]
     border = [max(2, round(3.0 / step)) for step in spacing]
     top = (bumps == ndimage.maximum_filter(bumps, size)) & (bumps > 5.0 * noise)
     inside = np.zeros_like(top)
     inside[border[0] : -border[0], border[1] : -border[1]] = True
     rows, columns = np.nonzero(top & inside)
-    strongest = np.argsort(-bumps[rows, columns])[:_SPOTS]
+    strongest = np.argsort(-bumps[rows, columns])[:most]
     return np.stack([columns[strongest] * spacing[1], rows[strongest] * spacing[0]], axis=1)
 
 
-def _vote(points: Floats, placed: Floats) -> tuple[int, tuple[float, float]]:
+def shift_by_votes(points: Floats, placed: Floats) -> tuple[int, tuple[float, float]]:
     """The shift under which most template points meet a spot."""
     shifts = (points[:, None, :] - placed[None, :, :]).reshape(-1, 2)
     low = shifts.min(axis=0)

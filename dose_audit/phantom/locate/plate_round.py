@@ -174,7 +174,7 @@ def _turn(image: tuple[Floats, int], pose: Pose, definition: Definition) -> tupl
     others = [
         sign * v
         for v, angle_deg, hand in results
-        if hand != mirrored or abs((angle_deg - roll + 180.0) % 360.0 - 180.0) > 0.5 * _pitch(discs)
+        if hand != mirrored or abs((angle_deg - roll + 180.0) % 360.0 - 180.0) > pitch
     ]
     return abs(value), roll, mirrored, sign, max(others, default=0.0)
 

@@ -63,7 +63,10 @@ def _largest_contrast(
         return not_measurable(name, rod.unit or "1", "too few pixels inside or around the largest rod")
     value = float(plane.image[inside].mean() - plane.image[around].mean())
     method = f"mean inside less mean around, {len(plane.frames)} slice(s); uncertainty by the noise elsewhere"
-    return Measured(name, value, rod.unit or "1", spread, method=method, details={"diameter_mm": rod.size_mm[0]})
+    found = Measured(name, value, rod.unit or "1", spread, method=method, details={"diameter_mm": rod.size_mm[0]})
+    return (
+        found if spread else found.doubt("too little of the slices is free of rods to tell the noise of this contrast")
+    )
 
 
 def rods(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:

@@ -19,7 +19,7 @@ from dose_audit.phantom.procedures.xray_values import doubted, in_plane_spacing,
 from dose_audit.phantom.results import PhantomMeasurement
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["bar_groups", "falls_to"]
+__all__ = ["bar_groups", "falls_to", "limiting_resolution"]
 
 Floats = NDArray[np.float64]
 # Of the five slits of a group: so that the region stays inside where an insert lies off its place.
@@ -31,10 +31,12 @@ _SHIFT_MM = 1.2
 _CLEAR_OF_NYQUIST = 0.98
 # Turned against the pixels, what lies beyond this share of the Nyquist frequency suffers from interpolation.
 _TURNED_SHARE = 0.75
+# A group counts as resolved from this modulation on, and from so many standard uncertainties.
+_RESOLVED, _CERTAIN = 0.02, 3.0
 
 
 def bar_groups(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
-    """Modulation of each group, ``<name>.<group>``, and the frequencies of 50, 20 and 10 %, ``<name>50`` …
+    """Modulation of each group, ``<name>.<group>``, the frequencies of 50, 20 and 10 %, ``<name>50`` …, and ``<name>_limit``.
 
     Settings: ``bar`` and ``gap``, ids of the solid features of bar and gap material. Frequencies are the engraved ones:
     they hold in the plane of the object whatever the magnification.
@@ -51,6 +53,7 @@ def bar_groups(bench: Workbench, pose: Pose, definition: Definition, measure: Me
         reason = f"the groups are finer than the Nyquist frequency of the pixels ({nyquist:.2f} /mm in the object)"
         for _, text in _LEVELS:
             yield absent(f"{measure.name}{text}", "/mm", reason, measure, title=f"MTF {text} %")
+        yield absent(f"{measure.name}_limit", "/mm", reason, measure, title="Limiting resolution")
         return
     shift = _shift(plane.image, pose, groups)
     parts = [BarGroup(float(one.extra["lp_per_mm"]), _pattern(plane.image, pose, one, shift)) for one in groups]
@@ -82,6 +85,34 @@ def bar_groups(bench: Workbench, pose: Pose, definition: Definition, measure: Me
             result(falls_to(points, level, f"{measure.name}{text}"), measure, title=f"MTF {text} %", rois=outlines),
             doubt,
         )
+    limit = limiting_resolution(points, f"{measure.name}_limit")
+    yield doubted(result(limit, measure, title="Limiting resolution", rois=outlines), doubt)
+
+
+def limiting_resolution(points: list[tuple[float, Measured]], name: str) -> Measured:
+    """The finest group that is resolved with all coarser ones, between its own and the next group's frequency.
+
+    Resolved is a modulation of at least 2 % and of three standard uncertainties; a group that gave no value ends the row.
+    """
+    method = "finest group, with all coarser ones, whose modulation is at least 2 % and three standard uncertainties"
+    last: float | None = None
+    following: float | None = None
+    for frequency, one in points:
+        enough = one.value is not None and one.value >= max(_RESOLVED, _CERTAIN * (one.uncertainty or 0.0))
+        if not enough:
+            following = frequency
+            break
+        last = frequency
+    if last is None:
+        reason = (
+            points[0][1].reason if points and points[0][1].value is None else "not even the coarsest group is resolved"
+        )
+        return not_measurable(name, "/mm", reason, method=method)
+    if following is None:
+        return Measured(
+            name, last, "/mm", None, method=f"{method}; no finer group lies below the pixels' Nyquist frequency"
+        )
+    return Measured(name, last, "/mm", (following - last) / 12**0.5, method=method)
 
 
 def falls_to(points: list[tuple[float, Measured]], level: float, name: str) -> Measured:

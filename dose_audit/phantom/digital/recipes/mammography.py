@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dose_audit.phantom.digital.acquisition import Acquisition, NoiseModel
@@ -28,8 +30,17 @@ GOLD_RANGE_UM = {
     0.5: (0.03, 2.0), 0.4: (0.03, 2.0), 0.31: (0.03, 2.0), 0.25: (0.04, 2.0), 0.2: (0.05, 2.0), 0.16: (0.06, 2.0),
     0.13: (0.08, 2.0), 0.1: (0.10, 2.0), 0.08: (0.13, 2.0), 0.06: (0.16, 1.42),
 }  # fmt: skip
+# Corners of the second discs as on the scoring sheet (the table that open programs read with): 1 top right, then
+# clockwise, before the turn of 45 degrees; 0 where there is no cell.
+GOLD_CORNERS = (
+    "0321432123000000", "1123233121400000", "1311441433420000", "2434321323142000", "1131214242233100",
+    "4214214134122410", "1424421322313142", "2112334144312141", "3314142232432312", "0242133114334411",
+    "0013424322343344", "0004142244242131", "0000244342312421", "0000021232343434", "0000003233114332",
+    "0000000422422340",
+)  # fmt: skip
 GOLD_CONTRAST_PERCENT = ((0.0, 0.1, 0.5, 1.0, 1.5, 2.0), (0.0, 1.57, 7.6, 14.55, 20.92, 26.76))
 CELL_MM = 8.8
+GOLD_NOISE = 60.0
 
 
 def _acquisition(shape: tuple[int, int] = (2400, 1800)) -> Acquisition:
@@ -84,16 +95,14 @@ def build_acr_dm() -> DigitalPhantom:
 
 
 def build_gold() -> DigitalPhantom:
-    """Gold discs in a 45 degree matrix, one in the middle of each cell and one in a corner drawn by lot.
-
-    The corners are this phantom's own, in its truth; they are not those of any manufactured object.
-    """
-    phantom = DigitalPhantom("cdmam", Scene(SIGNAL), _acquisition((2400, 2400)), 200.0)
-    lot = np.random.default_rng(34)
+    """Gold discs in a 45 degree matrix of version 3.4, one in the middle of each cell and one in a corner."""
+    # More noise than in the other objects, so that most diameters have their threshold among the discs that are there.
+    used = replace(_acquisition((2400, 2400)), noise=NoiseModel("quantum", GOLD_NOISE, reference=SIGNAL))
+    phantom = DigitalPhantom("cdmam", Scene(SIGNAL), used, 200.0)
     turn = Pose(roll_deg=45.0)
     for i, diameter in enumerate(GOLD_DIAMETERS_MM):
         for j, um in enumerate(GOLD_UM):
-            corner = int(lot.integers(4))
+            corner = int(GOLD_CORNERS[i][j])
             low, high = GOLD_RANGE_UM[diameter]
             if not low <= um <= high:
                 continue
@@ -108,5 +117,5 @@ def build_gold() -> DigitalPhantom:
                     inside=SIGNAL, what=Disc(float(at[0]), float(at[1]), diameter), thickness_um=um,
                     contrast_percent=percent, corner=corner,
                 )  # fmt: skip
-    phantom.expected.update(cell_mm=CELL_MM, corners="0 top left, then clockwise, before the turn of 45 degrees")
+    phantom.expected.update(cell_mm=CELL_MM, corners="1 top right, then clockwise, before the turn of 45 degrees")
     return phantom
