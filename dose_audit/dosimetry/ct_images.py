@@ -1,37 +1,60 @@
-"""One CT image's facts and pixels: uncompressed pixel data is taken straight from the file's bytes, the rest by pydicom."""
+"""Facts of axial CT images, single ones and the frames of enhanced objects, as far as size and dose need them."""
 
 from __future__ import annotations
 
+import io
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dose_audit.dosimetry.water_equivalent import Pooled, pool
+from dose_audit.dosimetry.pooling import Pooled, pool
 from dose_audit.extract import ReadError, read_object
+from dose_audit.extract.codes import Code
+from dose_audit.extract.reader import DicomObject, Header
+from dose_audit.image_quality.pixels import PixelFormat, PixelReader
 
-__all__ = ["CtImage", "read_ct_image", "read_pooled"]
+__all__ = ["CtImage", "read_ct_image", "read_ct_images", "read_pooled"]
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-_EXPLICIT = "1.2.840.10008.1.2.1"
-_PLAIN = frozenset({"1.2.840.10008.1.2", _EXPLICIT})
-_PIXELS = b"\xe0\x7f\x10\x00"
-_MOST_BYTES = 64 << 20
+ENHANCED_CT = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
+
 _PHANTOMS = {"113690": 16, "113691": 32}
-_BELOW_AIR_HU = -1100.0  # padding of a lower number is no air; of a higher one it cannot be told from it
 _LEAST_AXIAL = 0.85  # cosine: gantry tilts reach 30°
 _NOT_ORIGINAL = frozenset({"LOCALIZER", "DERIVED", "SECONDARY", "MPR", "MIP", "REFORMATTED"})
+_MOST_FRAMES = 20_000
+_MOST_BYTES = 2 << 30
+_BELOW_AIR_HU = -1100.0  # padding of a lower number is no air; of a higher one it cannot be told from it
+
+# Functional groups of an enhanced CT frame (PS3.3 A.38.1.4) in which what is asked for below can stand.
+_GROUPS = (
+    "PixelMeasuresSequence",
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "FrameContentSequence",
+    "PixelValueTransformationSequence",
+    "IrradiationEventIdentificationSequence",
+    "CTImageFrameTypeSequence",
+    "CTExposureSequence",
+    "CTXRayDetailsSequence",
+    "CTReconstructionSequence",
+)
+_IN_FRAMES = {
+    "ImageType": "FrameType",
+    "AcquisitionNumber": "FrameAcquisitionNumber",
+    "XRayTubeCurrent": "XRayTubeCurrentInmA",
+}
+"""What a frame calls otherwise; the object's own value would be of all frames together."""
 
 Source = str | os.PathLike[str] | bytes
 
 
 @dataclass(frozen=True, slots=True)
 class CtImage:
-    """What an axial CT image's header says, as far as size and dose need it; ``None`` where it does not.
+    """What the header says of one axial CT image, a slice or a frame; ``None`` where it does not.
 
     Attributes
     ----------
@@ -39,6 +62,10 @@ class CtImage:
         Why it cannot be used for the patient's size; empty when it can.
     event : tuple of str
         What identifies the exposure: Irradiation Event UID, else acquisition, else series.
+    form : PixelFormat or None
+        How its pixels are stored; None for one that is refused.
+    frame : int
+        Its place among the object's frames, from 0.
     """
 
     source: Source
@@ -47,9 +74,9 @@ class CtImage:
     event_uid: str | None = None
     series_uid: str | None = None
     sop_uid: str | None = None
-    transfer_syntax: str = ""
-    rows: int = 0
-    columns: int = 0
+    acquisition_number: int | None = None
+    form: PixelFormat | None = None
+    frame: int = 0
     row_mm: float = 0.0
     column_mm: float = 0.0
     z_mm: float | None = None
@@ -57,7 +84,6 @@ class CtImage:
     slope: float = 1.0
     intercept: float = 0.0
     padding: int | None = None
-    signed: bool = False
     slice_thickness_mm: float | None = None
     ctdi_vol_mgy: float | None = None
     phantom_cm: int | None = None
@@ -69,11 +95,42 @@ class CtImage:
     @property
     def fov_mm(self) -> float:
         """Side of the reconstructed square."""
-        return self.columns * self.column_mm
+        return self.column_mm * self.form.columns if self.form else 0.0
 
 
-def read_ct_image(source: Any) -> CtImage:
-    """Read the header of a CT image.
+class _Frame:
+    """One frame of an enhanced object as if it were an image: its own groups first, then the shared ones, then the object."""
+
+    def __init__(self, own: Iterable[Header], shared: Iterable[Header], obj: DicomObject) -> None:
+        self._groups, self._object = (*own, *shared), obj
+
+    def _where(self, keyword: str) -> tuple[Header, str]:
+        name = _IN_FRAMES.get(keyword, keyword)
+        return next((group for group in self._groups if group.has(name)), self._object), name
+
+    def text(self, keyword: str) -> str | None:
+        group, name = self._where(keyword)
+        return group.text(name)
+
+    def texts(self, keyword: str) -> list[str]:
+        group, name = self._where(keyword)
+        return group.texts(name)
+
+    def number(self, keyword: str) -> float | None:
+        group, name = self._where(keyword)
+        return group.number(name)
+
+    def numbers(self, keyword: str) -> list[float]:
+        group, name = self._where(keyword)
+        return group.numbers(name)
+
+    def codes(self, keyword: str) -> list[Code]:
+        group, name = self._where(keyword)
+        return group.codes(name)
+
+
+def read_ct_images(source: Any) -> list[CtImage]:
+    """Read the header of a CT object: one image, or each frame of an enhanced one.
 
     Parameters
     ----------
@@ -81,37 +138,66 @@ def read_ct_image(source: Any) -> CtImage:
 
     Returns
     -------
-    CtImage
-        With `refusal` set for everything that is no original axial CT image.
+    list of CtImage
+        At least one, with `refusal` set for everything that is no original axial CT image.
+
+    References
+    ----------
+    DICOM PS3.3 A.38 (Enhanced CT), C.7.6.16 (functional groups: what a frame does not say itself the shared ones do).
     """
     if hasattr(source, "save_as"):
         source = _as_bytes(source)
     try:
         header = read_object(source)
+        if header.sop_class_uid not in ENHANCED_CT:
+            return [_image(source, header, header)]
+        shared = _groups(header.items("SharedFunctionalGroupsSequence")[:1])
+        frames = header.items("PerFrameFunctionalGroupsSequence")
     except (ReadError, OSError) as error:
-        return CtImage(source, f"not readable: {error}", ("",))
-    series, event_uid = header.text("SeriesInstanceUID"), header.text("IrradiationEventUID")
+        return [CtImage(source, f"not readable: {error}", ("",))]
+    if len(frames) > _MOST_FRAMES or len(frames) != header.number("NumberOfFrames"):
+        return [CtImage(source, "an enhanced object whose frames are not described one by one", ("",))]
+    return [
+        _image(source, header, _Frame(_groups([frame]), shared, header), number) for number, frame in enumerate(frames)
+    ]
+
+
+def read_ct_image(source: Any) -> CtImage:
+    """Read the header of a single CT image; as `read_ct_images`, of an enhanced object its first frame."""
+    return read_ct_images(source)[0]
+
+
+def _groups(items: Iterable[Header]) -> list[Header]:
+    """First items of the functional groups that are looked into: of a two-source scanner both say the same CTDIvol."""
+    return [found for item in items for name in _GROUPS for found in item.items(name)[:1]]
+
+
+def _image(source: Source, obj: DicomObject, header: DicomObject | _Frame, frame: int = 0) -> CtImage:
+    series, event_uid = obj.text("SeriesInstanceUID"), header.text("IrradiationEventUID")
+    acquisition = header.number("AcquisitionNumber")
+    place = obj.text("FrameOfReferenceUID")
     if event_uid:
         event: tuple[str, ...] = (event_uid,)
     else:
-        keys = ("FrameOfReferenceUID", "AcquisitionNumber", "AcquisitionTime")
-        known = [header.text(keyword) for keyword in keys[:2]]
-        event = tuple(text or "" for text in known) if all(known) else (series or "",)
+        event = (place, str(acquisition)) if place and acquisition is not None else (series or "",)
     spacing = header.numbers("PixelSpacing")
     position, normal = _placement(header.numbers("ImagePositionPatient"), header.numbers("ImageOrientationPatient"))
-    rows, columns = (int(header.number(keyword) or 0) for keyword in ("Rows", "Columns"))
     codes = header.codes("CTDIPhantomTypeCodeSequence")
-    padding = header.number("PixelPaddingValue")
+    padding = obj.number("PixelPaddingValue")
+    try:
+        form: PixelFormat | None = PixelFormat.of(obj)
+    except ReadError:
+        form = None
     return CtImage(
         source=source,
-        refusal=_refusal(header, spacing, rows, columns, normal),
+        refusal=_refusal(obj, header, spacing, form, normal),
         event=event,
         event_uid=event_uid,
         series_uid=series,
-        sop_uid=header.sop_instance_uid,
-        transfer_syntax=header.transfer_syntax_uid,
-        rows=rows,
-        columns=columns,
+        sop_uid=obj.sop_instance_uid,
+        acquisition_number=int(acquisition) if acquisition is not None else None,
+        form=form,
+        frame=frame,
         row_mm=spacing[0] if len(spacing) == 2 else 0.0,
         column_mm=spacing[1] if len(spacing) == 2 else 0.0,
         z_mm=position if position is not None else header.number("SliceLocation"),
@@ -119,13 +205,12 @@ def read_ct_image(source: Any) -> CtImage:
         slope=_or(header.number("RescaleSlope"), 1.0),
         intercept=_or(header.number("RescaleIntercept"), 0.0),
         padding=int(padding) if padding is not None else None,
-        signed=header.number("PixelRepresentation") == 1,
         slice_thickness_mm=_positive(header.number("SliceThickness")),
         ctdi_vol_mgy=_positive(header.number("CTDIvol")),
         phantom_cm=_PHANTOMS.get(codes[0].value) if codes else None,
         tube_current_ma=_positive(header.number("XRayTubeCurrent")),
         kvp_kv=_positive(header.number("KVP")),
-        body_part=header.text("BodyPartExamined"),
+        body_part=obj.text("BodyPartExamined"),
         kernel=header.text("ConvolutionKernel"),
     )
 
@@ -148,99 +233,69 @@ def _placement(position: list[float], orientation: list[float]) -> tuple[float |
     return position[2], abs(row[0] * column[1] - row[1] * column[0])
 
 
-def _refusal(header: Any, spacing: list[float], rows: int, columns: int, normal: float | None) -> str:
-    if header.sop_class_uid != CT_IMAGE:
+def _refusal(
+    obj: DicomObject,
+    header: DicomObject | _Frame,
+    spacing: list[float],
+    form: PixelFormat | None,
+    normal: float | None,
+) -> str:
+    enhanced = obj.sop_class_uid in ENHANCED_CT
+    if obj.sop_class_uid != CT_IMAGE and not enhanced:
         return "not a CT image"
     kinds = _NOT_ORIGINAL & {kind.upper() for kind in header.texts("ImageType")}
     if kinds:
         return f"image type {', '.join(sorted(kinds)).lower()}"
+    if enhanced and (header.text("VolumeBasedCalculationTechnique") or "NONE").upper() != "NONE":
+        return "computed from a volume"
     if len(spacing) != 2 or not all(0.05 <= side <= 10 for side in spacing):
         return "no usable pixel spacing"
-    if not (64 <= rows <= 4096 and 64 <= columns <= 4096):
-        return f"{rows} × {columns} pixels"
-    if header.number("BitsAllocated") != 16 or (header.number("SamplesPerPixel") or 1) != 1:
+    if form is None:
+        return "no grey image"
+    if not (64 <= form.rows <= 4096 and 64 <= form.columns <= 4096):
+        return f"{form.rows} × {form.columns} pixels"
+    if form.bits_allocated != 16:
         return "pixels are not of 16 bits"
     if normal is not None and normal < _LEAST_AXIAL:
         return "not axial"
-    if (header.number("NumberOfFrames") or 1) > 1:
+    if form.frames > 1 and not enhanced:
         return "more than one frame"
     if not (header.number("RescaleSlope") or 0) > 0 or header.number("RescaleIntercept") is None:
         return "no rescale to HU"
     return ""
 
 
-def read_pooled(image: CtImage) -> Pooled | str:
-    """Pixels of an image in HU, averaged to about 2 mm.
-
-    Parameters
-    ----------
-    image : CtImage
-        One without a `refusal`.
-
-    Returns
-    -------
-    Pooled or str
-        Or the reason why the pixels cannot be had.
-    """
-    try:
-        data = image.source if isinstance(image.source, bytes) else _read(Path(image.source))
-    except OSError as error:
-        return f"not readable: {error.strerror}"
-    if data is None:
-        return f"larger than {_MOST_BYTES >> 20} MB"
-    plain = _plain_pixels(data, image) if image.transfer_syntax in _PLAIN else None
-    stored = _decoded(data, image) if plain is None else plain
-    if isinstance(stored, str):
-        return stored
-    if image.padding is not None and image.padding * image.slope + image.intercept < _BELOW_AIR_HU:
-        stored = np.where(stored == image.padding, np.float32(np.nan), stored)
-    return pool(stored, image.row_mm, image.column_mm, slope=image.slope, intercept=image.intercept)
-
-
-def _read(path: Path) -> bytes | None:
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > _MOST_BYTES:
-            return None
-        return file.read()
-
-
-def _plain_pixels(data: bytes, image: CtImage) -> NDArray[np.integer] | None:
-    """The pixel data element, known by its tag and its exact length; None when it is not found so."""
-    count = image.rows * image.columns
-    if len(data) < 2 * count:
-        return None
-    length = (2 * count).to_bytes(4, "little")
-    head = _PIXELS + (b"OW\0\0" if image.transfer_syntax == _EXPLICIT else b"") + length
-    start = len(data) - 2 * count - len(head)
-    if not data.startswith(head, max(start, 0)):
-        # Something stands behind the pixels. From the end: an icon or a private element may hold the same bytes before.
-        start = data.rfind(head, 0, len(data) - 2 * count)
-    if start < 0:
-        return None
-    kind = "<i2" if image.signed else "<u2"
-    return np.frombuffer(data, kind, count, start + len(head)).reshape(image.rows, image.columns)
-
-
-def _decoded(data: bytes, image: CtImage) -> NDArray[np.integer] | str:
-    import io
-
-    import pydicom
-
-    try:
-        stored = pydicom.dcmread(io.BytesIO(data), force=True).pixel_array
-    except Exception as error:  # noqa: BLE001 (whatever a decoder says of a hostile stream is the reason)
-        return f"pixels cannot be decoded: {type(error).__name__}"
-    if stored.shape != (image.rows, image.columns):
-        return "pixels do not have the shape that the header says"
-    return stored
-
-
 def _as_bytes(dataset: Any) -> bytes:
-    import io
-
     buffer = io.BytesIO()
     if getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None):
         dataset.save_as(buffer, enforce_file_format=True)
     else:
         dataset.save_as(buffer, implicit_vr=True, little_endian=True)
     return buffer.getvalue()
+
+
+def read_pooled(image: CtImage, reader: PixelReader | None = None) -> Pooled | str:
+    """Pixels of an image in HU, averaged to about 2 mm.
+
+    Parameters
+    ----------
+    image : CtImage
+        One without a `refusal`.
+    reader : PixelReader, optional
+        One for many images, which saves fresh memory for each.
+
+    Returns
+    -------
+    Pooled or str
+        Or the reason why the pixels cannot be had.
+    """
+    assert image.form is not None
+    try:
+        stored: Any = (reader or PixelReader(_MOST_BYTES)).stored(image.source, image.form, image.frame)
+    except ReadError as error:
+        return str(error)
+    except OSError as error:
+        return f"not readable: {error.strerror}"
+    if image.padding is not None and image.padding * image.slope + image.intercept < _BELOW_AIR_HU:
+        stored = np.where(stored == image.padding, np.float32(np.nan), stored)
+    return pool(stored, image.row_mm, image.column_mm, slope=image.slope, intercept=image.intercept)

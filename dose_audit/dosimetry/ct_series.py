@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from dose_audit.dosimetry.ct_images import CtImage, read_ct_image, read_pooled
+from dose_audit.dosimetry.ct_images import CtImage, read_ct_images, read_pooled
+from dose_audit.dosimetry.ct_slices import SliceMeasurer
 from dose_audit.dosimetry.patient_region import TABLE_THRESHOLD_HU
 from dose_audit.dosimetry.size_specific import ssde_along
-from dose_audit.dosimetry.water_equivalent import METHOD, NAME, measure_slice
+from dose_audit.dosimetry.water_equivalent import METHOD, NAME
+from dose_audit.image_quality.pixels import PixelReader
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["SeriesSize", "measure_series", "series_ssde", "series_water_equivalent_diameter"]
@@ -78,7 +80,7 @@ def measure_series(
     source: str | os.PathLike[str] | Iterable[Any], *, threshold_hu: float = TABLE_THRESHOLD_HU
 ) -> list[SeriesSize]:
     """As `series_water_equivalent_diameter`, with every slice's result."""
-    images = [read_ct_image(item) for item in _items(source)]
+    images = [image for item in _items(source) for image in read_ct_images(item)]
     usable = [image for image in images if not image.refusal]
     if not usable:
         reasons = _counted([image.refusal for image in images])
@@ -122,14 +124,14 @@ def _items(source: Any) -> list[Any]:
 def _measure_event(series: Sequence[list[CtImage]], threshold_hu: float) -> SeriesSize:
     chosen = max(series, key=lambda images: (round(images[0].fov_mm), len(images), images[0].series_uid or ""))
     images = _in_order(chosen)
-    slices = []
+    slices, reader, measurer = [], PixelReader(), SliceMeasurer(threshold_hu)
     for image in images:
-        pooled = read_pooled(image)
+        pooled = read_pooled(image, reader)
         if isinstance(pooled, str):
             slices.append(not_measurable(NAME, "mm", pooled, method=METHOD))
         else:
-            slices.append(measure_slice(pooled, threshold_hu=threshold_hu))
-    return SeriesSize(_mean(images, slices, len(series)), images, slices)
+            slices.append(measurer.measure(pooled, image.z_mm))
+    return SeriesSize(_mean(images, slices, len(series), measurer.segmented), images, slices)
 
 
 def _in_order(images: list[CtImage]) -> list[CtImage]:
@@ -143,13 +145,14 @@ def _in_order(images: list[CtImage]) -> list[CtImage]:
     return kept
 
 
-def _mean(images: list[CtImage], slices: list[Measured], reconstructions: int) -> Measured:
+def _mean(images: list[CtImage], slices: list[Measured], reconstructions: int, segmented: int) -> Measured:
     values = [item.value for item in slices if item.value is not None]
     first = images[0]
     details: dict[str, Any] = {
         "irradiation_event_uid": first.event_uid,
         "series_instance_uid": first.series_uid,
         "reconstructions": reconstructions,
+        "segmented": segmented,
         "z_mm": [image.z_mm for image in images],
         "dw_mm": [item.value for item in slices],
         "refused": _counted([item.reason for item in slices if item.value is None]),
@@ -166,12 +169,18 @@ def _mean(images: list[CtImage], slices: list[Measured], reconstructions: int) -
     method = f"{METHOD}, mean of {len(values)} slices"
     result = Measured(NAME, float(np.mean(values)), "mm", uncertainty, method=method, details=details)
     if details["corrected"] > 0.1 * len(slices):
-        result = result.doubt(f"{details['corrected']} of {len(slices)} slices are cut by the field of view")
+        doubts = _counted([_plain(item.reason) for item in slices if item.status == "suspect"])
+        result = result.doubt(f"of {len(slices)} slices {doubts}")
     if len(values) < 0.9 * len(slices):
         result = result.doubt(f"{len(slices) - len(values)} of {len(slices)} slices left out: {details['refused']}")
     if max(image.tilt_deg for image in images) > 5:
         result = result.doubt(f"slices are tilted by {max(image.tilt_deg for image in images):.0f}°")
     return result
+
+
+def _plain(reason: str) -> str:
+    """A doubt without its numbers, which differ from slice to slice."""
+    return "cut by the field of view" if "cut by the field of view" in reason else reason
 
 
 def _counted(reasons: Iterable[str]) -> str:

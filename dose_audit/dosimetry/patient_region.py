@@ -6,7 +6,7 @@ Everything is decided on shapes, in millimetres, so that it holds for any pixel 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dose_audit.dosimetry._morphology import Mask, dilate, erode, fill, open_by
+from dose_audit.dosimetry.holders import Parting, part_from_holder
 
 __all__ = ["TABLE_THRESHOLD_HU", "PatientRegion", "find_patient_region"]
 
@@ -25,6 +26,7 @@ _PROTRUSION_MM = 80.0  # noses, ears, chins, fingers reach no farther out of the
 _BROAD_BASE = 0.75  # of its length; a table touches the body in a neck
 _SOFT_TISSUE_HU = -200.0
 _LEDGE_STEP_MM, _LEDGE_REACH_MM, _THICKEST_PLATE_MM = 3.0, 20.0, 100.0
+_PLATE_LIKE_HU = 80.0
 _ARM_AREA_MM2 = 500.0  # an infant's forearm has more
 _ARM_MEAN_HU = -400.0
 _COMPACT = 0.25  # area over squared length: a disc has 0.79, an arm lying flat 0.4, a table top 0.1
@@ -52,12 +54,18 @@ class PatientRegion:
         Part of the contour, 0 to 1, that lies on the edge of the field of view.
     removed_mm2 : float
         Area above the threshold that was judged not to be patient: table, holder, clothes.
+    doubt : str
+        Why the border to a holder is not certain; empty where it is.
+    doubtful_mm2 : float
+        Area by which the patient's can be wrong on account of a holder (k = 1).
     """
 
     mask: Mask
     rim: Mask
     truncated_fraction: float
     removed_mm2: float
+    doubt: str = ""
+    doubtful_mm2: float = 0.0
 
 
 def find_patient_region(
@@ -96,8 +104,9 @@ def find_patient_region(
        larger ones of soft tissue on a broad base, breasts, come back too. Of a flat back on a flat plate the plate's
        ledges on both sides tell where it begins.
     3. Other solid, compact pieces are arms or legs and stay.
-    4. Of a test phantom, whose free contour is an ellipse to within a pixel, what sticks out of the ellipse towards the
-       table goes too: the holder that hugs it.
+    4. A holder that hugs a part of a head or of a phantom is told by the steps at its two ends (`part_from_holder`).
+    5. Of a test phantom, whose free contour is an ellipse to within a pixel, what sticks out of the ellipse towards the
+       table goes too.
 
     References
     ----------
@@ -112,10 +121,12 @@ def find_patient_region(
     found = _in_part(image_hu[where], dense[where], inside[where], pixel_mm)
     if found is None:
         return None
+    parting, around = found
     mask, rim = np.zeros_like(dense), np.zeros_like(dense)
-    mask[where], rim[where] = found
+    mask[where], rim[where] = parting.mask, around
     removed = float((dense & ~mask).sum()) * pixel_mm**2
-    return PatientRegion(mask, rim, _on_edge(found[0], _edge(inside)[where]), removed)
+    truncated = _on_edge(parting.mask, _edge(inside)[where])
+    return PatientRegion(mask, rim, truncated, removed, parting.doubt, parting.doubtful_mm2)
 
 
 def _surroundings(dense: Mask) -> tuple[slice, slice] | None:
@@ -126,18 +137,23 @@ def _surroundings(dense: Mask) -> tuple[slice, slice] | None:
     return slice(max(0, rows[0] - 8), rows[-1] + 9), slice(max(0, columns[0] - 8), columns[-1] + 9)
 
 
-def _in_part(image_hu: NDArray[np.floating], dense: Mask, inside: Mask, pixel_mm: float) -> tuple[Mask, Mask] | None:
-    """Mask and rim of the patient."""
+def _in_part(image_hu: NDArray[np.floating], dense: Mask, inside: Mask, pixel_mm: float) -> tuple[Parting, Mask] | None:
+    """The patient, and the rim."""
     solid = _solid(dense, max(1, int(_SHEET_MM / pixel_mm)))
     body = _bodies(solid, image_hu, pixel_mm)
     if body is None:
         return None
     mask = body | _protrusions(dense & ~body, body, image_hu, pixel_mm)
-    if _is_homogeneous(mask, image_hu):
+    one_material = _is_homogeneous(mask, image_hu)
+    parting = part_from_holder(mask, image_hu, pixel_mm, one_material=one_material)
+    if one_material and parting.mask is mask:
         mask = _within_ellipse(mask, dense & ~mask, inside)
-    mask = _above_ledge(mask, pixel_mm) & _above_ledge(mask[::-1], pixel_mm)[::-1]
-    other = dense & ~mask
-    return mask, dilate(mask, max(1, round(2.0 / pixel_mm))) & ~mask & inside & ~other
+    else:
+        mask = parting.mask
+    for turn in (1, -1):
+        mask = _above_ledge(mask[::turn], image_hu[::turn], pixel_mm)[::turn]
+    rim = dilate(mask, max(1, round(2.0 / pixel_mm))) & ~mask & inside & ~(dense & ~mask)
+    return replace(parting, mask=mask), rim
 
 
 def _field_of_view(image_hu: NDArray[np.floating]) -> Mask:
@@ -250,7 +266,7 @@ def _protrusions(rest: Mask, body: Mask, image_hu: NDArray[np.floating], pixel_m
     return keep[labels]
 
 
-def _above_ledge(mask: Mask, pixel_mm: float) -> Mask:
+def _above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> Mask:
     """Without a plate at the bottom that juts out on both sides at once and is as wide from there on down."""
     rows = np.nonzero(mask.any(axis=1))[0]
     step = max(1, round(_LEDGE_STEP_MM / pixel_mm))
@@ -270,9 +286,19 @@ def _above_ledge(mask: Mask, pixel_mm: float) -> Mask:
     below = slice(int(where[0]) + 2 * step, len(left) - 1)
     if below.stop - below.start < 1 or max(np.ptp(left[below]), np.ptp(right[below])) > 2 * step:
         return mask
+    edge = int(where[-1])
+    plate = slice(rows[0] + edge + 1, last + 1)
+    middle, sides = slice(left[edge], right[edge]), mask[plate].copy()
+    sides[:, middle] = False
+    if abs(_median(image_hu[plate][sides]) - _median(image_hu[plate, middle][mask[plate, middle]])) > _PLATE_LIKE_HU:
+        return mask  # the body goes on between the ledges
     cut = mask.copy()
-    cut[rows[0] + int(where[-1]) + 1 :] = False
+    cut[plate] = False
     return cut
+
+
+def _median(values: NDArray[np.floating]) -> float:
+    return float(np.median(values)) if values.size else 0.0
 
 
 def _is_homogeneous(mask: Mask, image_hu: NDArray[np.floating]) -> bool:

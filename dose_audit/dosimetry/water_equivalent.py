@@ -3,55 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dose_audit.dosimetry.patient_region import TABLE_THRESHOLD_HU, PatientRegion, find_patient_region
+from dose_audit.dosimetry.pooling import Pooled, pool
 from dose_audit.measured import Measured, not_measurable
 
-__all__ = ["measure_slice", "pool", "pooling_factor", "truncation_factor", "water_equivalent_diameter"]
+__all__ = ["measure_slice", "measured_with_region", "size_of", "truncation_factor", "water_equivalent_diameter"]
 
 NAME = "water_equivalent_diameter"
 METHOD = "AAPM 220: water-equivalent area of the segmented patient"
-POOLED_MM = 2.0
-"""Pixels are averaged to at most this side: Aw is a sum, which averaging does not change."""
-OUTSIDE_FOV_HU = -1500.0
-METAL_HU = 3000.0
 
 _AIR_HU = -1000.0
-_LEAST_PIXELS = 96
 _MOST_METAL = 0.005  # 0.5 % of the area at 3071 HU is 1 % in Dw
 _LEAST_MEAN_HU = -500.0
 _IGNORED_TRUNCATION, _MOST_TRUNCATION = 0.05, 0.30
 _ANAM_K = 1.15  # thorax; Anam et al 2017
 _RELATIVE_UNCERTAINTY = 0.004  # parting from the table 0.3 %, CT number of water ±4 HU 0.2 %, pixels 0.1 %
 _DW_RANGE_MM = (30.0, 600.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Pooled:
-    """An image averaged to pixels of about 2 mm.
-
-    Attributes
-    ----------
-    image_hu : ndarray of float32, shape (h, w)
-        What lies outside the field of view is air.
-    inside : ndarray of bool or None
-        Field of view, where the object tells it by padding.
-    row_mm, column_mm : float
-        Pixel spacing after averaging.
-    metal_mm2 : float
-        Area above 3000 HU, counted before averaging.
-    """
-
-    image_hu: NDArray[np.float32]
-    inside: NDArray[np.bool_] | None
-    row_mm: float
-    column_mm: float
-    metal_mm2: float
 
 
 def water_equivalent_diameter(
@@ -77,7 +50,8 @@ def water_equivalent_diameter(
         ``water_equivalent_diameter`` in mm. `details`: ``water_equivalent_area_mm2``, ``area_mm2``, ``mean_hu``,
         ``effective_diameter_mm``, ``lateral_mm``, ``ap_mm``, ``truncated_fraction``, ``centre_mm`` (x, y from the
         image's centre), ``removed_mm2`` (table), ``threshold_hu``, ``truncation_factor``.
-        *Suspect* when 5 to 30 % of the contour is cut by the field of view and the value is corrected for it. *Not
+        *Suspect* when 5 to 30 % of the contour is cut by the field of view and the value is corrected for it, and when
+        a holder was parted off of which the image shows no border; the uncertainty says by how much. *Not
         measurable* without a patient, with more cut off, with metal (over 0.5 % of the area above 3000 HU) and with a
         mean below -500 HU.
 
@@ -90,8 +64,8 @@ def water_equivalent_diameter(
     -----
     ``Aw = Σ (HU/1000 + 1) · pixel area`` over the patient with lungs and gas, ``Dw = 2 sqrt(Aw / π)``. The rim of
     partly covered pixels is summed too, so that the threshold does not bias the size. On analytic water cylinders of 14
-    to 34 cm on slabs, shells and cradles the result holds within 1 %; a dense holder that hugs half of a small phantom
-    is taken for a part of it, unless the phantom's free contour shows an ellipse.
+    to 34 cm on slabs, shells and cradles the result holds within 1 %, and so it does in a shell or a block that hugs up to
+    half of a head or a phantom. A shell without steps at its ends, that thins out to nothing, is taken for a part of it.
 
     References
     ----------
@@ -127,68 +101,6 @@ def _problem(image: NDArray[np.float32], row_mm: float, column_mm: float, thresh
     return ""
 
 
-def pooling_factor(rows: int, columns: int, pixel_mm: float) -> int:
-    """How many pixels are averaged along a side: to at most 2 mm, and never to fewer than 96 pixels across."""
-    return max(1, min(int(POOLED_MM / pixel_mm), min(rows, columns) // _LEAST_PIXELS))
-
-
-def pool(
-    stored: NDArray[np.floating] | NDArray[np.integer],
-    row_mm: float,
-    column_mm: float,
-    *,
-    slope: float = 1.0,
-    intercept: float = 0.0,
-) -> Pooled:
-    """Average an image to pixels of at most 2 mm, with what lies outside the field of view as air.
-
-    Parameters
-    ----------
-    stored : ndarray, shape (H, W)
-        Pixel values; ``slope * value + intercept`` is the CT number in HU.
-    row_mm, column_mm : float
-        Pixel spacing.
-    slope, intercept : float
-        Slope above 0.
-
-    Returns
-    -------
-    Pooled
-    """
-    factor = pooling_factor(stored.shape[0], stored.shape[1], min(row_mm, column_mm))
-    inside = None
-    if not stored.min() * slope + intercept > OUTSIDE_FOV_HU:  # also NaN
-        outside = ~(stored * np.float32(slope) + np.float32(intercept) > OUTSIDE_FOV_HU)
-        stored = np.where(outside, np.float32((_AIR_HU - intercept) / slope), stored)
-        inside = _averaged((~outside).astype(np.float32), factor, 0.0) > 0.99
-    metal_mm2 = 0.0
-    if stored.max() * slope + intercept > METAL_HU:
-        metal_mm2 = float((stored > (METAL_HU - intercept) / slope).sum()) * row_mm * column_mm
-    image_hu = _averaged(stored, factor, (_AIR_HU - intercept) / slope)
-    if slope != 1:
-        image_hu *= np.float32(slope)
-    if intercept:
-        image_hu += np.float32(intercept)
-    return Pooled(image_hu, inside, factor * row_mm, factor * column_mm, metal_mm2)
-
-
-def _averaged(image: NDArray[np.floating] | NDArray[np.integer], factor: int, beyond: float) -> NDArray[np.float32]:
-    """Means over squares; a margin that fills no square is completed with `beyond`."""
-    if factor == 1:
-        return image.astype(np.float32)
-    missing = [(0, -size % factor) for size in image.shape]
-    if any(after for _, after in missing):
-        image = np.pad(image, missing, constant_values=round(beyond))
-    rows = np.add(image[::factor], image[1::factor], dtype=np.float32)
-    for start in range(2, factor):
-        rows += image[start::factor]
-    total = rows[:, ::factor] + rows[:, 1::factor]
-    for start in range(2, factor):
-        total += rows[:, start::factor]
-    total *= np.float32(1 / factor**2)
-    return total
-
-
 def truncation_factor(truncated_fraction: float) -> float:
     """Factor by which Dw of a truncated image is multiplied: ``exp(1.15 TP³)`` (Anam et al 2017, thorax).
 
@@ -211,13 +123,30 @@ def truncation_factor(truncated_fraction: float) -> float:
 
 def measure_slice(image: Pooled, *, threshold_hu: float = TABLE_THRESHOLD_HU) -> Measured:
     """Dw of an image that is already averaged; as `water_equivalent_diameter`."""
-    pixel_mm2 = image.row_mm * image.column_mm
-    region = find_patient_region(
-        image.image_hu, math.sqrt(pixel_mm2), threshold_hu=threshold_hu, inside_fov=image.inside
-    )
+    return measured_with_region(image, threshold_hu=threshold_hu)[0]
+
+
+def measured_with_region(
+    image: Pooled, *, threshold_hu: float = TABLE_THRESHOLD_HU
+) -> tuple[Measured, PatientRegion | None]:
+    """As `measure_slice`, with the region that was found."""
+    pixel_mm = math.sqrt(image.row_mm * image.column_mm)
+    region = find_patient_region(image.image_hu, pixel_mm, threshold_hu=threshold_hu, inside_fov=image.inside)
     if region is None:
-        return not_measurable(NAME, "mm", "no patient in the image", method=METHOD)
-    details = _describe(image, region, threshold_hu)
+        return not_measurable(NAME, "mm", "no patient in the image", method=METHOD), None
+    return _result(image, _describe(image, region, threshold_hu), region), region
+
+
+def size_of(neighbour: Measured, water_mm2: float) -> Measured:
+    """The size of a slice with the region of a neighbour and its own water-equivalent area."""
+    area_mm2 = neighbour.details["area_mm2"]
+    own = {"water_equivalent_area_mm2": water_mm2, "mean_hu": (water_mm2 / area_mm2 - 1) * 1000}
+    dw_mm = 2 * math.sqrt(max(water_mm2, 0.0) / math.pi)
+    uncertainty = _RELATIVE_UNCERTAINTY * dw_mm
+    return replace(neighbour, value=dw_mm, uncertainty=uncertainty, details={**neighbour.details, **own})
+
+
+def _result(image: Pooled, details: dict[str, Any], region: PatientRegion) -> Measured:
     area_mm2, truncated = details["area_mm2"], details["truncated_fraction"]
     dw_mm = 2 * math.sqrt(max(details["water_equivalent_area_mm2"], 0.0) / math.pi)
     if details["mean_hu"] < _LEAST_MEAN_HU:
@@ -230,14 +159,17 @@ def measure_slice(image: Pooled, *, threshold_hu: float = TABLE_THRESHOLD_HU) ->
         return not_measurable(NAME, "mm", reason, method=METHOD, indicated_mm=dw_mm, **details)
     if not _DW_RANGE_MM[0] <= dw_mm <= _DW_RANGE_MM[1]:
         return not_measurable(NAME, "mm", f"no patient's size ({dw_mm:.0f} mm)", method=METHOD, **details)
+    relative = math.hypot(_RELATIVE_UNCERTAINTY, region.doubtful_mm2 / (2 * area_mm2))
     if truncated < _IGNORED_TRUNCATION:
-        return Measured(NAME, dw_mm, "mm", _RELATIVE_UNCERTAINTY * dw_mm, method=METHOD, details=details)
-    factor = truncation_factor(truncated)
-    details["truncation_factor"] = factor
-    uncertainty = dw_mm * factor * math.hypot(_RELATIVE_UNCERTAINTY, (factor - 1) / 2, 0.02 * truncated / 0.3)
-    reason = f"{100 * truncated:.0f} % of the contour is cut by the field of view; multiplied by {factor:.4f}"
-    method = f"{METHOD}; truncation after Anam 2017"
-    return Measured(NAME, dw_mm * factor, "mm", uncertainty, "suspect", reason, method, details=details)
+        result = Measured(NAME, dw_mm, "mm", relative * dw_mm, method=METHOD, details=details)
+    else:
+        factor = truncation_factor(truncated)
+        details["truncation_factor"] = factor
+        uncertainty = dw_mm * factor * math.hypot(relative, (factor - 1) / 2, 0.02 * truncated / 0.3)
+        reason = f"{100 * truncated:.0f} % of the contour is cut by the field of view; multiplied by {factor:.4f}"
+        method = f"{METHOD}; truncation after Anam 2017"
+        result = Measured(NAME, dw_mm * factor, "mm", uncertainty, "suspect", reason, method, details=details)
+    return result.doubt(region.doubt) if region.doubt else result
 
 
 def _describe(image: Pooled, region: PatientRegion, threshold_hu: float) -> dict[str, Any]:

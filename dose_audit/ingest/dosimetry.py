@@ -1,6 +1,7 @@
 """A second pass over stored exams: dosimetry and skin dose of those that wait for it, never in the way of a dose report.
 
-An exam that is written anew waits again. What cannot be computed is a result with its reason; no exam is lost by it.
+An exam that is written anew waits again. Where a site routes CT images for the patient's size, they are measured here.
+What cannot be computed is a result with its reason; no exam is lost by it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
+from pathlib import Path
 
 from dose_audit.config import Settings
 from dose_audit.dosimetry import exam_dosimetry
 from dose_audit.dosimetry.calibration import CalibrationFactor
 from dose_audit.dosimetry.corrected import Correction, corrected_exam, skin_exam
 from dose_audit.extract.exam import Exam
+from dose_audit.ingest.dosimetry_images import SizeImages, size_estimates
 from dose_audit.ingest.dosimetry_process import estimate_range, start
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.store.calibrations import calibrations_of
@@ -125,10 +129,26 @@ def _skin(exam: Exam, corrections: Sequence[Correction], rows: dict[CalibrationF
     yield Estimate(peak, None, raw.peak.value, rows[used.get("dose_rp") or used["kap"]])
 
 
-def _estimated(item: WaitingExam, factors: Factors) -> tuple[Estimated, bool]:
+def _with_sizes(
+    item: WaitingExam, estimates: Sequence[Estimate], images: Sequence[Path], factors: Factors
+) -> tuple[Estimate, ...]:
+    """The same with what the exam's images say: an SSDE of a measured size goes before one of a reported diameter."""
+    corrected, _ = corrected_exam(item.exam, [factor for factor, _ in factors], item.study_date)
+    measured = [
+        Estimate(result, result.details["event_index"])
+        for result in size_estimates(replace(item, exam=corrected), images)
+    ]
+    told = {(one.event_index, one.result.name) for one in measured if one.result.value is not None}
+    return (*(one for one in estimates if (one.event_index, one.result.name) not in told), *measured)
+
+
+def _estimated(item: WaitingExam, factors: Factors, images: Sequence[Path]) -> tuple[Estimated, bool]:
     """The exam's estimates; in place of an error, what it was and where."""
     try:
-        return Estimated(item, estimate_exam(item.exam, factors, item.study_date)), True
+        estimates = estimate_exam(item.exam, factors, item.study_date)
+        if images:
+            estimates = _with_sizes(item, estimates, images, factors)
+        return Estimated(item, estimates), True
     except Exception as error:  # noqa: BLE001  said as a result: hostile numbers must not stop the pass
         log.warning("Dosimetry of one exam failed: %s", where(error))
         result: Measured = not_measurable("dosimetry", "1", f"cannot be computed: {where(error)}")
@@ -173,7 +193,7 @@ def estimate_waiting(
             _add(summary, part)
             tell(summary.exams, total)
     # What a lost process left waits still, and is done here.
-    for part in _here(until, stop):
+    for part in _here(SizeImages(settings), until, stop):
         _add(summary, part)
         tell(summary.exams, max(total, summary.exams))
     summary.seconds = time.monotonic() - began
@@ -186,13 +206,13 @@ def _add(summary: EstimateSummary, part: EstimateSummary) -> None:
     summary.failed += part.failed
 
 
-def _here(until: float | None, stop: Callable[[], bool]) -> Iterator[EstimateSummary]:
+def _here(sizes: SizeImages, until: float | None, stop: Callable[[], bool]) -> Iterator[EstimateSummary]:
     after = 0
     while not stop() and not _over(until):
         items = take_waiting(_CHUNK if until is None else 10, after=after)
         if not items:
             return
-        yield _work_off(items, until, stop)
+        yield _work_off(items, sizes, until, stop)
         after = items[-1].id  # one that was written meanwhile waits for the next pass
 
 
@@ -200,15 +220,18 @@ def _over(until: float | None) -> bool:
     return until is not None and time.monotonic() >= until
 
 
-def _work_off(items: Iterable[WaitingExam], until: float | None, stop: Callable[[], bool]) -> EstimateSummary:
+def _work_off(
+    items: Iterable[WaitingExam], sizes: SizeImages, until: float | None, stop: Callable[[], bool]
+) -> EstimateSummary:
     items = list(items)
     factors = calibrations_of(item.equipment for item in items)
+    images = sizes.of(items)
     done: list[Estimated] = []
     failed = 0
     for item in items:
         if done and (_over(until) or stop()):
             break
-        estimated, fine = _estimated(item, factors.get(item.equipment, ()))
+        estimated, fine = _estimated(item, factors.get(item.equipment, ()), images.get(item.id, ()))
         done.append(estimated)
         failed += not fine
     keep_estimates(done)
@@ -227,11 +250,11 @@ def _shared(settings: Settings, count: int, stop: Callable[[], bool]) -> Iterato
             for at in range(0, len(ranges), 2 * count):
                 if stop():
                     return
-                yield from pool.map(estimate_range, ranges[at : at + 2 * count])
+                yield from pool.map(partial(estimate_range, settings), ranges[at : at + 2 * count])
         except BrokenProcessPool:
             log.warning("A process that makes estimates was lost; its exams are done one by one.")
 
 
-def estimate_between(after: int, last: int) -> EstimateSummary:
+def estimate_between(settings: Settings, after: int, last: int) -> EstimateSummary:
     """Work off the waiting exams of a range of ids, in the process that calls it."""
-    return _work_off(take_waiting(_CHUNK, after=after, last=last), None, lambda: False)
+    return _work_off(take_waiting(_CHUNK, after=after, last=last), SizeImages(settings), None, lambda: False)

@@ -21,8 +21,8 @@ def start(settings: Settings) -> None:
     setup(settings)
 
 
-def estimate_range(ends: tuple[int, int]) -> EstimateSummary:
+def estimate_range(settings: Settings, ends: tuple[int, int]) -> EstimateSummary:
     """Work off the waiting exams whose ids lie after the first and up to the second number."""
     from dose_audit.ingest.dosimetry import estimate_between
 
-    return estimate_between(*ends)
+    return estimate_between(settings, *ends)

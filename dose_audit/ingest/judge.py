@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dose_audit.extract.errors import ReadError
 from dose_audit.extract.parts import CT, relevant_sop_class
 from dose_audit.extract.reader import peek
+from dose_audit.ingest.dosimetry_images import SIZE
 from dose_audit.receive.objects import PHANTOM
 from dose_audit.receive.part10 import read_file_meta
 from dose_audit.receive.routing import DROP, Route, Router
@@ -45,6 +47,8 @@ def judge_for(routes: Sequence[Route] = (), *, phantom: bool = False) -> Judge:
         to = PHANTOM if phantom else _routed(router, source, verdict)
         if to == DROP:
             return Verdict(reason="dropped by a routing rule", sop_class_uid=verdict.sop_class_uid)
+        if to == SIZE:  # wanted beside the report, not in its place
+            return replace(verdict, only_without_report=False, route=SIZE)
         if to != PHANTOM:
             return verdict
         return Verdict(

@@ -61,7 +61,9 @@ def peer_peak_mgy(beams: Sequence[Beam], folder: Path, *, table: float = TABLE, 
     middle = sum(beam.pose.table_mm[2] for beam in beams) / len(beams) / 10.0
     frame = pd.DataFrame([_row(beam, middle) for beam in beams])
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        settings = PyskindoseSettings(settings=json.dumps(chosen), normalization_settings=normalization)
+        settings = PyskindoseSettings(
+            settings=json.dumps(chosen), normalization_settings=normalization, file_result_output_path=folder
+        )
         found = analyze_data(frame, settings)
     return float(max(found["dose_map"]))
 

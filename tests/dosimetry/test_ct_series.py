@@ -143,3 +143,23 @@ def test_ssde_needs_the_phantom_and_a_dose(tmp_path: Path) -> None:
     assert "phantom" in series_ssde(size)[0].reason
     assert "CTDIvol" in series_ssde(size, phantom_cm=32)[0].reason
     assert series_ssde(size, phantom_cm=32, ctdi_vol_mgy=10)[0].value == pytest.approx(10 * f32(200), rel=0.005)
+
+
+def test_neighbours_share_a_region_and_each_keeps_its_own_size(tmp_path: Path) -> None:
+    diameters = [200 + 0.6 * index for index in range(12)]
+    for index, diameter in enumerate(diameters):
+        write_slice(tmp_path / f"{index}", water(diameter), PIXEL, ImagePositionPatient=[0, 0, float(index)])
+    (size,) = measure_series(tmp_path)
+    assert [item.value for item in size.slices] == [pytest.approx(diameter, rel=0.004) for diameter in diameters]
+    assert size.dw.details["segmented"] < len(diameters)
+
+
+def test_what_comes_in_beside_the_body_is_seen_in_the_slice_where_it_comes_in(tmp_path: Path) -> None:
+    arm = disc(70, 20, (130, 0))
+    for index in range(4):
+        shapes = [disc(140), *([arm] if index >= 2 else [])]
+        image = paint(SIZE, SIZE * PIXEL, shapes)
+        write_slice(tmp_path / f"{index}", image, PIXEL, ImagePositionPatient=[0, 0, float(index)])
+    (size,) = measure_series(tmp_path)
+    both = math.sqrt(140**2 + 1.02 * 70**2)
+    assert [item.value for item in size.slices] == [pytest.approx(value, rel=0.005) for value in (140, 140, both, both)]

@@ -1,0 +1,90 @@
+"""Holders that hug a phantom or a head leave its Dw alone; what only looks like one is left on."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dose_audit.dosimetry import water_equivalent_diameter
+from tests.dosimetry.synthetic_ct import Shape, disc, ellipse, paint, tables
+
+FOV_MM, SIZE = 320.0, 160
+
+
+def cup(a_mm: float, b_mm: float, thickness_mm: float, hu: float, from_mm: float) -> Shape:
+    """A shell around the lower part of an ellipse, from so far below its centre."""
+    a, b = a_mm + thickness_mm, b_mm + thickness_mm
+    return lambda x, y: ((x / a) ** 2 + (y / b) ** 2 < 1) & (y > from_mm), hu
+
+
+def block(half_width_mm: float, top_mm: float, bottom_mm: float, hu: float) -> Shape:
+    """A block into which the body sinks."""
+    return lambda x, y: (abs(x) < half_width_mm) & (y > top_mm) & (y < bottom_mm), hu
+
+
+HEAD: list[Shape] = [ellipse(75, 95, 20), ellipse(70, 90, 800), ellipse(63, 83, 30)]
+HEAD_AW_MM2 = math.pi * (1.02 * 75 * 95 + 0.78 * 70 * 90 - 0.77 * 63 * 83)
+HEAD_DW_MM = 2 * math.sqrt(HEAD_AW_MM2 / math.pi)
+
+
+def measured(shapes: list[Shape], noise_hu: float = 10.0):
+    return water_equivalent_diameter(paint(SIZE, FOV_MM, shapes, noise_hu=noise_hu, seed=2), FOV_MM / SIZE)
+
+
+@pytest.mark.parametrize("hu", [-300, -100, 60])
+@pytest.mark.parametrize("thickness", [6, 20])
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_a_shell_around_half_of_a_small_phantom_is_no_part_of_it(hu: float, thickness: float, share: float) -> None:
+    result = measured([cup(70, 70, thickness, hu, share * 70), disc(140)])
+    assert result.value == pytest.approx(140, rel=0.01)
+
+
+@pytest.mark.parametrize(("hu", "thickness"), [(-100, 10), (100, 4), (250, 6)])
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_a_rigid_shell_tight_to_a_head_is_no_part_of_it(hu: float, thickness: float, share: float) -> None:
+    result = measured([cup(75, 95, thickness, hu, share * 95), *HEAD])
+    assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
+
+
+@pytest.mark.parametrize("hu", [-100, 60])
+def test_a_block_is_parted_by_the_ellipse_of_the_free_outline_and_that_is_said(hu: float) -> None:
+    for body, holder, truth in (
+        ([disc(140)], block(85, 14, 85, hu), 140.0),
+        (HEAD, block(95, 30, 110, hu), HEAD_DW_MM),
+    ):
+        result = measured([holder, *body])
+        assert result.value == pytest.approx(truth, rel=0.01)
+        assert result.status == "suspect"
+        assert "ellipse" in result.reason
+        assert result.uncertainty > 0.01 * truth  # an ellipse is a guess at what is hidden
+
+
+def test_a_shell_of_the_bodys_own_number_is_parted_with_doubt() -> None:
+    result = measured([cup(70, 70, 10, 0, 0), disc(140)])
+    assert result.value == pytest.approx(140, rel=0.01)
+    assert (result.status, "shape of its ends" in result.reason) == ("suspect", True)
+
+
+@pytest.mark.parametrize("table", ["none", "plate", "shells", "clear of it"])
+def test_ears_and_a_nose_are_no_holder(table: str) -> None:
+    ears = [ellipse(8, 28, 20, (side * 78, 15)) for side in (-1, 1)]
+    body = [*ears, ellipse(14, 25, 20, (0, -93)), *HEAD]
+    truth = (paint(1024, FOV_MM, body) / 1000 + 1).sum() * (FOV_MM / 1024) ** 2
+    result = measured([*tables(95)[table], *body])
+    assert result.value == pytest.approx(2 * math.sqrt(truth / math.pi), rel=0.01)
+    assert result.status == "ok"
+
+
+def test_the_wall_all_around_a_phantom_belongs_to_it() -> None:
+    result = measured([disc(200, 120), disc(184, 0)])
+    water = 0.25 * (1.12 * 200**2 - 0.12 * 184**2)
+    assert result.value == pytest.approx(2 * math.sqrt(water), rel=0.01)
+    assert result.status == "ok"
+
+
+def test_what_cannot_be_parted_is_said_with_an_uncertainty_that_covers_it() -> None:
+    """A wide block as deep as the head itself: where it begins there is a step, at its bottom there is no layer."""
+    result = measured([block(110, 35, 95, -250), *HEAD])
+    assert (result.status, "hugs" in result.reason) == ("suspect", True)
+    assert abs(result.value - HEAD_DW_MM) < 2 * result.uncertainty
