@@ -75,6 +75,8 @@ class Settings:
     phantom_cap_s: float = 300.0
     # store: SQLite in the home directory unless a PostgreSQL address is given (postgresql://user@host/database)
     database_url: str | None = None
+    # what the audit asks: duckdb, over the columnar copy of either database; or postgresql, the database itself
+    audit_engine: str = "duckdb"
     # patients
     pseudonym_key_file: Path | None = None
     keep_identifiers: bool = False
@@ -83,6 +85,8 @@ class Settings:
     drl_sets: tuple[str, ...] = ()
     allow_unverified_drl: bool = False
     drl_view: str = "then"
+    # what is compared: doses as displayed, or as corrected by the certificates of those devices that have them
+    drl_doses: str = "displayed"
     verdict_period: str = "quarter"  # month, quarter, half-year or year: verdicts are given when one closes
     # e-mail digest: table [mail]
     mail: MailSettings | None = None
@@ -189,6 +193,8 @@ def load_settings(
         if value is not None:
             values[name] = _checked(name, value, "command line")
             source[name] = "command line"
+    if values.get("audit_engine") == "postgresql" and not values.get("database_url"):
+        raise SettingsError(f"{source['audit_engine']}: audit_engine is 'postgresql', which needs a database_url.")
     return replace(Settings(**values), source=source)
 
 
@@ -255,6 +261,10 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise SettingsError(f"{where}: port is {value}, expected 0 to 65535.")
     if name == "drl_view" and value not in ("then", "now"):
         raise SettingsError(f"{where}: drl_view is {value!r}, expected 'then' or 'now'.")
+    if name == "drl_doses" and value not in ("displayed", "corrected"):
+        raise SettingsError(f"{where}: drl_doses is {value!r}, expected 'displayed' or 'corrected'.")
+    if name == "audit_engine" and value not in ("duckdb", "postgresql"):
+        raise SettingsError(f"{where}: audit_engine is {value!r}, expected 'duckdb' or 'postgresql'.")
     if name == "verdict_period" and value not in ("month", "quarter", "half-year", "year"):
         raise SettingsError(f"{where}: verdict_period is {value!r}, expected month, quarter, half-year or year.")
     return value

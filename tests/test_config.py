@@ -28,6 +28,8 @@ def test_command_line_before_environment_before_file(tmp_path: Path) -> None:
         ("[[callers]]\nname = 'x'", r"callers entry 1 has unknown \['name'\]"),
         ("[[callers]]\nnetworks = ['not-an-address']", "callers entry 1 cannot be used"),
         ("[[routes]]\naet = 'X'", "routes entry 1 cannot be used"),
+        ("audit_engine = 'sqlite'", "expected 'duckdb' or 'postgresql'"),
+        ("audit_engine = 'postgresql'", "needs a database_url"),
         ("port = ", "not valid TOML"),
     ],
 )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns"]
 
+_FEW = 1 << 16
+
 
 class Columns:
     """Columns of a table by name, converted when first asked for.
@@ -47,22 +49,35 @@ class Columns:
         objects.
         """
         if name not in self._arrays:
-            column = self.table.column(name).combine_chunks()
-            self._arrays[name] = column.to_numpy(zero_copy_only=False)
+            import pyarrow as pa
+
+            column = self.table.column(name)
+            if pa.types.is_dictionary(column.type):
+                codes, words = self.codes(name)
+                self._arrays[name] = np.array([*words, None], dtype=object)[:-1][codes]
+            else:
+                self._arrays[name] = column.combine_chunks().to_numpy(zero_copy_only=False)
         return self._arrays[name]
 
     def codes(self, name: str) -> tuple[NDArray[np.int64], list[Any]]:
         """The column as numbers into its sorted distinct values; absent is one of them."""
         if name not in self._codes:
+            import pyarrow as pa
             import pyarrow.compute as pc
 
             column = self.table.column(name)
-            encoded = pc.dictionary_encode(column, null_encoding="encode").combine_chunks()
-            words = encoded.dictionary.to_pylist()
+            if not pa.types.is_dictionary(column.type):
+                column = pc.dictionary_encode(column)
+            encoded = pa.table({name: column}).unify_dictionaries().column(name).combine_chunks()
+            words: list[Any] = encoded.dictionary.to_pylist()
+            indices = encoded.indices
+            if indices.null_count:
+                indices = pc.fill_null(indices, len(words))
+                words.append(None)
             order = sorted(range(len(words)), key=lambda i: (words[i] is not None, words[i]))
             rank = np.empty(len(words), dtype=np.int64)
             rank[order] = np.arange(len(words))
-            self._codes[name] = (rank[encoded.indices.to_numpy()], [words[i] for i in order])
+            self._codes[name] = (rank[indices.to_numpy()], [words[i] for i in order])
         return self._codes[name]
 
     def sorted(self, names: Sequence[str]) -> Columns:
@@ -80,7 +95,7 @@ class Columns:
         keys = []
         for name in names:
             column = self.table.column(name)
-            if pa.types.is_string(column.type):
+            if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
                 # Numbers sort many times faster than texts, of which there are few distinct ones.
                 codes, words = self.codes(name)
                 keys.append(np.where(codes == 0, len(words), codes) if words[:1] == [None] else codes)
@@ -89,7 +104,11 @@ class Columns:
         return Columns(self.table.take(pa.array(np.lexsort(keys[::-1]))))
 
     def groups(
-        self, names: Sequence[str], mask: NDArray[np.bool_] | None = None
+        self,
+        names: Sequence[str],
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        within: NDArray[np.int64] | None = None,
     ) -> Iterator[tuple[tuple[Any, ...], NDArray[np.int64]]]:
         """Yield each combination of values of `names` with its rows, in sorted order of the combination.
 
@@ -98,18 +117,41 @@ class Columns:
         names : sequence of str
         mask : array of bool, optional
             Only rows where it is true.
+        within : array of int, optional
+            A number of each row, zero or more, by which each combination is parted further, in its ascending order.
         """
         rows = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
         if rows.size == 0:
             return
-        combined = np.zeros(rows.size, dtype=np.int64)
-        for name in names:
-            codes, words = self.codes(name)
-            # Renumbered at each step, so that many wide columns cannot overflow.
-            _, combined = np.unique(combined * len(words) + codes[rows], return_inverse=True)
-        order = np.argsort(combined, kind="stable")
+        keys = [(codes[rows], len(words)) for codes, words in map(self.codes, names)]
+        if within is not None:
+            keys.append((within[rows], int(within[rows].max()) + 1))
+        combined, order = _sorted_places(keys)
         edges = np.flatnonzero(np.diff(combined[order])) + 1
         for part in np.split(order, edges):
             members = rows[part]
             first = members[0]
             yield tuple(self.codes(name)[1][self.codes(name)[0][first]] for name in names), members
+
+
+def _sorted_places(keys: Sequence[tuple[NDArray[np.int64], int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One number for each combination of keys, ascending with them, and the order of the rows by it."""
+    combined, size = np.zeros(keys[0][0].size, dtype=np.int64), 1
+    for codes, count in keys:
+        combined, size = combined * count + codes, size * count
+        if size > _FEW:
+            # Renumbered at each step, so that many wide columns cannot overflow.
+            combined, size = _renumbered(combined, size)
+    narrow = combined.astype(np.uint16) if size <= _FEW else combined  # sixteen bits sort by radix
+    return combined, np.argsort(narrow, kind="stable")
+
+
+def _renumbered(numbers: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], int]:
+    """Numbers under `size` as their ranks among the distinct ones, and how many those are."""
+    if size > 8 * numbers.size:
+        distinct, rank = np.unique(numbers, return_inverse=True)
+        return rank, distinct.size
+    present = np.zeros(size, dtype=np.int64)
+    present[numbers] = 1
+    rank = np.cumsum(present) - 1
+    return rank[numbers], int(rank[-1]) + 1

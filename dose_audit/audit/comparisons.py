@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,18 +76,25 @@ def judge_groups(values: Values, schedule: Schedule, standing: Mapping[str, str]
     Where the edition in force changed within the period, a group is judged once for each edition, with the
     exams of that edition's time.
     """
-    from dose_audit.drl import compare
+    from dose_audit.drl import compare_figures
+    from dose_audit.statistics import SortedGroups
 
     judged = []
     columns = values.columns
-    for rows in _group_rows(values):
+    groups = _group_rows(values)
+    every = np.concatenate(groups) if groups else np.zeros(0, dtype=np.int64)
+    ascending = SortedGroups(columns["value"][every], [rows.size for rows in groups])
+    matches_of = [[values.references.matches[i] for i in np.unique(values.references.index[rows])] for rows in groups]
+    levels = [matches[0].row.value if matches[0].row else None for matches in matches_of]
+    figures, tests = ascending.figures(CI_LEVEL), ascending.sign_tests(levels)
+    for rows, matches, told, test in zip(groups, matches_of, figures, tests, strict=True):
         first = int(rows[0])
-        matches = [values.references.matches[i] for i in np.unique(values.references.index[rows])]
         quantity = quantity_named(columns["quantity"][first], columns["modality"][first])
         if quantity is None:
             raise AssertionError("a value row has a quantity of its modality")
-        comparison = compare(
-            columns["value"][rows],
+        comparison = compare_figures(
+            told,
+            test,
             matches[0],
             modality=columns["modality"][first],
             quantity=_symbol(quantity.drl_name),
@@ -173,16 +180,18 @@ def _record(group: JudgedGroup, status: dict[tuple[str, str], str]) -> dict[str,
     }
 
 
-def _group_rows(values: Values) -> Iterator[NDArray[np.int64]]:
+def _group_rows(values: Values) -> list[NDArray[np.int64]]:
     """Rows of each group: by place and examination, then band, then the reference row that answers."""
-    for _, rows in values.columns.groups(GROUP, values.compared):
-        parts: dict[tuple[str, str], list[int]] = {}
-        for row in rows.tolist():
-            match = values.references.matches[values.references.index[row]]
-            level = f"{match.row.set_id}/{match.row.edition}/{match.row.row_id}" if match.row else match.status
-            parts.setdefault((values.band[row], level), []).append(row)
-        for key in sorted(parts):
-            yield np.array(parts[key], dtype=np.int64)
+    references = values.references
+    if not references.matches:
+        return []
+    names = [
+        (band, f"{match.row.set_id}/{match.row.edition}/{match.row.row_id}" if match.row else match.status)
+        for band, match in zip(references.bands, references.matches, strict=True)
+    ]
+    rank = {name: place for place, name in enumerate(sorted(set(names)))}
+    answer = np.array([rank[name] for name in names], dtype=np.int64)[references.index]
+    return [rows for _, rows in values.columns.groups(GROUP, values.compared, within=answer)]
 
 
 def _symbol(drl_name: str) -> str:

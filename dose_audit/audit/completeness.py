@@ -14,6 +14,7 @@ from dose_audit.audit.values import REASONS
 
 if TYPE_CHECKING:
     from dose_audit.audit.columns import Columns
+    from dose_audit.audit.exams import Received
     from dose_audit.audit.values import Values
     from dose_audit.statistics import SilenceScan
 
@@ -30,7 +31,7 @@ class UnbalancedError(AssertionError):
 def completeness_record(
     values: Values,
     exams: Columns,
-    objects: Columns,
+    objects: Received,
     silences: dict[tuple[str, str], SilenceScan],
     *,
     exams_stored: int,
@@ -56,13 +57,15 @@ def completeness_record(
     `balanced` is false where an object stands in a state that no rule knows. That is a red banner and no
     reason to withhold the report.
     """
-    states = Counter(objects.codes("state")[1][code] for code in objects.codes("state")[0].tolist())
+    states: Counter[Any] = Counter()
+    for (state,), rows in objects.counts.groups(("state",)):
+        states[state] = int(objects.counts["n"][rows].sum())
     fates = values.counts()
     in_period = len(exams)
     if sum(fates.values()) != in_period:
         raise UnbalancedError(f"{in_period} exams in the period, {sum(fates.values())} with a fate: {dict(fates)}")
     known = sum(states[state] for state in STATES)
-    received = len(objects)
+    received = sum(states.values())
     mappable = in_period - fates["NOT_A_PATIENT"] - fates["NO_VALUE"]
     unmapped = sum(fates[reason] for reason in _UNMAPPED)
     return {
@@ -95,20 +98,20 @@ def _unknown_states(states: Counter[Any]) -> dict[str, int]:
     return {str(state): n for state, n in sorted(states.items(), key=str) if state not in STATES}
 
 
-def _quarantined(objects: Columns) -> list[dict[str, Any]]:
+def _quarantined(objects: Received) -> list[dict[str, Any]]:
     reasons: Counter[str] = Counter()
-    for (state, reason), rows in objects.groups(("state", "reason")):
+    for (state, reason), rows in objects.counts.groups(("state", "reason")):
         if state == "quarantined":
-            reasons[short_reason(reason)] += int(rows.size)
+            reasons[short_reason(reason)] += int(objects.counts["n"][rows].sum())
     return [{"reason": reason, "n": n} for reason, n in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _by_site(values: Values, objects: Columns) -> list[dict[str, Any]]:
+def _by_site(values: Values, objects: Received) -> list[dict[str, Any]]:
     sites: dict[str, Counter[str]] = {}
-    for (site, state), rows in objects.groups(("site", "state")):
-        count = sites.setdefault(site or "", Counter())
-        count["received"] += int(rows.size)
-        count["quarantined"] += int(rows.size) if state == "quarantined" else 0
+    for (site, state), rows in objects.counts.groups(("site", "state")):
+        count, n = sites.setdefault(site or "", Counter()), int(objects.counts["n"][rows].sum())
+        count["received"] += n
+        count["quarantined"] += n if state == "quarantined" else 0
     first, reasons = values.exam_reasons()
     places = values.columns["site"][first]
     for site, reason in zip(places.tolist(), reasons, strict=True):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dose_audit.audit.charts import Series
     from dose_audit.audit.columns import Columns
     from dose_audit.audit.comparisons import JudgedGroup
+    from dose_audit.audit.device_events import DeviceEvent
+    from dose_audit.audit.exams import Received
     from dose_audit.audit.exposures import Exposures
     from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.slips import Slip
@@ -55,8 +57,8 @@ class AuditContext:
     exams : Columns
         One row per exam of the period (and those without a date): identity of place, time, software, weight,
         warnings.
-    objects : Columns
-        One row per received object of the period.
+    objects : Received
+        Received objects, counted, and those that were set aside.
     unmapped : list of UnmappedName
     until : datetime
         The moment of looking.
@@ -67,6 +69,8 @@ class AuditContext:
     exposures : Exposures
         What only single irradiation events tell.
     known : list of KnownFinding
+    events : list of DeviceEvent
+        What happened to devices in the period, with the names that this run gives them.
     """
 
     values: Values
@@ -76,13 +80,14 @@ class AuditContext:
     steps: list[Step]
     silences: dict[tuple[str, str], SilenceScan]
     exams: Columns
-    objects: Columns
+    objects: Received
     unmapped: list[UnmappedName]
     until: datetime
     schedule: Schedule
     series: list[Series]
     exposures: Exposures
     known: list[KnownFinding] = field(default_factory=list)
+    events: list[DeviceEvent] = field(default_factory=list)
 
     def same_day(self, kind: str, site: str, equipment: str, evidence: str, day: date, *, within_days: int = 21) -> str:
         """Name a day as an earlier run named it, when that was about the same: an estimate moves as exams

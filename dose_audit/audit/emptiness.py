@@ -17,6 +17,7 @@ def why_nothing_compared(
     *,
     mapping_version: int | None,
     drl_sets: Sequence[Mapping[str, Any]],
+    phantom_runs: int = 0,
 ) -> str:
     """One or two sentences where no group was held against a reference level; empty where one was.
 
@@ -27,6 +28,8 @@ def why_nothing_compared(
     mapping_version : int or None
     drl_sets : sequence
         Editions in force in the period.
+    phantom_runs : int
+        Phantom measurements that the report holds beside the exams.
 
     Examples
     --------
@@ -38,6 +41,9 @@ def why_nothing_compared(
         return ""
     exams, stored = completeness["in_period"], completeness["exams"]
     told = "nothing was compared: "
+    if not exams and phantom_runs:
+        runs = "1 phantom run" if phantom_runs == 1 else f"{phantom_runs} phantom runs"
+        return f"no exams in the period: this report is of image quality alone ({runs})."
     if not stored:
         return f"{told}no exam has been received. Send or scan dose reports first (dose-audit scan FOLDER)."
     if not exams:

@@ -5,9 +5,10 @@ Everything above this file speaks Ibis expressions, and gets the same rows from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pyarrow as pa
 
-__all__ = ["AuditInputError", "Engine", "open_engine"]
+    from dose_audit.config import Settings
+    from dose_audit.store.columns_manifest import Manifest
+
+__all__ = ["AuditInputError", "Engine", "copy_or_database", "open_engine", "open_store"]
 
 TABLES = ("exams", "events", "objects")
+_BATCH_ROWS = 100_000
 
 
 class AuditInputError(ValueError):
@@ -26,26 +31,78 @@ class AuditInputError(ValueError):
 
 @dataclass(frozen=True)
 class Engine:
-    """The three stored tables as Ibis expressions, and the connection that runs them.
+    """The stored tables as Ibis expressions, each opened when first asked for, and the connection that runs them.
 
     Attributes
     ----------
-    exams, events, objects : ibis table
-        One row per exam, irradiation event and received object.
+    connection : ibis backend
+    table : callable
+        Gives ``exams``, ``events`` or ``objects`` by name.
     folder : Path, optional
         Of the columnar copy; none where a database answers itself.
+    manifest : Manifest, optional
+        The copy's state when it was opened: the files that are read, whatever is written meanwhile.
     """
 
     connection: Any
-    exams: ir.Table
-    events: ir.Table
-    objects: ir.Table
+    table: Callable[[str], ir.Table]
     folder: Path | None = None
+    manifest: Manifest | None = None
+
+    @cached_property
+    def exams(self) -> ir.Table:
+        """One row per exam."""
+        return self.table("exams")
+
+    @cached_property
+    def events(self) -> ir.Table:
+        """One row per irradiation event."""
+        return self.table("events")
+
+    @cached_property
+    def objects(self) -> ir.Table:
+        """One row per received object."""
+        return self.table("objects")
 
     def to_arrow(self, expression: ir.Table) -> pa.Table:
         """Run an expression and return its rows."""
         table: pa.Table = self.connection.to_pyarrow(expression)
         return table
+
+    def to_encoded(self, expression: ir.Table) -> pa.Table:
+        """Run an expression and return its rows with texts as numbers into their distinct values.
+
+        A period's rows are millions with few distinct texts: encoded batch by batch as they come, they take a fraction
+        of the memory.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        with self._batches(expression) as reader:
+            schema = reader.schema
+            for place, field in enumerate(schema):
+                if pa.types.is_string(field.type):
+                    schema = schema.set(place, field.with_type(pa.dictionary(pa.int32(), pa.string())))
+            parts = [
+                pa.RecordBatch.from_arrays(
+                    [
+                        pc.dictionary_encode(column) if pa.types.is_string(column.type) else column
+                        for column in batch.columns
+                    ],
+                    schema=schema,
+                )
+                for batch in reader
+            ]
+        return pa.Table.from_batches(parts, schema=schema).unify_dictionaries().combine_chunks()
+
+    def _batches(self, expression: ir.Table) -> pa.RecordBatchReader:
+        if self.connection.name != "duckdb":
+            return self.connection.to_pyarrow_batches(expression, chunk_size=_BATCH_ROWS)
+        relation = self.connection.con.sql(self.connection.compile(expression))
+        # DuckDB 2 has it under a new name, and warns of the old one.
+        read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
+        reader: pa.RecordBatchReader = read(_BATCH_ROWS)
+        return reader
 
     def keep(self, expression: ir.Table, name: str) -> ir.Table:
         """Run an expression once and keep its rows with the engine, for several questions about them."""
@@ -54,7 +111,7 @@ class Engine:
 
 @contextmanager
 def open_engine(
-    parquet_dir: Path, *, threads: int = 2, memory_limit: str = "2GB", database_url: str | None = None
+    parquet_dir: Path, database_url: str | None = None, *, threads: int = 2, memory_limit: str = "2GB"
 ) -> Iterator[Engine]:
     """Open the stored tables for reading.
 
@@ -63,12 +120,12 @@ def open_engine(
     parquet_dir : Path
         The store's columnar copy: a folder with a manifest, or with ``exams.parquet``, ``events.parquet`` and
         ``objects.parquet``, each a file or a folder of parts.
+    database_url : str, optional
+        A store in PostgreSQL, which then answers itself, without the copy.
     threads : int
         Cores that the engine may use.
     memory_limit : str
-        Beyond this DuckDB spills to disk.
-    database_url : str, optional
-        A store in PostgreSQL, which then answers itself, without the copy.
+        Beyond this DuckDB spills to disk, below `parquet_dir`.
 
     Yields
     ------
@@ -81,35 +138,61 @@ def open_engine(
     """
     import ibis
 
+    from dose_audit.store.columns_manifest import parquet_files, read_manifest
+
     if database_url is not None:
         from dose_audit.audit.engine_postgres import connect
 
-        connection, tables = connect(database_url)
-        try:
-            yield Engine(connection, *(tables[name] for name in TABLES))
-        finally:
-            connection.disconnect()
+        with connect(database_url) as (connection, tables):
+            yield Engine(connection, tables.__getitem__)
         return
+    manifest = read_manifest(parquet_dir)
+    files = {name: parquet_files(parquet_dir, name, manifest) for name in TABLES}
+    for name in TABLES:
+        if not files[name] and manifest is None:
+            raise AuditInputError(
+                f"{parquet_dir / name}.parquet is missing: the store has not been copied to Parquet yet."
+            )
     connection = ibis.duckdb.connect(threads=threads, memory_limit=memory_limit)
     try:
         # Row order decides nothing: every result that is kept is sorted by its own key.
         connection.raw_sql("SET preserve_insertion_order = false")
-        exams, events, objects = (_open_table(connection, parquet_dir, name) for name in TABLES)
-        yield Engine(connection, exams, events, objects, parquet_dir)
+        spill = str((parquet_dir / ".spill").absolute()).replace("'", "''")
+        connection.raw_sql(f"SET temp_directory = '{spill}'")
+        connection.raw_sql("SET enable_progress_bar = false")  # it would print over whatever the caller prints
+        yield Engine(connection, lambda name: _open_table(connection, name, files[name]), parquet_dir, manifest)
     finally:
         connection.disconnect()
 
 
-def _open_table(connection: Any, folder: Path, name: str) -> ir.Table:
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Engine]:
+    """Open the store of an installation: its columnar copy, brought up to date, or PostgreSQL itself.
+
+    Parameters
+    ----------
+    settings : Settings
+        Their ``audit_engine`` chooses. Django must be set up for them.
+    """
+    with open_engine(*copy_or_database(settings)) as engine:
+        yield engine
+
+
+def copy_or_database(settings: Settings) -> tuple[Path, str | None]:
+    """Where the audit reads: the folder of the copy, brought up to date, and the database's address if it answers."""
+    if settings.audit_engine == "postgresql":
+        return settings.parquet_dir, settings.database_url
+    from dose_audit.store.parquet import refresh_parquet
+
+    return refresh_parquet(settings), None
+
+
+def _open_table(connection: Any, name: str, files: list[Path]) -> ir.Table:
     import ibis
 
     from dose_audit.store.columns_layout import TABLES as STORED
     from dose_audit.store.columns_layout import arrow_schema
-    from dose_audit.store.columns_manifest import parquet_files, read_manifest
 
-    files = parquet_files(folder, name)
     if files:
         return connection.read_parquet([str(file) for file in files], table_name=name)
-    if read_manifest(folder) is None:
-        raise AuditInputError(f"{folder / name}.parquet is missing: the store has not been copied to Parquet yet.")
     return connection.create_table(name, schema=ibis.schema(arrow_schema(STORED[name].columns)), temp=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -15,24 +17,25 @@ __all__ = ["connect"]
 _NUMBERS = {"key": "bigint", "count": "integer", "number": "double precision"}
 
 
-def connect(database_url: str) -> tuple[Any, dict[str, ir.Table]]:
-    """Connect to a store.
+@contextmanager
+def connect(database_url: str) -> Iterator[tuple[Any, dict[str, ir.Table]]]:
+    """Connect to a store, and look at one moment of it until done.
 
     Parameters
     ----------
     database_url : str
         ``postgresql://user:password@host:port/database?option=value``, as in the settings.
 
-    Returns
-    -------
+    Yields
+    ------
     connection : ibis backend
     tables : dict
         ``exams``, ``events`` and ``objects`` with the columns and types of the copy.
 
     Notes
     -----
-    A CT Dose Check is the same JSON as in the copy, with its keys in PostgreSQL's own order. Each query sees the store as
-    it is at that moment; the copy is of one moment throughout.
+    A CT Dose Check is the same JSON as in the copy, with its keys in PostgreSQL's own order. All queries are in one
+    transaction, which keeps its snapshot: what comes in meanwhile is for the next run.
     """
     import ibis
 
@@ -48,7 +51,12 @@ def connect(database_url: str) -> tuple[Any, dict[str, ir.Table]]:
     )
     schemas = {name: ibis.schema(arrow_schema(source.columns)) for name, source in TABLES.items()}
     queries = {"exams": _plain("exams"), "events": _plain("events"), "objects": _objects()}
-    return connection, {name: connection.sql(query, schema=schemas[name]) for name, query in queries.items()}
+    try:
+        with connection.con.transaction():
+            connection.con.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield connection, {name: connection.sql(query, schema=schemas[name]) for name, query in queries.items()}
+    finally:
+        connection.disconnect()
 
 
 def _plain(name: str) -> str:

@@ -16,7 +16,9 @@ from dose_audit.audit.charts import watch_all
 from dose_audit.audit.comparisons import comparison_records, judge_groups
 from dose_audit.audit.completeness import completeness_record, excluded_record
 from dose_audit.audit.context import AuditContext, KnownFinding
+from dose_audit.audit.corrected_values import Ratios, corrected_values
 from dose_audit.audit.detectors import detect_all
+from dose_audit.audit.device_events import DeviceEvent, named_events, with_events
 from dose_audit.audit.engine import open_engine
 from dose_audit.audit.exams import read_exams, read_objects
 from dose_audit.audit.exposures import read_exposures
@@ -24,6 +26,7 @@ from dose_audit.audit.findings import Finding, sort_findings
 from dose_audit.audit.freeze import frozen_table
 from dose_audit.audit.residuals import log_residuals
 from dose_audit.audit.schedule import Schedule, one_look
+from dose_audit.audit.seal import read_from
 from dose_audit.audit.sections import build_sections
 from dose_audit.audit.silences import find_silences
 from dose_audit.audit.slips import find_slips
@@ -60,6 +63,8 @@ class Result:
     sections : dict
         Further entries of ``report.json``, by name: see `dose_audit.audit.sections`.
     schedule : Schedule
+    inputs : dict
+        What was read, see `seal.read_from`.
     """
 
     comparisons: list[dict[str, Any]]
@@ -69,8 +74,9 @@ class Result:
     findings: list[Finding]
     values: pa.Table
     sites: list[str]
-    sections: dict[str, list[dict[str, Any]]]
+    sections: dict[str, Any]
     schedule: Schedule
+    inputs: dict[str, Any]
 
 
 def examine(
@@ -85,14 +91,17 @@ def examine(
     view: str = "then",
     drl_on: date | None = None,
     schedule: Schedule | None = None,
+    ratios: Ratios | None = None,
     known: Sequence[KnownFinding] = (),
+    events: Sequence[DeviceEvent] = (),
     progress: Progress | None = None,
+    database_url: str | None = None,
 ) -> Result:
     """Audit the stored exams of a period.
 
     Parameters
     ----------
-    parquet_dir : Path
+    parquet_dir, database_url : Path, str or None
         See `engine.open_engine`.
     registry : DrlRegistry
         Editions that may be used.
@@ -109,8 +118,12 @@ def examine(
         The date that ``now`` means; that of `now` by default.
     schedule : Schedule, optional
         When verdicts are given; one look at the whole period by default.
+    ratios : mapping, optional
+        Corrected over displayed doses, see `corrected_values.stored_ratios`; without them doses are as displayed.
     known : sequence of KnownFinding
         From earlier runs, so that a cause keeps its name while its estimated date moves.
+    events : sequence of DeviceEvent
+        What happened to devices in the period.
     progress : callable, optional
 
     Returns
@@ -119,11 +132,14 @@ def examine(
     """
     tell = progress or (lambda _text, _fraction: None)
     schedule = schedule or one_look(since, until)
-    with open_engine(parquet_dir) as engine:
+    with open_engine(parquet_dir, database_url) as engine:
         tell("reading values", 0.0)
+        inputs = read_from(engine)
         values = read_values(
             engine, registry, mapping.table, examinations, since=since, until=until, view=view, now=drl_on or now.date()
         )
+        if ratios is not None:
+            values, inputs["corrected_values"] = corrected_values(values, ratios)
         tell("reading exams and objects", 0.3)
         exams = read_exams(engine, since, until)
         objects = read_objects(engine)
@@ -165,8 +181,9 @@ def examine(
         series=series,
         exposures=exposures,
         known=list(known),
+        events=named_events(events, exams),
     )
-    findings = sort_findings(detect_all(context))
+    findings = sort_findings(with_events(detect_all(context), context.events))
     tell("drawing sections", 0.9)
     sections = build_sections(context, findings)
     tell("adding up", 0.95)
@@ -181,6 +198,7 @@ def examine(
         sites=_sites(values),
         sections=sections,
         schedule=schedule,
+        inputs=inputs,
     )
     tell("done", 1.0)
     return result

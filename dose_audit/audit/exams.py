@@ -5,6 +5,7 @@ device.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from dose_audit.audit.engine import Engine
 
-__all__ = ["EXAM_COLUMNS", "name_devices_apart", "read_exams", "read_objects"]
+__all__ = ["EXAM_COLUMNS", "Received", "name_devices_apart", "read_exams", "read_objects"]
+
+SET_ASIDE = ("quarantined", "conflict")
 
 EXAM_COLUMNS = (
     "exam_id",
@@ -40,17 +43,43 @@ EXAM_COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Received:
+    """Every received object, whatever its date: one that cannot be read has none.
+
+    Attributes
+    ----------
+    counts : Columns
+        Objects by `site`, `state` and `reason` (of quarantined ones alone), with their number `n`.
+    set_aside : Columns
+        Those that could not be used, row by row: `object_id`, `received_at`, `site`, `station_name`, `state`, `reason`.
+    """
+
+    counts: Columns
+    set_aside: Columns
+
+
 def read_exams(engine: Engine, since: date | None, until: date | None) -> Columns:
     """Return the exams of the period, and those without a date, in the order of their number."""
     exams = exams_in_period(engine, since, until).select(*EXAM_COLUMNS)
-    return Columns(name_devices_apart(engine.to_arrow(exams.order_by("exam_id"))))
+    return Columns(name_devices_apart(engine.to_encoded(exams.order_by("exam_id"))))
 
 
-def read_objects(engine: Engine) -> Columns:
-    """Return every received object, in the order of its number: an object that cannot be read has no study
-    date.
-    """
-    return Columns(engine.to_arrow(engine.objects.order_by("object_id")))
+def read_objects(engine: Engine) -> Received:
+    """Count the received objects, and read those that were set aside."""
+    import ibis
+
+    objects = engine.objects
+    quarantined = objects.state == "quarantined"
+    named = objects.mutate(reason=ibis.cases((quarantined, objects.reason), else_=ibis.null("string")))
+    counts = named.group_by("site", "state", "reason").agg(n=named.count())
+    aside = objects.filter(objects.state.isin(SET_ASIDE)).select(
+        "object_id", "received_at", "site", "station_name", "state", "reason"
+    )
+    return Received(
+        Columns(engine.to_arrow(counts)).sorted(("site", "state", "reason")),
+        Columns(engine.to_arrow(aside.order_by("object_id"))),
+    )
 
 
 def name_devices_apart(table: pa.Table) -> pa.Table:
@@ -61,8 +90,10 @@ def name_devices_apart(table: pa.Table) -> pa.Table:
     devices = table.group_by(["site", "equipment", "equipment_id"]).aggregate([]).to_pylist()
     shared = Counter((row["site"], row["equipment"]) for row in devices)
     twins = {row["equipment_id"] for row in devices if shared[row["site"], row["equipment"]] > 1}
-    named = pc.fill_null(table.column("equipment"), "Unnamed device")
+    column = table.column("equipment")
+    named = pc.fill_null(column.cast(pa.string()), "Unnamed device")
     if twins:
         ids, names = table.column("equipment_id").to_pylist(), named.to_pylist()
         named = pa.array([f"{n} #{i}" if i in twins else n for i, n in zip(ids, names, strict=True)], pa.string())
+    named = named.dictionary_encode() if pa.types.is_dictionary(column.type) else named
     return table.set_column(table.schema.get_field_index("equipment"), "equipment", named)

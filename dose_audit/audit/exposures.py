@@ -60,7 +60,8 @@ def read_exposures(engine: Engine, since: date | None, until: date | None) -> Ex
     """Read the tables of a period."""
     exams = exams_in_period(engine, since, until)
     exams = exams.filter(exams.left_out.isnull())
-    events = left_out_events(engine)
+    # The period's events alone: a store of many years has far more.
+    events = left_out_events(engine).semi_join(exams, "exam_id")
     shots = exams.filter(exams.modality.isin(SINGLE_SHOT_MODALITIES))
     breasts = exams.filter(exams.modality == "MG")
     scans = exams.filter(exams.modality == "CT")

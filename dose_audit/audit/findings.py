@@ -13,7 +13,16 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-__all__ = ["KINDS", "SEVERITIES", "Finding", "finding_key", "likely_causes", "role_for", "sort_findings"]
+__all__ = [
+    "KINDS",
+    "SEVERITIES",
+    "Finding",
+    "finding_key",
+    "kind_words",
+    "likely_causes",
+    "role_for",
+    "sort_findings",
+]
 
 SEVERITIES = ("act", "check", "note")
 """Do something; look at it; good to know. Only the first two make a night that needs a person."""
@@ -42,6 +51,12 @@ KINDS = (
     "totals_disagree",
     "not_a_patient",
     "software_change",
+    "phantom_out_of_tolerance",
+    "phantom_out_of_control",
+    "phantom_not_measured",
+    "phantom_overdue",
+    "dose_cut_images_worse",
+    "low_coverage",
 )
 
 
@@ -115,14 +130,19 @@ def finding_key(kind: str, site: str | None, equipment: str | None, identity: tu
 
 
 @lru_cache(maxsize=1)
-def _roles() -> dict[str, str]:
+def _table() -> dict[str, dict[str, str]]:
     text = resources.files("dose_audit.audit").joinpath("data/roles.csv").read_text(encoding="utf-8")
-    return {row["kind"]: row["role"] for row in csv.DictReader(text.splitlines())}
+    return {row["kind"]: row for row in csv.DictReader(text.splitlines())}
 
 
 def role_for(kind: str) -> str:
     """Return the role that a kind of finding goes to, from ``data/roles.csv``."""
-    return _roles()[kind]
+    return _table()[kind]["role"]
+
+
+def kind_words() -> dict[str, str]:
+    """Return what each kind of finding is called, from ``data/roles.csv``."""
+    return {kind: row["words"] for kind, row in _table().items()}
 
 
 @lru_cache(maxsize=1)

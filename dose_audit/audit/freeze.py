@@ -31,7 +31,11 @@ monitors[]
     examination, examination_name, band, n, points_shown``; ``points`` with the equally long lists ``time, log_residual,
     ewma, ewma_limit, cusum_high, cusum_low`` (null in the warm-up; the last four in standard deviations); ``cusum_limit``;
     ``signals[{time, change, direction}]``: crossed at *time*, most likely changed at *change*; ``steps[{day, quantity,
-    ratio, low, high, found_by: verdict|monitor}]``; ``software[{day, before, after}]``.
+    ratio, low, high, found_by: verdict|monitor}]``; ``software[{day, before, after}]``; ``service[{day, kind, note}]``.
+device_events[]
+    What happened to devices in the period: ``site, equipment, day, kind: service|software|recalibration|part|move|new
+    software|exam mapping, text, before, steps[{day, quantity, ratio}]``: the steps within a week. An exam mapping's version
+    has neither site nor equipment.
 size_curves[]
     ``modality, examination, examination_name, band, quantity, unit, n, population: adult|child, axis, axis_unit, n_missing,
     points_shown, points {size[], dose[], site[]}``; ``fit {method, slope: estimate|null, curves[{q, points[{size, value,
@@ -57,6 +61,16 @@ dose_check[]
 outliers[]
     One an exam: ``key, site, equipment, exam_ref, examination, examination_name, band, study_datetime, values[{quantity,
     value, unit, ratio, robust_z}], likely_cause``.
+local_levels[]
+    One an edition of a local set: ``set, edition, kind: typical|local, state: proposed|approved, site, proposed_by,
+    proposed_on, approved_by, approved_on, valid_from, since, until, mapping_version, in_use, levels[{row_id, examination,
+    examination_name, modality, patient_group, band, quantity, unit, phantom, statistic, value, low, high, n, rooms, former}]``.
+significant_exposures[]
+    One an exam that may need a worksheet: ``key, exam_ref, kind, site, equipment, examination_name, study_datetime,
+    population, doses[{quantity, value, unit}], total_msv, uncertainty_msv, total_reason, usual_msv, reaches[{code, version,
+    nations[], population, criterion, assumption, reached, intended_low_msv, intended_high_msv, confidence}], conclusion``.
+image_quality
+    Where phantoms were measured or are due: see `dose_audit.quality.panel.image_quality`.
 """
 
 from __future__ import annotations
@@ -74,6 +88,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dose_audit.audit.values import Values
+
+_GROUP_ROWS = 1 << 18
 
 __all__ = ["frozen_table", "input_sha256", "table_sha256", "write_values"]
 
@@ -130,6 +146,8 @@ def table_sha256(table: pa.Table) -> str:
     digest = hashlib.sha256()
     for name in table.column_names:
         column = table.column(name).combine_chunks()
+        if pa.types.is_dictionary(column.type):  # the texts, however they are held
+            column = column.cast(pa.string())
         digest.update(f"{name}\x1f{column.type}\x1f{len(column)}\x1e".encode())
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             encoded = pc.dictionary_encode(column)
@@ -167,7 +185,13 @@ def input_sha256(table: pa.Table, facts: dict[str, Any]) -> str:
 
 
 def write_values(table: pa.Table, path: Path) -> None:
-    """Write the frozen table."""
+    """Write the frozen table, with texts as plain texts."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(table, path, compression="zstd")
+    plain = pa.schema(
+        [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in table.schema]
+    )
+    with pq.ParquetWriter(path, plain, compression="zstd") as writer:
+        for start in range(0, max(1, table.num_rows), _GROUP_ROWS):
+            writer.write_table(table.slice(start, _GROUP_ROWS).cast(plain))

@@ -65,13 +65,12 @@ def propose_levels(
     ProposalError
         Nothing can be proposed, or the name is taken.
     """
-    from dose_audit.audit.engine import open_engine
+    from dose_audit.audit.engine import open_store
     from dose_audit.audit.mapping import stored_mapping
     from dose_audit.audit.nightly import load_registry
     from dose_audit.drl import read_examinations
     from dose_audit.drl.local import rows_csv, rows_sha256
     from dose_audit.drl.tables import SLUG
-    from dose_audit.store.parquet import refresh_parquet
     from dose_audit.store.settings import prepare
 
     if kind not in KINDS or (kind == "typical" and not site):
@@ -84,7 +83,7 @@ def propose_levels(
     moment = now or dt.datetime.now(dt.UTC)
     edition = moment.date().isoformat()
     mapping, registry, examinations = stored_mapping(), load_registry(settings), read_examinations()
-    with open_engine(refresh_parquet(settings)) as engine:
+    with open_store(settings) as engine:
         table = read_values(
             engine, registry, mapping.table, examinations, since=since, until=until, view="then", now=moment.date()
         )

@@ -11,14 +11,19 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dose_audit.audit.coverage import coverage_findings
 from dose_audit.audit.emptiness import why_nothing_compared
+from dose_audit.audit.engine import copy_or_database
 from dose_audit.audit.examine import Progress, Result, examine
-from dose_audit.audit.freeze import input_sha256, write_values
+from dose_audit.audit.findings import sort_findings
+from dose_audit.audit.freeze import input_sha256, table_sha256, write_values
 from dose_audit.audit.mapping import StoredMapping, stored_mapping
 from dose_audit.audit.methods import ALGORITHMS, method_texts
+from dose_audit.audit.phantom_findings import phantom_findings
 from dose_audit.audit.references import editions_in_force
 from dose_audit.audit.runs import AuditOutcome, json_ready, run_name, write_report
 from dose_audit.audit.schedule import PERIODS, first_of_period, nightly_schedule, one_look
+from dose_audit.audit.seal import seal_run, write_inputs
 from dose_audit.audit.telling import exit_code, finding_record, known_findings, raise_all
 
 if TYPE_CHECKING:
@@ -81,7 +86,6 @@ def run_audit(
     look at may still be so.
     """
     from dose_audit.retrieve import latest_reconciliation
-    from dose_audit.store.parquet import refresh_parquet
     from dose_audit.store.settings import prepare
 
     tell = progress or (lambda _text, _fraction: None)
@@ -96,10 +100,15 @@ def run_audit(
     settings = replace(settings, drl_view=view) if view else settings
     drl_on = drl_on or now.date()
     prepare(settings)
-    from dose_audit.quality.panel import image_quality  # its tables need the store to be set up
+    # What reads the store's tables is imported once the store is set up.
+    from dose_audit.audit.corrected_values import stored_ratios
+    from dose_audit.audit.device_events import stored_events
+    from dose_audit.audit.local_editions import local_level_records
+    from dose_audit.audit.worksheets import worksheets
+    from dose_audit.quality.panel import image_quality
 
     tell("copying the store to columns", 0.0)
-    parquet_dir = refresh_parquet(settings)
+    parquet_dir, database_url = copy_or_database(settings)
     registry = load_registry(settings)
     mapping = stored_mapping()
     schedule = nightly_schedule(since, until, settings.verdict_period) if nightly else one_look(since, until)
@@ -114,8 +123,11 @@ def run_audit(
         view=settings.drl_view,
         drl_on=drl_on,
         schedule=schedule,
+        ratios=stored_ratios(since, until) if settings.drl_doses == "corrected" else None,
         known=known_findings(),
+        events=stored_events(since, until),
         progress=lambda text, fraction: tell(text, 0.3 + 0.6 * fraction),
+        database_url=database_url,
     )
     archived = latest_reconciliation(settings.home)
     if archived is not None:
@@ -123,11 +135,17 @@ def run_audit(
     panel = image_quality(min(now, datetime.combine(until, time.max)), own=settings.phantom_definitions_dir)
     if panel is not None:
         result.sections["image_quality"] = panel
+    more = [*phantom_findings(panel), *coverage_findings(result.completeness, result.unmapped)]
+    result = replace(result, findings=sort_findings([*result.findings, *more]))
     tell("freezing the run", 0.9)
-    run = _run_record(settings, registry, mapping, result, since, until, now, drl_on)
+    sets = _sets_record(settings, registry, since, until, drl_on)
+    result.sections["local_levels"] = local_level_records(registry.examinations, sets)
+    result.sections["significant_exposures"] = worksheets(result.findings, result.values)
+    run = _run_record(settings, registry, mapping, result, sets, since, until, now, drl_on)
     run_dir = (out or settings.reports_dir) / run["id"]
     run_dir.mkdir(parents=True, exist_ok=True)
     write_values(result.values, run_dir / "values.parquet")
+    run["inputs_sha256"] = write_inputs(run_dir, _inputs(result, run))
     states = raise_all(result.findings, run["id"], clear=nightly)
     code = exit_code(
         result.findings,
@@ -145,10 +163,12 @@ def run_audit(
         "methods": method_texts(run["drl_sets"], mapping, settings.drl_view, schedule),
     }
     write_report(report, run_dir / "report.json")
+    seal_run(run_dir)
     _keep_run(run, code)
     tell("done", 1.0)
     new = sum(state["state"] == "new" for state in states.values())
-    return AuditOutcome(run["id"], run_dir, new, code, run["nothing_compared"])
+    counts = {name: result.completeness[name] for name in ("in_period", "compared", "unmapped", "excluded")}
+    return AuditOutcome(run["id"], run_dir, new, code, run["nothing_compared"], counts)
 
 
 def default_since(until: date, period: str = "quarter") -> date:
@@ -173,19 +193,10 @@ def load_registry(settings: Settings) -> DrlRegistry:
     )
 
 
-def _run_record(
-    settings: Settings,
-    registry: DrlRegistry,
-    mapping: StoredMapping,
-    result: Result,
-    since: date,
-    until: date,
-    now: datetime,
-    drl_on: date,
-) -> dict[str, Any]:
-    import dose_audit
-
-    sets = [
+def _sets_record(
+    settings: Settings, registry: DrlRegistry, since: date, until: date, drl_on: date
+) -> list[dict[str, Any]]:
+    return [
         {
             "set": s.set_id,
             "edition": s.edition,
@@ -195,10 +206,26 @@ def _run_record(
         }
         for s in editions_in_force(registry, since=since, until=until, view=settings.drl_view, now=drl_on)
     ]
+
+
+def _run_record(
+    settings: Settings,
+    registry: DrlRegistry,
+    mapping: StoredMapping,
+    result: Result,
+    sets: list[dict[str, Any]],
+    since: date,
+    until: date,
+    now: datetime,
+    drl_on: date,
+) -> dict[str, Any]:
+    import dose_audit
+
     facts = {
         "since": since.isoformat(),
         "until": until.isoformat(),
         "view": settings.drl_view,
+        "doses": settings.drl_doses,
         "drl_on": drl_on.isoformat() if settings.drl_view == "now" else None,
         "drl_sets": sets,
         "mapping": mapping.record(),
@@ -217,6 +244,7 @@ def _run_record(
         "since": since.isoformat(),
         "until": until.isoformat(),
         "drl_view": settings.drl_view,
+        "drl_doses": settings.drl_doses,
         "drl_on": drl_on.isoformat() if settings.drl_view == "now" else None,
         "versions": {
             "engine": dose_audit.__version__,
@@ -227,7 +255,7 @@ def _run_record(
         "drl_skipped": [{"set": s.set_id, "edition": s.edition, "reason": s.reason} for s in registry.skipped],
         "mapping": mapping.record(),
         "frozen_input_sha256": frozen,
-        "sites": result.sites,
+        "sites": _sites(result),
         "schedule": {
             "single_look": result.schedule.single_look,
             "periods_per_year": result.schedule.periods_per_year,
@@ -239,8 +267,27 @@ def _run_record(
             result.excluded,
             mapping_version=mapping.version,
             drl_sets=sets,
+            phantom_runs=result.sections.get("image_quality", {}).get("runs", {}).get("analyses", 0),
         ),
     }
+
+
+def _inputs(result: Result, run: Mapping[str, Any]) -> dict[str, Any]:
+    """What decided the run, each with its version or hash."""
+    return {
+        **result.inputs,
+        "values_sha256": table_sha256(result.values),
+        "mapping": run["mapping"],
+        "drl_sets": [{name: entry[name] for name in ("set", "edition", "sha256")} for entry in run["drl_sets"]],
+        "algorithms": run["versions"]["algorithms"],
+        "program": run["versions"]["engine"],
+    }
+
+
+def _sites(result: Result) -> list[str]:
+    """Sites of the exams, and those that sent phantoms alone."""
+    panel = result.sections.get("image_quality")
+    return sorted({*result.sites, *(panel["runs"]["sites"] if panel else ())})
 
 
 def _rows_sha256(folder: str) -> str:

@@ -55,20 +55,17 @@ def log_residuals(values: Values) -> NDArray[np.float64]:
     columns = values.columns
     residual = np.full(len(columns), np.nan)
     names = ("site", "equipment", "modality", "examination", "quantity")
-    for key, members in columns.groups(names, values.compared):
-        bands = values.band[members]
-        for band in sorted(set(bands.tolist())):
-            rows = members[bands == band]
-            if rows.size < MINIMUM_GROUP:
-                continue
-            logs = np.log(columns["value"][rows])
-            residual[rows] = logs - np.median(logs)
-            size = _size(columns, rows, key[4], key[2])
-            known = np.isfinite(size)
-            if np.count_nonzero(known) >= MINIMUM_FOR_SIZE:
-                trend = resistant_slope(size[known], logs[known]) * (size[known] - np.median(size[known]))
-                left = logs[known] - trend
-                residual[rows[known]] = left - np.median(left)
+    for key, rows in columns.groups(names, values.compared, within=values.band_codes):
+        if rows.size < MINIMUM_GROUP:
+            continue
+        logs = np.log(columns["value"][rows])
+        residual[rows] = logs - np.median(logs)
+        size = _size(columns, rows, key[4], key[2])
+        known = np.isfinite(size)
+        if np.count_nonzero(known) >= MINIMUM_FOR_SIZE:
+            trend = resistant_slope(size[known], logs[known]) * (size[known] - np.median(size[known]))
+            left = logs[known] - trend
+            residual[rows[known]] = left - np.median(left)
     return residual
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class AuditOutcome:
         came in and none of them could be compared.
     nothing_compared : str
         Why no group was held against a reference level, and what to do; empty where one was.
+    exams : mapping
+        Exams ``in_period``, ``compared``, ``unmapped`` and ``excluded``.
     """
 
     run_id: str
@@ -51,6 +53,27 @@ class AuditOutcome:
     findings_new: int
     exit_code: int
     nothing_compared: str = ""
+    exams: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def coverage(self) -> str:
+        """What became of the period's exams, in a few words; empty where there were none.
+
+        Examples
+        --------
+        >>> counts = {"in_period": 12, "compared": 3, "unmapped": 8, "excluded": 1}
+        >>> AuditOutcome("run", Path("run"), 0, 0, exams=counts).coverage
+        '3 of 12 exams compared, 8 unmapped, 1 left out'
+        """
+        if not self.exams.get("in_period"):
+            return ""
+        parts = [f"{self.exams['compared']} of {self.exams['in_period']} exams compared"]
+        parts += [
+            f"{n} {word}"
+            for n, word in ((self.exams["unmapped"], "unmapped"), (self.exams["excluded"], "left out"))
+            if n
+        ]
+        return ", ".join(parts)
 
 
 def run_name(now: datetime, frozen_input_sha256: str) -> str:

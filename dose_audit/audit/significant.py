@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-__all__ = ["NATIONS", "Threshold", "Worksheet", "fill_worksheet", "thresholds"]
+__all__ = ["NATIONS", "Reach", "Threshold", "Worksheet", "fill_worksheet", "reaches", "thresholds"]
 
 NATIONS = ("England", "Northern Ireland", "Scotland", "Wales")
 CATEGORIES = ("accidental", "unintended")
@@ -157,6 +157,80 @@ def fill_worksheet(
         "factor": factor,
     }
     return Worksheet(facts, reached, tuple(by_dose), others, conclusion)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What would have to have been intended for a total dose to reach a threshold.
+
+    Attributes
+    ----------
+    threshold : Threshold
+    reached : bool
+        For some intended dose, or without any where the threshold is of accidental exposures.
+    intended_low_msv, intended_high_msv : float or None
+        From and to what intended dose; None for accidental exposures and where it is never reached.
+    """
+
+    threshold: Threshold
+    reached: bool
+    intended_low_msv: float | None = None
+    intended_high_msv: float | None = None
+
+    def words(self) -> str:
+        """The assumption in words."""
+        if self.threshold.category == "accidental":
+            return "no exposure was intended"
+        if self.intended_high_msv is None:
+            return "whatever smaller dose was intended"
+        low, high = self.intended_low_msv or 0.0, self.intended_high_msv
+        return f"another exposure was intended, of {f'{low:.2g} to ' if low else 'up to '}{high:.2g} mSv"
+
+
+def reaches(total_msv: float, population: str | None) -> list[Reach]:
+    """Hold a total effective dose against every threshold of dose, whatever was intended.
+
+    Parameters
+    ----------
+    total_msv : float
+        Above zero.
+    population : str or None
+        ``adult`` or ``child``; None where the age is not known: thresholds of both.
+
+    Returns
+    -------
+    list of Reach
+        In the order of the table; thresholds of intended doses above the total are left out.
+
+    Examples
+    --------
+    >>> for one in reaches(12.0, "adult"):
+    ...     print(one.threshold.code, one.threshold.nations, one.reached, one.words())
+    1 England True no exposure was intended
+    1 Northern Ireland|Scotland|Wales True no exposure was intended
+    2.1 UK True another exposure was intended, of up to 0.3 mSv
+    2.2 UK True another exposure was intended, of 0.3 to 1.2 mSv
+    2.3 UK False whatever smaller dose was intended
+    2.4 UK False whatever smaller dose was intended
+    """
+    found = []
+    for row in thresholds():
+        if row.scope not in ("all", "imaging") or row.category not in CATEGORIES:
+            continue
+        if population is not None and row.population not in (population, "any"):
+            continue
+        if row.category == "accidental":
+            found.append(Reach(row, _reached(row, total_msv, None)))
+            continue
+        low, high = row.intended_low_msv or 0.0, row.intended_high_msv
+        if low >= total_msv:
+            continue
+        top = total_msv if high is None else min(high, total_msv)
+        if row.threshold_type == "multiplier" and row.threshold_value:
+            top = min(top, total_msv / row.threshold_value)
+        reached = top > low and (row.threshold_type == "multiplier" or _reached(row, total_msv, None))
+        found.append(Reach(row, reached, low if reached else None, top if reached else None))
+    return found
 
 
 def _intended_fits(row: Threshold, intended_msv: float | None) -> bool:

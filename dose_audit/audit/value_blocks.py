@@ -49,9 +49,7 @@ def period_values(engine: Engine, since: date | None, until: date | None) -> ir.
     With a copy of the store in blocks, the values of the period's blocks are kept beside it in ``values``; where a
     block's files are those of last time, they are read back. The rows are the same in any case.
     """
-    from dose_audit.store.columns_manifest import read_manifest
-
-    manifest = read_manifest(engine.folder) if engine.folder is not None else None
+    manifest = engine.manifest
     if engine.folder is None or manifest is None or not manifest.files.get("exams"):
         return engine.keep(value_rows(engine, since, until), "value_rows")
     folder = engine.folder / "values"
@@ -111,7 +109,7 @@ def _make(engine: Engine, blocks: list[_Block]) -> None:
         any_events = block.events or _any_events(engine)
         _view(connection, "block_events", any_events, "" if block.events else " WHERE FALSE")
         if not sql:
-            part = replace(engine, exams=connection.table("block_exams"), events=connection.table("block_events"))
+            part = replace(engine, table=lambda name: connection.table(f"block_{name}"))
             sql = str(connection.compile(value_rows(part, None, None)))
         aside = block.values.with_name(f".{block.values.stem}.part")
         connection.raw_sql(f"COPY ({sql}) TO '{_quoted(aside)}' (FORMAT parquet, COMPRESSION zstd)")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,6 +73,18 @@ class Values:
     def compared(self) -> NDArray[np.bool_]:
         """Rows that are compared."""
         return self.reason == ""
+
+    @cached_property
+    def band_codes(self) -> NDArray[np.int64]:
+        """The bands as numbers, ascending with their names."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        encoded = pc.dictionary_encode(pa.array(self.band, pa.string()))
+        words = encoded.dictionary.to_pylist()
+        rank = np.empty(len(words), dtype=np.int64)
+        rank[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words))
+        return rank[encoded.indices.to_numpy()]
 
     def leave_out(self, rows: NDArray[np.int64], reason: str) -> None:
         """Leave rows out of the comparison for a reason found on the way."""
@@ -139,7 +152,7 @@ def read_values(
     rows = period_values(engine, since, until)
     facts = engine.to_arrow(fact_rows(rows).order_by("fact"))
     keep = [name for name in FACT_COLUMNS if name not in ("site", "modality", "station_name")]
-    table = engine.to_arrow(rows.drop(*keep))
+    table = engine.to_encoded(rows.drop(*keep))
     table = name_devices_apart(_with_examinations(table, resolve_facts(mapping, facts, examinations)))
     columns = Columns(table).sorted(_SORT)
 
@@ -172,5 +185,7 @@ def _with_examinations(table: pa.Table, resolved: ResolvedFacts) -> pa.Table:
         ("mapping_reason", resolved.reason),
         ("label", resolved.label),
     ):
-        table = table.append_column(name, pa.array(words, pa.string()).take(pa.array(place)))
+        encoded = pa.array(words, pa.string()).dictionary_encode()
+        column = pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(place)), encoded.dictionary)
+        table = table.append_column(name, column)
     return table.drop_columns(["fact"])

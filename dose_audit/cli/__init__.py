@@ -1,7 +1,8 @@
 """`dose-audit …`: one file a group of commands; each parses, calls one function and prints.
 
 Nothing heavy is imported before a command needs it: ``dose-audit --help`` answers at once.
-Exit codes: 0 done, nothing to act on; 1 failed; 2 wrong usage; 3 ``audit`` raised findings, ``reconcile`` misses studies.
+Exit codes: 0 done, nothing to act on; 1 failed; 2 wrong usage; 3 ``audit`` has open findings or compared nothing of what
+came in, ``reconcile`` misses studies.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def audit(
 ) -> None:
     """Read what was received, compare doses with reference levels, raise findings, and write the report.
 
-    Exit code 0: nothing to act on. 3: findings were raised, or exams came in and none of them could be compared.
+    Exit code 0: nothing to act on. 3: a finding to act on or to check is open, of doses, devices, phantoms or coverage,
+    or exams came in and none of them could be compared. Notes and acknowledged findings leave it at 0.
 
     Example: dose-audit audit --since 2026-01-01 --until 2026-06-30
     """
@@ -61,6 +62,7 @@ def audit(
                 "findings_new": outcome.findings_new,
                 "exit_code": outcome.exit_code,
                 "nothing_compared": outcome.nothing_compared or None,
+                "exams": dict(outcome.exams),
                 "html": str(files.html),
                 "xlsx": str(files.xlsx),
                 "json": str(files.json),
@@ -160,7 +162,7 @@ def _tell(outcome: AuditOutcome, files: ReportFiles) -> None:
         words = ""
     else:
         words = "nothing to act on" if outcome.exit_code == 0 else "nothing new, earlier findings stand open"
-    told = "; ".join(filter(None, (words, outcome.nothing_compared.rstrip("."))))
+    told = "; ".join(filter(None, (words, outcome.nothing_compared.rstrip(".") or outcome.coverage)))
     print(f"Run {outcome.run_id}: {told}.")
     print(f"Report   {files.html}")
     print(f"Workbook {files.xlsx}")

@@ -39,16 +39,15 @@ def suggest(
 
     Example: dose-audit mapping suggest --out draft.csv
     """
-    from dose_audit.audit.engine import open_engine
+    from dose_audit.audit.engine import open_store
     from dose_audit.audit.mapping import stored_mapping
     from dose_audit.audit.mapping_draft import draft_csv, draft_mapping
     from dose_audit.drl import read_examinations
-    from dose_audit.store.parquet import refresh_parquet
     from dose_audit.store.settings import prepare
 
     settings = settings_for(home, config)
     prepare(settings)
-    with open_engine(refresh_parquet(settings)) as engine:
+    with open_store(settings) as engine:
         rows, covered = draft_mapping(engine, stored_mapping().table, read_examinations())
     if out is not None:
         out.write_text(draft_csv(rows), encoding="utf-8")

@@ -6,7 +6,7 @@ no row, or two, has a status.
 """
 
 from dose_audit.drl.check import check_root, release_edition
-from dose_audit.drl.comparison import Comparison, Evidence, Verdict, compare, least_n
+from dose_audit.drl.comparison import Comparison, Evidence, Verdict, compare, compare_figures, least_n
 from dose_audit.drl.local import LocalValue, local_level, typical_value
 from dose_audit.drl.mapping import (
     Coverage,
@@ -46,6 +46,7 @@ __all__ = [
     "Verdict",
     "check_root",
     "compare",
+    "compare_figures",
     "coverage",
     "find_quantity",
     "least_n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from dose_audit.drl.registry import AMBIGUOUS, MATCHED, PHANTOM_MISMATCH, Match
 from dose_audit.drl.units import QUANTITIES
-from dose_audit.statistics.order_statistics import median_interval, quantile, sign_test
+from dose_audit.statistics.grouped import GroupFigures, SortedGroups
+from dose_audit.statistics.order_statistics import SignTest
 
 MINIMUM_N = {
     "CT": 20,
@@ -148,15 +150,53 @@ def compare(
     ----------
     ICRP Publication 135, Ann. ICRP 46(1), 2017, doi 10.1177/0146645317717209.
     """
+    symbol = match.row.quantity if match.row else (quantity or "")
+    kept, excluded = _usable(values, QUANTITIES[symbol].largest if symbol in QUANTITIES else math.inf)
+    group = SortedGroups(kept, [kept.size])
+    [test] = group.sign_tests([match.row.value if match.row else None])
+    return compare_figures(
+        group.figures(level)[0],
+        test,
+        match,
+        modality=modality,
+        quantity=quantity,
+        level=level,
+        minimum_n=minimum_n,
+        excluded=excluded,
+    )
+
+
+def compare_figures(
+    figures: GroupFigures,
+    test: SignTest | None,
+    match: Match,
+    *,
+    modality: str,
+    quantity: str | None = None,
+    level: float = 0.95,
+    minimum_n: int | None = None,
+    excluded: Mapping[str, int] | None = None,
+) -> Comparison:
+    """Compare a group whose figures are known, as `SortedGroups` gives them for many at once; see `compare`.
+
+    Parameters
+    ----------
+    figures : GroupFigures
+        Of doses that can be dose.
+    test : SignTest or None
+        Of their median against the row's value; None without a row.
+    match, modality, quantity, level, minimum_n
+        As for `compare`; `level` is also that of the figures.
+    excluded : mapping, optional
+        How many doses were left out before, by reason.
+    """
     row = match.row
     symbol = row.quantity if row else (quantity or "")
-    kept, excluded = _usable(values, QUANTITIES[symbol].largest if symbol in QUANTITIES else math.inf)
     least = minimum_n if minimum_n is not None else least_n(modality, match.patient_group)
-    estimate = median_interval(kept, level)
+    estimate = figures.median
     drl = row.value if row else None
     enough = estimate.n >= least
     flag = None if drl is None or estimate.value is None else estimate.value > drl
-    test = sign_test(kept, drl) if drl is not None else None
     p_exceeds = test.p_above if test and enough else None
     p_below = test.p_below if test and enough else None
     verdict, reason = _verdict(match, estimate.value, estimate.n, least)
@@ -166,8 +206,8 @@ def compare(
         ci_low=estimate.low,
         ci_high=estimate.high,
         coverage=estimate.coverage,
-        p25=quantile(kept, 0.25),
-        p75=quantile(kept, 0.75),
+        p25=figures.p25,
+        p75=figures.p75,
         drl=drl,
         unit=row.unit if row else (QUANTITIES[symbol].unit if symbol in QUANTITIES else ""),
         verdict=verdict,
@@ -177,8 +217,8 @@ def compare(
         p_below=p_below,
         ratio=None if drl is None or estimate.value is None else estimate.value / drl,
         minimum_n=least,
-        n_excluded=sum(excluded.values()),
-        excluded=excluded,
+        n_excluded=sum((excluded or {}).values()),
+        excluded=dict(excluded or {}),
         set_id=row.set_id if row else "",
         edition=row.edition if row else "",
         row_id=row.row_id if row else "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -27,6 +28,7 @@ __all__ = [
     "LocalValue",
     "local_level",
     "quantile_interval",
+    "read_note",
     "rows_csv",
     "rows_sha256",
     "set_toml",
@@ -34,6 +36,7 @@ __all__ = [
     "write_edition",
 ]
 
+_NOTE = re.compile(r"n (\d+) in (\d+) rooms(?:; 95 % interval (\S+) to (\S+))?")
 LEAST_ROOMS = 10
 """Rooms that a local reference level rests on at least (ICRP Publication 135: 10 to 20)."""
 
@@ -191,7 +194,6 @@ def rows_csv(values: Sequence[LocalValue], modality_of: Mapping[str, str], basis
             band,
             value.quantity.lower().replace(",", "").replace(" ", "-"),
         )
-        interval = "" if value.low is None else f"; 95 % interval {value.low:.6g} to {value.high:.6g}"
         writer.writerow(
             {
                 **{name: entry for name, entry in asdict(value).items() if name in ROW_COLUMNS},
@@ -202,10 +204,33 @@ def rows_csv(values: Sequence[LocalValue], modality_of: Mapping[str, str], basis
                 "role": "drl",
                 "phantom_source": "primary" if value.phantom else "",
                 "confidence": "primary",
-                "note": f"n {value.n} in {value.rooms} rooms{interval}",
+                "note": _note(value),
             }
         )
     return out.getvalue()
+
+
+def _note(value: LocalValue) -> str:
+    """What a row says of its sample; `read_note` reads it."""
+    interval = "" if value.low is None else f"; 95 % interval {value.low:.6g} to {value.high:.6g}"
+    return f"n {value.n} in {value.rooms} rooms{interval}"
+
+
+def read_note(note: str) -> tuple[int | None, int | None, float | None, float | None]:
+    """Exams, rooms and the interval's ends that a row's note tells; None for what it does not.
+
+    Examples
+    --------
+    >>> read_note("n 41 in 1 rooms; 95 % interval 380 to 420.5")
+    (41, 1, 380.0, 420.5)
+    >>> read_note("n 25 in 2 rooms"), read_note("")
+    ((25, 2, None, None), (None, None, None, None))
+    """
+    found = _NOTE.fullmatch(note)
+    if found is None:
+        return None, None, None, None
+    low, high = (float(end) if end else None for end in found.group(3, 4))
+    return int(found[1]), int(found[2]), low, high
 
 
 def rows_sha256(text: str) -> str:

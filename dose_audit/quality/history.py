@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from dose_audit.store.models import Baseline, EquipmentEvent, EquipmentSoftware, Measurement, PhantomStudy
 
-__all__ = ["Accepted", "History", "Mark", "Point", "Run", "histories", "stored_runs"]
+__all__ = ["Accepted", "History", "Mark", "Point", "Run", "histories", "phantom_names", "stored_runs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def stored_runs(
         rows = rows.filter(acquired_at__gte=since.replace(hour=0, minute=0, second=0, microsecond=0))
     if until is not None:
         rows = rows.filter(acquired_at__lte=until)
-    names = _phantom_names(own)
+    names = phantom_names(own)
     nth: dict[tuple[Any, ...], int] = {}
     runs = []
     for row in rows.order_by("acquired_at", "pk").values(
@@ -217,7 +217,8 @@ def _add_marks(found: Mapping[tuple[Any, ...], History]) -> None:
         history.marks = sorted(own, key=lambda mark: mark.at)
 
 
-def _phantom_names(own: Path | None) -> dict[str, str]:
+def phantom_names(own: Path | None) -> dict[str, str]:
+    """Name of each phantom definition, shipped ones and the site's own, by its id."""
     from dose_audit.phantom.definition import definitions
 
     return {one.id: one.name for one in definitions(own if own is not None and own.is_dir() else None)}

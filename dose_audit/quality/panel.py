@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dose_audit.quality.figure_of_merit import DeviceMerit, GeometricMean, device_merits, geometric_mean, pool
-from dose_audit.quality.history import History, Run, histories, stored_runs
+from dose_audit.quality.history import History, Mark, Run, histories, phantom_names, stored_runs
 from dose_audit.quality.schedule import repeated_days, schedule
 from dose_audit.quality.states import STATE_WORDS
 from dose_audit.quality.trade import trade_of
@@ -70,19 +70,21 @@ def image_quality(
     found = histories(runs)
     judged = [(history, judge_history(history)) for history in found]
     merits = device_merits(found)
+    names = phantom_names(own)
     return {
         "as_of": until.isoformat(timespec="minutes"),
         "runs": {
             "analyses": len(runs),
             "devices": len({run.equipment_id for run in runs}),
             "phantoms": len({run.definition for run in runs}),
+            "sites": sorted({run.site for run in runs}),
         },
         "states": state_rows(judged),
         "trends": _trends(judged),
         "cross_site": _cross_site(found),
         "merit": _merit(merits),
         "dose_and_quality": _dose_and_quality(merits),
-        "schedule": [_plain(asdict(row)) for row in tasks],
+        "schedule": [{**_plain(asdict(row)), "phantom": names.get(row.definition, row.definition)} for row in tasks],
         "repeats": [{**_plain(asdict(row)), "text": row.text} for row in repeated_days(runs)],
     }
 
@@ -114,6 +116,7 @@ def state_rows(judged: Iterable[tuple[History, list[Judged]]]) -> list[dict[str,
                 "status": latest.point.status,
                 "reason": latest.point.reason,
                 "baseline": latest.baseline.value if latest.baseline else None,
+                "limits": _limits_of(latest),
                 "judgement": latest.judgement,
                 "tolerance": latest.tolerance,
                 "control": latest.control,
@@ -122,9 +125,27 @@ def state_rows(judged: Iterable[tuple[History, list[Judged]]]) -> list[dict[str,
                 "words": STATE_WORDS[_shown(latest)],
                 "tone": "act" if latest.judgement == "suspension" else _TONES.get(_shown(latest), "ok"),
                 "text": _told(latest),
+                "since": _marks_since_steady(history, points, latest),
             }
         )
     return sorted(rows, key=lambda row: (_URGENCY.get(row["state"], 9), row["site"], row["equipment"], row["phantom"]))
+
+
+def _marks_since_steady(history: History, points: Sequence[Judged], latest: Judged) -> list[dict[str, str]]:
+    """What happened to the device after the last run that was as usual, up to the latest one that is not."""
+    if latest.control != "out":
+        return []
+    steady = [one.point.run.at for one in points if one.control == "in" and one.point.run.at < latest.point.run.at]
+    after = steady[-1] if steady else points[0].point.run.at
+    return [
+        _mark(mark)
+        for mark in history.marks
+        if mark.at.date() > after.date() and mark.at.date() <= latest.point.run.at.date()
+    ]
+
+
+def _mark(mark: Mark) -> dict[str, str]:
+    return {"at": mark.at.isoformat(timespec="minutes"), "kind": mark.kind, "text": mark.text}
 
 
 def _shown(one: Judged) -> str:
@@ -189,11 +210,7 @@ def trend_record(history: History, points: Sequence[Judged]) -> dict[str, Any]:
             for one in history.accepted
         ],
         "tolerance": _limits_of(latest),
-        "marks": [
-            {"at": mark.at.isoformat(timespec="minutes"), "kind": mark.kind, "text": mark.text}
-            for mark in history.marks
-            if mark.at >= begin.replace(hour=0, minute=0)
-        ],
+        "marks": [_mark(mark) for mark in history.marks if mark.at >= begin.replace(hour=0, minute=0)],
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dose_audit.quality.history import Run
-from dose_audit.store.models import PhantomStudy, QaTask
+from dose_audit.store.models import Exam, PhantomStudy, QaTask
 
 __all__ = ["Due", "RepeatedDay", "due_state", "repeated_days", "schedule"]
 
@@ -117,7 +117,7 @@ def schedule(today: dt.date) -> list[Due]:
         due, state, late = due_state(day, task.every_days, since=task.since, today=today, grace_days=task.grace_days)
         rows.append(
             Due(
-                ran[1] if ran else None,
+                ran[1] if ran else _site_of(task.equipment_id),
                 task.equipment_id,
                 task.equipment.display_name,
                 task.definition,
@@ -131,6 +131,14 @@ def schedule(today: dt.date) -> list[Due]:
         )
     order = {"overdue": 0, "due": 1, "done": 2}
     return sorted(rows, key=lambda row: (order[row.state], -row.days_late, row.equipment, row.definition))
+
+
+def _site_of(equipment: int) -> str | None:
+    """Where a device that never ran a phantom does its exams."""
+    found: str | None = (
+        Exam.objects.filter(equipment_id=equipment).order_by("-pk").values_list("site__name", flat=True).first()
+    )
+    return found
 
 
 def _last_runs(equipment: Iterable[int], today: dt.date) -> dict[tuple[int, str], tuple[dt.date, str]]:

@@ -31,6 +31,11 @@ PLAIN_KINDS = {
     "outlier": "single examination with a dose unlike others of its kind",
     "high_exposure": "single examination above a level at which experts look at it",
     "silent_device": "machine that stopped sending its records",
+    "phantom_out_of_tolerance": "machine whose test pictures are not as they should be",
+    "phantom_out_of_control": "machine whose test pictures have changed",
+    "phantom_not_measured": "test picture that has to be taken again",
+    "phantom_overdue": "test of a machine that is late",
+    "dose_cut_images_worse": "machine on which a lower dose made the pictures worse",
 }
 """What findings mean to a reader outside; all other kinds are matters of record keeping."""
 

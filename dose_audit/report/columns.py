@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["SECTION_TABLES", "SectionTable"]
+__all__ = ["DEVICE", "DOSE_TABLES", "GROUP", "SectionTable"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class SectionTable:
     ----------
     name : str
     source : str
-        Key of the part, a list of entries.
+        Dotted path of the part, a list of entries.
     each : str or None
         Dotted path of a list within an entry that gives a row an item; None for a row an entry.
     columns : dict
@@ -28,21 +28,21 @@ class SectionTable:
     columns: dict[str, str]
 
 
-_GROUP = {
+GROUP = {
     "Modality": "modality",
     "Examination": "examination_name",
     "Band": "band",
     "Quantity": "quantity",
     "Unit": "unit",
 }
-_DEVICE = {"Site": "site", "Equipment": "equipment"}
+DEVICE = {"Site": "site", "Equipment": "equipment"}
 
-SECTION_TABLES = [
+DOSE_TABLES = [
     SectionTable(
         "Cross-site",
         "cross_site",
         None,
-        _GROUP
+        GROUP
         | {
             "n": "n",
             "n used": "n_used",
@@ -73,7 +73,7 @@ SECTION_TABLES = [
         "Funnel",
         "cross_site",
         "funnel.points",
-        _GROUP
+        GROUP
         | {
             "Site": ".site",
             "n": ".n",
@@ -90,7 +90,7 @@ SECTION_TABLES = [
         "Variance components",
         "cross_site",
         "components.levels",
-        _GROUP
+        GROUP
         | {
             "Level": ".name",
             "Groups": ".groups",
@@ -107,13 +107,13 @@ SECTION_TABLES = [
         "Site factors",
         "cross_site",
         "components.effects",
-        _GROUP | {"Site": ".site", "n": ".n", "Factor": ".factor", "CI low": ".low", "CI high": ".high"},
+        GROUP | {"Site": ".site", "n": ".n", "Factor": ".factor", "CI low": ".low", "CI high": ".high"},
     ),
     SectionTable(
         "Pairs of sites",
         "cross_site",
         "dunn",
-        _GROUP
+        GROUP
         | {
             "First": ".first",
             "Second": ".second",
@@ -129,7 +129,7 @@ SECTION_TABLES = [
         "Running charts",
         "monitors",
         None,
-        _DEVICE
+        DEVICE
         | {
             "Modality": "modality",
             "Quantity": "quantity",
@@ -140,13 +140,14 @@ SECTION_TABLES = [
             "Signals": "signals",
             "Steps": "steps",
             "Software": "software",
+            "Service": "service",
         },
     ),
     SectionTable(
         "Size curves",
         "size_curves",
         None,
-        _GROUP
+        GROUP
         | {
             "Population": "population",
             "n": "n",
@@ -162,10 +163,29 @@ SECTION_TABLES = [
         },
     ),
     SectionTable(
+        "SSDE by diameter",
+        "size_specific",
+        None,
+        DEVICE
+        | {
+            "Examination": "examination_name",
+            "From (mm)": "low_mm",
+            "To (mm)": "high_mm",
+            "Median diameter (mm)": "median_wed_mm",
+            "n": "ssde.n",
+            "Median SSDE (mGy)": "ssde.median",
+            "CI low": "ssde.ci_low",
+            "CI high": "ssde.ci_high",
+            "P25": "ssde.p25",
+            "P75": "ssde.p75",
+            "Median CTDIvol (mGy)": "ctdi_vol.median",
+        },
+    ),
+    SectionTable(
         "Procedures",
         "kap_by_procedure",
         None,
-        _GROUP
+        GROUP
         | {
             "n": "n",
             "Median": "median",
@@ -182,7 +202,7 @@ SECTION_TABLES = [
         "Procedures by site",
         "kap_by_procedure",
         "by_site",
-        _GROUP
+        GROUP
         | {
             "Site": ".site",
             "n": ".n",
@@ -197,7 +217,7 @@ SECTION_TABLES = [
         "Exposure index",
         "exposure_index",
         None,
-        _DEVICE
+        DEVICE
         | {
             "Acquisition protocol": "acquisition_protocol",
             "n": "n",
@@ -220,7 +240,7 @@ SECTION_TABLES = [
         "Deviation index by month",
         "exposure_index",
         "months",
-        _DEVICE
+        DEVICE
         | {
             "Acquisition protocol": "acquisition_protocol",
             "Month": ".month",
@@ -232,7 +252,7 @@ SECTION_TABLES = [
         "AGD by thickness",
         "agd_by_thickness",
         None,
-        _DEVICE
+        DEVICE
         | {
             "From (mm)": "low_mm",
             "To (mm)": "high_mm",
@@ -245,13 +265,18 @@ SECTION_TABLES = [
             "Acceptable (mGy)": "acceptable_mgy",
             "Achievable (mGy)": "achievable_mgy",
             "Confidence": "limit_confidence",
+            "n computed": "mgd.n",
+            "Median computed MGD (mGy)": "mgd.median",
+            "n both": "mgd.n_both",
+            "Displayed over computed": "mgd.median_ratio",
+            "Views that disagree": "mgd.disagree",
         },
     ),
     SectionTable(
         "Dose Check",
         "dose_check",
         None,
-        _DEVICE
+        DEVICE
         | {
             "Acquisitions": "acquisitions",
             "Alert set": "alert_configured",
@@ -266,7 +291,7 @@ SECTION_TABLES = [
         "Outliers",
         "outliers",
         "values",
-        _DEVICE
+        DEVICE
         | {
             "Exam": "exam_ref",
             "Examination": "examination_name",

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dose_audit.audit.seal import broken_seals
+
 __all__ = ["FrozenRun", "FrozenRunError", "Group", "GroupKey"]
 
 
@@ -53,7 +55,7 @@ class FrozenRun:
         Raises
         ------
         FrozenRunError
-            When the folder or the file is missing or is not JSON.
+            When the folder or the file is missing or is not JSON; when a file of the run is not as the run wrote it.
         """
         path = Path(folder) / "report.json"
         try:
@@ -62,6 +64,9 @@ class FrozenRun:
             raise FrozenRunError(f"{folder} is not the folder of an audit run: it has no report.json.") from error
         except json.JSONDecodeError as error:
             raise FrozenRunError(f"{path} is damaged: {error}.") from error
+        broken = broken_seals(Path(folder))
+        if broken:
+            raise FrozenRunError(f"{folder} is no longer the run that was frozen: {' '.join(broken)}")
         missing = {"run", "completeness", "comparisons", "findings"} - set(data)
         if missing:
             raise FrozenRunError(f"{path} lacks {', '.join(sorted(missing))}.")

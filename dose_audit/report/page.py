@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from dose_audit.report import words
 from dose_audit.report.charts import Figure
+from dose_audit.report.charts.verdicts import LOOKS, look_of, verdict_rows
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.static import offline_bundle, to_svg
+from dose_audit.report.summary import summary_lines, summary_tiles
 
 if TYPE_CHECKING:
     import jinja2
@@ -19,28 +21,65 @@ if TYPE_CHECKING:
 __all__ = ["SECTIONS", "draw", "report_page", "templates", "text_of"]
 
 SECTIONS = [
-    ("completeness", "Completeness"),
-    ("actions", "Actions"),
-    ("medians", "Medians"),
-    ("distributions", "Distributions"),
-    ("funnel", "Sites"),
-    ("components", "Spread"),
-    ("trends", "Trends"),
-    ("monitors", "Running charts"),
-    ("size", "Patient size"),
-    ("procedures", "Procedures"),
-    ("exposure-index", "Exposure index"),
-    ("agd", "Mammography"),
-    ("dose-check", "Dose Check"),
-    ("outliers", "Outliers"),
-    ("changes", "Changes"),
-    ("quality", "Image quality"),
-    ("left-out", "Left out"),
-    ("methods", "Methods"),
+    ("summary", "In short", None),
+    ("actions", "Actions", None),
+    ("completeness", "Completeness", None),
+    ("medians", "Medians", "no exam was compared"),
+    ("verdicts", "Verdicts", "no period has closed on a group with a reference level"),
+    ("local-levels", "Local levels", "no local reference level or typical value has been proposed"),
+    ("distributions", "Distributions", "no group has five exams"),
+    ("funnel", "Sites", "no examination is done at two sites with ten exams each"),
+    ("components", "Spread", "no group has enough sites and scanners to part its spread"),
+    ("trends", "Trends", "no group has twenty dated exams"),
+    ("monitors", "Running charts", "no device has enough exams for one"),
+    ("changes", "Changes", "no event, no new software and no step in dose"),
+    ("size", "Patient size", "no group has fifty exams with a known size"),
+    ("procedures", "Procedures", "no procedure under fluoroscopy was compared"),
+    ("exposure-index", "Exposure index", "no radiography with an exposure index and its target"),
+    ("agd", "Mammography", "no mammography with thickness and glandular dose"),
+    ("dose-check", "Dose Check", "no scanner's report carries a Dose Check"),
+    ("outliers", "Outliers", "no exam was flagged as far from its group"),
+    ("worksheets", "Worksheets", "no single exam calls for a worksheet of significant exposures"),
+    ("quality", "Image quality", "no phantom was measured and none is on a schedule"),
+    ("left-out", "Left out", None),
+    ("methods", "Methods", None),
 ]
-"""Anchor and menu word of each section in order; its template bears the anchor's name."""
+"""Anchor and menu word of each section in order, and why it may be missing; its template bears the anchor's name.
+
+First the answer, then what is to be done, then the evidence.
+"""
+
+_FIGURES = {
+    "medians": ("medians",),
+    "verdicts": ("verdicts",),
+    "distributions": ("distributions",),
+    "funnel": ("funnel",),
+    "components": ("components",),
+    "trends": ("trends",),
+    "monitors": ("monitors",),
+    "changes": ("changes",),
+    "size": ("size", "size_specific"),
+    "procedures": ("procedures",),
+    "exposure-index": ("exposure_index",),
+    "agd": ("agd", "agd_agreement"),
+    "dose-check": ("dose_check",),
+    "outliers": ("outliers",),
+}
+"""Figures that a section is drawn with."""
+
+_ENTRIES = {
+    "medians": "comparisons",
+    "local-levels": "local_levels",
+    "components": "cross_site",
+    "outliers": "outliers",
+    "worksheets": "significant_exposures",
+    "quality": "image_quality",
+}
+"""Entries of ``report.json`` that a section shows even where nothing of them is drawn."""
 
 _SEVERITIES = ("act", "check", "note")
+_TOGETHER_FROM = 4
+"""So many findings of one kind on one device are one card."""
 _TELLING_P = 0.05
 
 
@@ -70,7 +109,8 @@ def report_page(
         HTML.
     """
     specs = {figure.id: figure.spec for section in figures.values() for figure in section}
-    with_quality = bool(run.data.get("image_quality"))
+    judged = verdict_rows(run)
+    shown = [section for section in SECTIONS if section[2] is None or _has(run.data, section[0], figures, judged)]
     page: str = (
         templates()
         .get_template("report.html.j2")
@@ -78,8 +118,17 @@ def report_page(
             data=run.data,
             run=run.data["run"],
             complete=run.data["completeness"],
-            sections=[section for section in SECTIONS if section[0] != "quality" or with_quality],
+            sections=[(name, menu) for name, menu, _ in shown],
+            absent=[(menu, why) for name, menu, why in SECTIONS if (name, menu, why) not in shown],
+            answer=summary_lines(run.data),
+            tiles=summary_tiles(run.data),
             findings=_findings(run.data),
+            cards=_cards(run.data),
+            roles=_roles(run.data),
+            judged=judged,
+            look_of=look_of,
+            looks=LOOKS,
+            national=_national(run.data),
             comparisons=_comparisons(run.data),
             pairs=_pairs(run.data),
             figures=figures,
@@ -124,6 +173,7 @@ def templates() -> jinja2.Environment:
         "moment": _moment,
         "short": lambda text: (text or "")[:12],
         "banded": words.with_band,
+        "days": words.with_days,
         "sentence": lambda text: text.replace("_", " ").capitalize(),
         "p_value": words.p_value,
     }
@@ -140,6 +190,47 @@ def _findings(data: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for finding in data["findings"]:
         grouped[finding["severity"]].append(finding)
     return grouped
+
+
+def _has(data: dict[str, Any], name: str, figures: dict[str, list[Figure]], judged: list[dict[str, Any]]) -> bool:
+    """Whether a section has anything to show in this run."""
+    if name == "verdicts":
+        return bool(judged)
+    drawn = any(figures[part] for part in _FIGURES.get(name, ()))
+    return drawn or bool(data.get(_ENTRIES.get(name, "")))
+
+
+def _cards(data: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """Findings to act on or to check as cards: many of one kind on one device share one."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for finding in data["findings"]:
+        if finding["severity"] != "note":
+            key = (finding["severity"], finding["kind"], finding["site"], finding["equipment"])
+            groups.setdefault(key, []).append(finding)
+    cards = []
+    for members in groups.values():
+        cards += [members] if len(members) >= _TOGETHER_FROM else [[finding] for finding in members]
+    return sorted(cards, key=lambda card: _SEVERITIES.index(card[0]["severity"]))
+
+
+def _roles(data: dict[str, Any]) -> list[tuple[str, int]]:
+    """Who has how many open findings to act on or to check."""
+    counts: dict[str, int] = {}
+    for finding in data["findings"]:
+        role = finding.get("for_role")
+        if role and finding["severity"] != "note" and finding["state"] != "acknowledged":
+            counts[role] = counts.get(role, 0) + 1
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _national(data: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """The reference level that each examination, band and quantity was compared with, for local levels to stand beside."""
+    local = {entry["set"] for entry in data.get("local_levels") or []}
+    return {
+        (row["examination"], row["band"] or "", row["quantity"]): row["drl"]
+        for row in data["comparisons"]
+        if row["drl"] and row["drl"]["set"] not in local
+    }
 
 
 def _comparisons(data: dict[str, Any]) -> list[dict[str, Any]]:

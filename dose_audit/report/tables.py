@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dose_audit.report.charts.changes import change_events
-from dose_audit.report.columns import SECTION_TABLES, SectionTable
+from dose_audit.report.columns import SectionTable
+from dose_audit.report.columns_registers import SECTION_TABLES
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.words import KIND_WORDS, SEVERITY_WORDS, VERDICTS
 
@@ -63,7 +64,7 @@ def all_tables(run: FrozenRun) -> list[Table]:
         _findings(data),
         _comparisons(data),
         Table("Completeness", ["Group", "Name", "Count"], _completeness(data), [20, 60, 12]),
-        *(_section(table, data[table.source]) for table in SECTION_TABLES if data.get(table.source)),
+        *(_section(table, entries) for table in SECTION_TABLES if (entries := _at(data, table.source))),
         *_changes(run),
         _unmapped(data),
         Table(
@@ -136,7 +137,9 @@ def _findings(data: dict[str, Any]) -> Table:
         "Subject",
         "Message",
         "Look first at",
+        "For",
         "State",
+        "Key",
         "Evidence",
     ]
     rows = [
@@ -149,12 +152,14 @@ def _findings(data: dict[str, Any]) -> Table:
             finding["subject"],
             finding["message"],
             "; ".join(finding["likely_causes"]),
+            finding.get("for_role"),
             finding["state"],
+            finding["key"],
             json.dumps(finding["evidence"], sort_keys=True, ensure_ascii=False),
         ]
         for finding in data["findings"]
     ]
-    return Table("Findings", columns, rows, [14, 9, 24, 16, 18, 44, 70, 40, 12, 40])
+    return Table("Findings", columns, rows, [14, 9, 24, 16, 18, 44, 70, 40, 24, 12, 34, 40])
 
 
 def _comparisons(data: dict[str, Any]) -> Table:
@@ -208,11 +213,11 @@ def _unmapped(data: dict[str, Any]) -> Table:
 def _values(run: FrozenRun) -> Table:
     columns = [
         "Exam", "Site", "Equipment", "Examination", "Band", "Quantity", "Unit", "Value", "Study time", "Weight (kg)",
-        "Age (years)", "Thickness (mm)", "Software", "Included", "Reason",
+        "Age (years)", "Thickness (mm)", "Water-equivalent diameter (mm)", "Software", "Included", "Reason",
     ]  # fmt: skip
     names = [
         "exam_ref", "site", "equipment", "examination_name", "band", "quantity", "unit", "value", "study_datetime",
-        "weight_kg", "age_years", "thickness_mm", "software_versions", "included", "reason",
+        "weight_kg", "age_years", "thickness_mm", "wed_mm", "software_versions", "included", "reason",
     ]  # fmt: skip
     rows = [[row.get(name) for name in names] for row in run.values]
-    return Table("Values", columns, rows, [14, 16, 18, 34, 16, 12, 10, 10, 17, 11, 11, 13, 16, 9, 30])
+    return Table("Values", columns, rows, [14, 16, 18, 34, 16, 12, 10, 10, 17, 11, 11, 13, 15, 16, 9, 30])

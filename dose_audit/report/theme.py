@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["GRID", "INK", "QUIET", "RULE", "SITES", "TONES", "chart_config"]
+__all__ = ["GRID", "INK", "QUIET", "RULE", "SERVICE", "SITES", "TONES", "chart_config"]
 
 INK = "#1d2b36"
 QUIET = "#5b6b78"
@@ -13,6 +13,8 @@ RULE = "#b3261e"
 
 # Okabe and Ito's palette for tones and sites: told apart with any common colour blindness, and by shape besides.
 TONES = {"act": "#c4410c", "check": "#b07d00", "ok": "#00729c", "quiet": "#7d8b96"}
+SERVICE = "#5a4fa0"
+"""What was done to a device: service, recalibration, a part exchanged."""
 SITES = ["#0072b2", "#d55e00", "#009e73", "#8c5aa8", "#b07d00", "#56789a", "#a3475d", "#4d7a3a"]
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from math import floor, isfinite, log10
 
+from dose_audit.audit.findings import kind_words
 from dose_audit.audit.labels import quantity_label, unit_label
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "quantity_label",
     "unit_label",
     "with_band",
+    "with_days",
 ]
 
 
@@ -52,23 +54,8 @@ VERDICTS = {
 
 SEVERITY_WORDS = {"act": ("Act", "▲"), "check": ("Check", "◆"), "note": ("Note", "·")}
 
-KIND_WORDS = {
-    "drl_exceeded": "Median above reference level",
-    "low_dose_check_iq": "Unusually low dose",
-    "step_change": "Step in dose",
-    "unit_slip": "Ten-fold slip",
-    "outlier": "Single exam far from its group",
-    "high_exposure": "Single exam above a trigger level",
-    "silent_device": "Silent device",
-    "corrupt_object": "Object that cannot be read",
-    "phantom_mismatch": "Phantom mismatch",
-    "unmapped_acquisition_protocol": "Unmapped examination",
-    "missing_weight": "Missing weights",
-    "software_change": "New software version",
-    "conflict_object": "Same identity, other contents",
-    "not_a_patient": "Not a patient",
-    "totals_disagree": "Totals disagree",
-}
+KIND_WORDS = kind_words()
+"""What each kind of finding is called."""
 
 _INTERVAL = re.compile(r"(?:from )?([\d.]+)(?:-<([\d.]+))? (month|year|kg|mm|cm)")
 
@@ -143,6 +130,31 @@ def percent(value: float | None, places: int = 1) -> str:
     '98.8 %'
     """
     return "–" if value is None else f"{value:.{places}f} %"
+
+
+_ISO_DAY = re.compile(r"(?<![\w-])([a-z]\w*(?:-\w+)+ )?(\d{4})-(\d\d)-(\d\d)(?![\w-])")
+"""A day, and the set's name where it is a set's edition."""
+
+
+def with_days(text: str) -> str:
+    r"""A sentence with its ISO dates as people write them; an edition's or a version's name stays as it is.
+
+    Examples
+    --------
+    >>> with_days("Silent from 2026-04-03 (level of uk-adult-ct 2024-11-20)").replace("\u00a0", " ")
+    'Silent from 3 Apr 2026 (level of uk-adult-ct 2024-11-20)'
+    """
+
+    def day(found: re.Match[str]) -> str:
+        month = int(found[3])
+        if found[1] or not 1 <= month <= 12:
+            return found[0]
+        return f"{int(found[4])}\u00a0{_MONTHS[month - 1]}\u00a0{found[2]}"
+
+    return _ISO_DAY.sub(day, text)
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -24,6 +24,7 @@ from dose_audit.statistics.funnel import (
     log_funnel,
     proportion_funnel,
 )
+from dose_audit.statistics.grouped import GroupFigures, SortedGroups
 from dose_audit.statistics.monitor import MonitorResult, cusum, ewma
 from dose_audit.statistics.multiplicity import FalseDiscovery, benjamini_hochberg
 from dose_audit.statistics.order_statistics import (
@@ -78,6 +79,7 @@ __all__ = [
     "Funnel",
     "FunnelPoint",
     "Gap",
+    "GroupFigures",
     "KruskalWallis",
     "LogScale",
     "Missingness",
@@ -93,6 +95,7 @@ __all__ = [
     "SiteEffect",
     "SizeAxis",
     "SizeStandardised",
+    "SortedGroups",
     "UnitSlip",
     "VarianceComponents",
     "benjamini_hochberg",

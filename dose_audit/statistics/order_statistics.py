@@ -245,9 +245,12 @@ def sign_test(values: ArrayLike, reference: float) -> SignTest:
     0.0207
     """
     array = as_finite(values)
-    n = int(array.size)
-    above = int(np.count_nonzero(array > reference))
-    below = int(np.count_nonzero(array < reference))
+    above, below = np.count_nonzero(array > reference), np.count_nonzero(array < reference)
+    return sign_test_of_counts(array.size, int(above), int(below))
+
+
+def sign_test_of_counts(n: int, above: int, below: int) -> SignTest:
+    """Sign tests of `n` values of which so many lie above and below the reference; see `sign_test`."""
     if n == 0:
         return SignTest(0, 0, 0, 0, None, None)
     return SignTest(n, above, below, n - above - below, _upper_tail(above, n), _upper_tail(below, n))

@@ -92,7 +92,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     part.replace(folder / MANIFEST)
 
 
-def parquet_files(folder: Path, table: str) -> list[Path]:
+def parquet_files(folder: Path, table: str, manifest: Manifest | None = None) -> list[Path]:
     """Return the files that hold a table now.
 
     Parameters
@@ -101,13 +101,15 @@ def parquet_files(folder: Path, table: str) -> list[Path]:
         With a manifest; or with ``<table>.parquet``, a file or a folder of parts.
     table : str
         ``exams``, ``events`` or ``objects``.
+    manifest : Manifest, optional
+        Read before; else the folder's present one.
 
     Returns
     -------
     list of Path
         Empty where the table is missing.
     """
-    manifest = read_manifest(folder)
+    manifest = manifest or read_manifest(folder)
     if manifest is not None:
         return [folder / name for name in manifest.names(table)]
     path = folder / f"{table}.parquet"

@@ -14,7 +14,6 @@ import pytest
 
 from dose_audit.audit.cohort import value_rows
 from dose_audit.audit.engine import AuditInputError, open_engine
-from dose_audit.audit.group_statistics import group_statistics
 from dose_audit.audit.value_blocks import period_values
 from dose_audit.store.columns_layout import LAYOUT, TABLES, arrow_schema
 from dose_audit.store.columns_manifest import CopiedFile, Manifest, file_sha256, write_manifest
@@ -119,24 +118,3 @@ def test_an_empty_copy_has_its_columns(tmp_path: Path) -> None:
 def test_a_missing_copy_is_named(tmp_path: Path) -> None:
     with pytest.raises(AuditInputError, match=r"exams\.parquet is missing"), open_engine(tmp_path):
         pass
-
-
-def test_group_figures_are_those_of_scipy(tmp_path: Path) -> None:
-    from scipy.stats import binom
-    from scipy.stats.mstats import mquantiles
-
-    folder = _in_blocks(_exams(300), tmp_path / "copy")
-    with open_engine(folder) as engine:
-        rows = period_values(engine, None, None)
-        found = group_statistics(engine, rows, ["equipment", "quantity"])
-        table = engine.to_arrow(rows.select("equipment", "quantity", "value")).to_pandas().dropna()
-    groups = {key: np.sort(part["value"].to_numpy()) for key, part in table.groupby(["equipment", "quantity"])}
-    assert [(entry["equipment"], entry["quantity"]) for entry in found] == sorted(groups)
-    for entry in found:
-        doses = groups[entry["equipment"], entry["quantity"]]
-        assert entry["n"] == doses.size
-        quartiles = mquantiles(doses, [0.25, 0.5, 0.75], alphap=1 / 3, betap=1 / 3)
-        assert [entry["p25"], entry["median"], entry["p75"]] == pytest.approx(quartiles.tolist(), rel=1e-12)
-        low = int(np.searchsorted(doses, entry["ci_low"])) + 1
-        high = int(np.searchsorted(doses, entry["ci_high"])) + 1
-        assert binom.cdf(high - 1, doses.size, 0.5) - binom.cdf(low - 1, doses.size, 0.5) >= 0.95

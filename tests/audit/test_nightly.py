@@ -55,6 +55,7 @@ def test_the_report_keeps_its_contract(stored, nightly):
     outcome, report = nightly()
     assert set(report) == {
         "run", "completeness", "comparisons", "findings", "unmapped", "excluded", "methods", *SECTIONS,
+        "local_levels", "significant_exposures",
     }  # fmt: skip
     assert {
         "id", "created_at", "since", "until", "versions", "drl_sets", "mapping", "frozen_input_sha256", "sites",
@@ -142,6 +143,67 @@ def test_an_empty_store_is_a_report_too(nightly):
     assert report["completeness"]["received"] == report["completeness"]["exams"] == 0
 
 
+def test_single_unmapped_exams_under_many_names_are_no_all_clear(stored, nightly):
+    """Each name alone is a note; together a quarter of the site's exams is compared with nothing."""
+    for i in range(30):
+        stored.add_ct(START + timedelta(days=i * 6), 200.0 + i, ctdi=5.0, weight_kg=70.0)
+    for i in range(10):
+        stored.add_ct(START + timedelta(days=i * 6), 200.0, ctdi=5.0, weight_kg=70.0, acquisition_protocol=f"Rare {i}")
+    outcome, report = nightly()
+    waiting = [finding for finding in report["findings"] if finding["severity"] != "note"]
+    assert [(f["kind"], f["site"], f["evidence"]["under_rare_names"]) for f in waiting] == [
+        ("low_coverage", "North", 10)
+    ]
+    assert outcome.exit_code == 3
+    assert outcome.coverage == "30 of 40 exams compared, 10 unmapped"
+
+
+def test_when_nothing_is_mapped_the_outcome_says_so_and_is_no_success(stored, nightly):
+    for i in range(4):
+        stored.add_ct(START + timedelta(days=i), 200.0, acquisition_protocol=f"Rare {i}")
+    outcome, report = nightly()
+    assert outcome.exit_code == 3
+    assert outcome.nothing_compared.startswith("nothing was compared: none of the 4 exams has a known examination")
+    assert outcome.coverage == "0 of 4 exams compared, 4 unmapped"
+    assert {f["kind"]: f["severity"] for f in report["findings"]} == {
+        "low_coverage": "check",
+        "unmapped_acquisition_protocol": "note",
+    }
+
+
+def test_events_of_the_store_stand_on_the_charts_of_their_device(stored, nightly, tmp_path):
+    """A recorded service, software first seen in the period, and a new mapping version; another year's stay away."""
+    import datetime as dt
+
+    from dose_audit.store.models import Equipment, EquipmentEvent, EquipmentSoftware
+    from dose_audit.store.settings import prepare
+
+    prepare(Settings(home=tmp_path / "home"))
+    device = Equipment.objects.create(display_name="Scanner 1")
+    said = {"equipment": device, "recorded_by": "engineer", "recorded_at": dt.datetime(2026, 3, 2, tzinfo=dt.UTC)}
+    EquipmentEvent.objects.create(kind="service", at=dt.datetime(2026, 3, 1, 8), text="new tube", **said)
+    EquipmentEvent.objects.create(kind="service", at=dt.datetime(2020, 3, 1, 8), text="long ago", **said)
+    EquipmentSoftware.objects.create(equipment=device, software_versions="1", first_study_date=date(2026, 1, 1))
+    EquipmentSoftware.objects.create(equipment=device, software_versions="2", first_study_date=date(2026, 3, 4))
+    for i in range(90):
+        day = START + timedelta(days=2 * i)
+        high = 1.5 if day >= datetime(2026, 3, 4) else 1.0
+        stored.add_ct(
+            day, (200.0 + i % 7) * high, ctdi=(5.0 + 0.01 * (i % 7)) * high, weight_kg=70.0, equipment_id=device.pk
+        )
+    _, report = nightly()
+    assert [(e["equipment"], e["day"], e["kind"], e["text"], e["before"]) for e in report["device_events"]] == [
+        ("Scanner 1", "2026-03-01", "service", "new tube", None),
+        ("Scanner 1", "2026-03-04", "new software", "2", "1"),
+    ]
+    assert [step["day"] for step in report["device_events"][0]["steps"]][:1] == ["2026-03-04"]
+    chart = next(one for one in report["monitors"] if one["quantity"] == "DLP")
+    assert chart["service"] == [{"day": "2026-03-01", "kind": "service", "note": "new tube"}]
+    assert chart["software"] == [{"day": "2026-03-04", "before": "1", "after": "2"}]
+    (step,) = [f for f in report["findings"] if f["kind"] == "step_change"]
+    assert step["likely_causes"][0] == "service: new tube, on 2026-03-01: near in time, not proven the cause"
+
+
 def test_a_period_that_ends_before_it_begins_is_refused(nightly):
     with pytest.raises(ValueError, match="before it begins"):
         nightly(since=date(2026, 2, 1), until=date(2026, 1, 1))
@@ -186,4 +248,5 @@ def test_a_high_exposure_waits_for_a_person_even_when_it_is_older_than_the_perio
     assert {f.kind: f.state for f in Finding.objects.all()} == {
         "high_exposure": "open",
         "unmapped_acquisition_protocol": "cleared",
+        "low_coverage": "cleared",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dose_audit.audit.significant import NATIONS, fill_worksheet, thresholds
+from dose_audit.audit.significant import NATIONS, fill_worksheet, reaches, thresholds
 
 
 def _codes(**words):
@@ -57,3 +57,36 @@ def test_what_the_table_does_not_know_is_refused():
 def test_every_row_has_version_source_and_confidence():
     assert all(row.version and row.source_url.startswith("https://") and row.confidence for row in thresholds())
     assert all(nation in NATIONS for row in thresholds() for nation in row.nations.split("|") if row.nations != "UK")
+
+
+def test_what_would_have_to_have_been_intended():
+    """England's table by hand: 12 mSv is ten times 1.2 mSv, over 3 mSv where under 0.3 was meant, never 25 mSv."""
+    found = {(one.threshold.code, one.threshold.nations): one for one in reaches(12.0, "adult")}
+    assert found["1", "England"].reached and found["1", "Northern Ireland|Scotland|Wales"].reached
+    assert (found["2.1", "UK"].intended_low_msv, found["2.1", "UK"].intended_high_msv) == (0.0, 0.3)
+    assert found["2.2", "UK"].intended_high_msv == pytest.approx(1.2)
+    assert not found["2.3", "UK"].reached and not found["2.4", "UK"].reached
+    assert not any(one.reached for one in reaches(2.9, "adult") if one.threshold.nations == "England")
+    assert any(one.reached for one in reaches(2.9, "child") if one.threshold.nations == "England")
+    # Whoever's age is not known is held against both.
+    assert {one.threshold.population for one in reaches(2.9, None)} == {"adult", "child", "any"}
+
+
+@pytest.mark.parametrize("total", [0.5, 3.0, 12.0, 26.0, 60.0])
+@pytest.mark.parametrize("population", ["adult", "child"])
+def test_the_ranges_agree_with_the_worksheet(total, population):
+    """The worksheet, filled in with an intended dose, reaches just the rows in whose range that dose lies."""
+    for intended in (0.1, 0.29, 0.5, 1.0, 2.6, 4.0, 11.0, 20.0):
+        if intended >= total:
+            continue
+        sheet = fill_worksheet(
+            nation="England", population=population, category="unintended", total_msv=total, intended_msv=intended
+        )
+        inside = [
+            one.threshold
+            for one in reaches(total, population)
+            if one.reached
+            and one.threshold.category == "unintended"
+            and one.intended_low_msv <= intended < one.intended_high_msv * (1 + 1e-12)
+        ]
+        assert inside == list(sheet.reached), (total, intended)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dose_audit.report import FORMATS, ReportFiles, render_run, share_run
-from tests.report.sections import all_sections
+from tests.report.sections import all_sections, verdicts
 
 DRL = {"set": "a-set", "edition": "2024-01-01", "row_id": "r1", "value": 100.0, "status": "unverified"}
 
@@ -159,6 +159,7 @@ def write_whole_run(folder: Path) -> Path:
     """The small run with every further part."""
     path = write_run(folder) / "report.json"
     data = json.loads(path.read_text(encoding="utf-8")) | all_sections()
+    data["comparisons"][0]["verdicts"] = verdicts()
     path.write_text(json.dumps(data), encoding="utf-8")
     return folder
 

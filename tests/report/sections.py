@@ -156,7 +156,85 @@ def monitor() -> dict[str, Any]:
             {"day": "2026-03-01", "quantity": "DLP", "ratio": 1.28, "low": 1.2, "high": 1.36, "found_by": "verdict"}
         ],
         "software": [{"day": "2026-03-01", "before": "v1", "after": "v2 <i>"}],
+        "service": [{"day": "2026-02-03", "kind": "recalibration", "note": "meter <i>"}],
     }
+
+
+def _computed(low_mm: float) -> dict[str, Any]:
+    """Doses after Dance: the display agrees in the first bin and is 40 % higher in the last."""
+    n = 373 + int(low_mm)
+    ratio = {30.0: 1.0, 40.0: 1.1, 50.0: 1.4}[low_mm]
+    medians = {"median": low_mm / 25 / ratio, "ci_low": None, "ci_high": None, "p25": None, "p75": None}
+    return medians | {"n": n, "n_both": n, "median_ratio": ratio, "disagree": n if ratio > 1.25 else 7}
+
+
+def verdicts() -> dict[str, Any]:
+    """Four closes: not above, too few, above without proof, above and shown; the exceedance stands."""
+    periods = [
+        ("2025-Q3", 31, 90.0, False, "consistent", 0.9, "clear"),
+        ("2025-Q4", 3, None, None, "insufficient", None, "clear"),
+        ("2026-Q1", 33, 104.0, True, "consistent", 0.31, "clear"),
+        ("2026-Q2", 34, 131.0, True, "exceeds", 0.0004, "standing"),
+    ]
+    return {
+        "basis": "period",
+        "finding": "standing",
+        "periods": [
+            {"name": name, "first": f"2025-{7 + i:02d}-01", "last": f"2025-{7 + i:02d}-28", "n": n, "median": median}
+            | {"ci_low": None, "ci_high": None, "icrp_flag": flag, "evidence": evidence, "p_above": p, "p_below": None}
+            | {"finding": finding, "changed": False, "reason": ""}
+            for i, (name, n, median, flag, evidence, p, finding) in enumerate(periods)
+        ],
+    }
+
+
+def _edition(edition: str, state: str, value: float, former: float | None) -> dict[str, Any]:
+    approved = state == "approved"
+    return {
+        "set": "north-typical", "edition": edition, "kind": "typical", "state": state, "site": "North",
+        "proposed_by": "MPE <b>", "proposed_on": edition, "approved_by": "expert" if approved else None,
+        "approved_on": edition if approved else None, "valid_from": edition if approved else None,
+        "since": "2025-01-01", "until": "2025-12-31", "mapping_version": 1, "in_use": approved,
+        "levels": [
+            {"row_id": "ct-head.adult.all.dlp", "modality": "CT", "patient_group": "adult", "band": "", "quantity": "DLP",
+             "examination": "ct-head", "examination_name": "Head", "unit": "mGy.cm", "phantom": None,
+             "statistic": "median", "value": value, "low": value - 7, "high": value + 7, "n": 211, "rooms": 1,
+             "former": former}
+        ],
+    }  # fmt: skip
+
+
+def worksheet() -> dict[str, Any]:
+    """An exam of 12 mSv whose group usually has 1.3 mSv, and what the thresholds say of it."""
+    from dose_audit.audit.significant import reaches
+
+    return HERE | {
+        "key": "k", "exam_ref": "E001040", "kind": "outlier", "examination_name": "Head", "population": "adult",
+        "study_datetime": "2026-06-10T09:00:00", "total_msv": 12.0, "uncertainty_msv": 2.1, "total_reason": "",
+        "doses": [{"quantity": "DLP", "value": 1170.0, "unit": "mGy.cm"}], "usual_msv": 1.3,
+        "conclusion": "This worksheet does not decide.",
+        "reaches": [
+            {"code": one.threshold.code, "version": one.threshold.version, "nations": one.threshold.nations.split("|"),
+             "population": one.threshold.population, "criterion": one.threshold.words(), "assumption": one.words(),
+             "reached": one.reached, "intended_low_msv": one.intended_low_msv,
+             "intended_high_msv": one.intended_high_msv, "confidence": one.threshold.confidence}
+            for one in reaches(12.0, "adult")
+        ],
+    }  # fmt: skip
+
+
+def size_specific() -> list[dict[str, Any]]:
+    """Three bands of one scanner: SSDE rises from 9 to 15 mGy."""
+    return [
+        HERE
+        | {"examination": "ct-chest", "examination_name": "Chest", "low_mm": low, "high_mm": low + 40}
+        | {"median_wed_mm": low + 18}
+        | {
+            name: {"n": n, "median": value, "ci_low": value * 0.9, "ci_high": value * 1.1, "p25": value, "p75": value}
+            for name, value in (("ssde", ssde), ("ctdi_vol", ssde / 1.3))
+        }
+        for low, n, ssde in ((240.0, 311, 9.0), (280.0, 312, 12.0), (320.0, 313, 15.0))
+    ]
 
 
 def all_sections() -> dict[str, Any]:
@@ -164,6 +242,18 @@ def all_sections() -> dict[str, Any]:
     curve = [{"size": size, "value": size * 1.5, "low": size * 1.4, "high": size * 1.6} for size in (50.0, 70.0, 90.0)]
     procedure = {"median": 20.0, "ci_low": 18.0, "ci_high": 22.0, "p25": 14.0, "p75": 29.0}
     return {
+        "local_levels": [
+            _edition("2026-02-02", "proposed", 111.0, 99.0),
+            _edition("2026-01-01", "approved", 99.0, None),
+        ],
+        "significant_exposures": [worksheet()],
+        "size_specific": size_specific(),
+        "device_events": [
+            HERE | {"day": "2026-02-03", "kind": "recalibration", "text": "meter <i>", "before": None, "steps": []},
+            HERE | {"day": "2026-03-01", "kind": "new software", "text": "v2 <i>", "before": "v1", "steps": []},
+            {"site": None, "equipment": None, "day": "2026-04-01", "kind": "exam mapping", "text": "version 2"}
+            | {"before": None, "steps": []},
+        ],
         "cross_site": [cross_site()],
         "monitors": [monitor()],
         "size_curves": [
@@ -219,6 +309,7 @@ def all_sections() -> dict[str, Any]:
             {"site": "North", "equipment": "MG 1", "low_mm": low, "high_mm": low + 10, "n": 373 + int(low)}
             | {"median": low / 25, "ci_low": low / 27, "ci_high": low / 23, "p25": low / 30, "p75": low / 20}
             | {"acceptable_mgy": 1.6, "achievable_mgy": 1.1, "limit_confidence": "recalled"}
+            | {"mgd": _computed(low)}
             for low in (30.0, 40.0, 50.0)
         ],
         "dose_check": [

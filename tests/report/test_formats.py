@@ -66,6 +66,7 @@ def test_pdf_holds_every_section_and_the_runs_date(rendered: ReportFiles) -> Non
 
 @pytest.mark.parametrize("part", [
     "cross_site", "monitors", "size_curves", "kap_by_procedure", "exposure_index", "agd_by_thickness", "dose_check",
+    "size_specific", "local_levels",
 ])  # fmt: skip
 def test_counts_on_the_page_are_those_of_the_run(rendered: ReportFiles, part: str) -> None:
     data = json.loads(rendered.json.read_text(encoding="utf-8"))
@@ -121,14 +122,79 @@ def test_workbook_and_json_agree_on_each_part(rendered: ReportFiles) -> None:
     checks = dict(zip(*book["Dose Check"].iter_rows(values_only=True), strict=True))
     assert (checks["Acquisitions"], checks["Alert passed"], checks["Exams"]) == (379, 6, "A00001")
     changes = list(book["Changes"].iter_rows(values_only=True))
-    assert [row[3] for row in changes[1:]] == ["new software", "step up"]
+    assert [(row[0], row[3]) for row in changes[1:]] == [
+        ("2026-04-01", "exam mapping"),
+        ("2026-02-03", "service"),
+        ("2026-03-01", "new software"),
+        ("2026-03-01", "step up"),
+    ]
+    verdicts = list(book["Verdicts"].iter_rows(values_only=True))
+    place = {
+        name: verdicts[0].index(name) for name in ("Period", "n", "ICRP flag", "Evidence", "p above", "Exceedance")
+    }
+    assert [tuple(row[i] for i in place.values()) for row in verdicts[1:]] == [
+        ("2025-Q3", 31, False, "consistent", 0.9, "clear"),
+        ("2025-Q4", 3, None, "insufficient", None, "clear"),
+        ("2026-Q1", 33, True, "consistent", 0.31, "clear"),
+        ("2026-Q2", 34, True, "exceeds", 0.0004, "standing"),
+    ]
+    levels = [dict(zip(*rows, strict=True)) for rows in _pairs_of(book["Local levels"])]
+    assert [(row["Edition"], row["State"], row["Value"], row["CI low"], row["Edition before"]) for row in levels] == [
+        ("2026-02-02", "proposed", 111, 104, 99),
+        ("2026-01-01", "approved", 99, 92, None),
+    ]
+    (sheet,) = [dict(zip(*rows, strict=True)) for rows in _pairs_of(book["Worksheets"])]
+    assert (sheet["Exam"], sheet["Effective dose (mSv)"], sheet["Usual of its group (mSv)"]) == ("E001040", 12, 1.3)
+    bands = [dict(zip(*rows, strict=True)) for rows in _pairs_of(book["SSDE by diameter"])]
+    assert [(row["From (mm)"], row["n"], row["Median SSDE (mGy)"]) for row in bands] == [
+        (240, 311, 9), (280, 312, 12), (320, 313, 15)
+    ]  # fmt: skip
+    assert "Water-equivalent diameter (mm)" in next(book["Values"].iter_rows(values_only=True))
+
+
+def _pairs_of(sheet: Any) -> list[tuple[Any, Any]]:
+    head, *rows = sheet.iter_rows(values_only=True)
+    return [(head, row) for row in rows]
+
+
+def test_verdicts_levels_and_worksheets_are_on_the_page_and_in_print(rendered: ReportFiles) -> None:
+    page = _words(rendered.html.read_text(encoding="utf-8"))
+    pdf = " ".join(" ".join(one.extract_text() for one in pypdf.PdfReader(rendered.pdf).pages).split())
+    for words in (page, pdf):
+        assert re.search(r"2026-Q2 34 131 – 100 ▲ above, shown < ?0.001 stands", words.replace("&lt;", "<"))
+        assert "◆ above, not shown" in words
+        assert re.search(r"Head adult DLP \(mGy·cm\) 111 104 to 118 211 1 99.0 100 111 % of it", words)
+        assert "◆ consider notification" in words and "○ not reached" in words
+        assert "another exposure was intended, of 0.3 to 1.2 mSv" in words
+        assert "12.0 mSv ± 4.2 (k = 2)" in words
+    assert "MPE &lt;b&gt;" in page
+    assert "decided" not in page.lower().split("worksheets for significant exposures")[1].split("decided by")[0]
+
+
+def test_agreement_of_displayed_and_computed_dose_is_flagged(rendered: ReportFiles) -> None:
+    page = _words(rendered.html.read_text(encoding="utf-8"))
+    assert "1 239 views with both doses; 437 (35 %) differ by more than 25 %" in page
+    assert "MG 1 (North) at 55 mm: 423 of 423, median ratio 1.40" in page
+    assert "423 · median disagrees" in page
+
+
+def test_service_and_software_are_marked_on_trends_and_running_charts(rendered: ReportFiles) -> None:
+    page = rendered.html.read_text(encoding="utf-8")
+    for name in ("trend-1", "monitor-1"):
+        figure = re.search(rf'<figure id="{name}".*?</figure>', page, flags=re.DOTALL)
+        assert figure, name
+        told = _words(figure[0])
+        assert "recalibration: meter &lt;i&gt; on 3 Feb 2026" in told.replace("\u00a0", " "), name
+        # The mark itself: a rule in the colour that service has, beside its words.
+        assert 'stroke="#5a4fa0"' in figure[0] and "recalibration" in re.sub(r"<figcaption.*", "", figure[0])
 
 
 def test_every_chart_of_every_part_has_words_and_a_table(rendered: ReportFiles) -> None:
     page = rendered.html.read_text(encoding="utf-8")
     for name in (
         "funnel-1", "variance-shares", "site-factors-1", "monitor-1", "size-dose-1", "procedures-kap-1", "deviation-index-1",
-        "deviation-index-months", "agd-thickness", "dose-check-values", "change-events", "outlier-groups",
+        "deviation-index-months", "agd-thickness", "dose-check-values", "change-events", "outlier-groups", "verdicts-periods",
+        "size-specific-1", "agd-agreement",
     ):  # fmt: skip
         figure = re.search(rf'<figure id="{name}".*?</figure>', page, flags=re.DOTALL)
         assert figure, name

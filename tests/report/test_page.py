@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -67,12 +68,18 @@ def test_every_chart_has_its_words_and_table(page: str) -> None:
     assert any("CT <b>1</b>, Head: 1.30 times the level" in label for label in found.labels)
 
 
-def test_says_completeness_and_findings_before_the_medians(page: str) -> None:
-    order = [page.index(f'<section id="{name}"') for name in ("completeness", "actions", "medians", "methods")]
+def test_first_the_answer_then_the_actions_then_the_evidence(page: str) -> None:
+    names = ("summary", "actions", "completeness", "medians", "methods")
+    order = [page.index(f'<section id="{name}"') for name in names]
     assert order == sorted(order)
     found = _Texts()
     found.feed(page)
     words = " ".join(" ".join(found.text).split())
+    assert "1 finding to act on and 1 to check." in words
+    assert (
+        "Doses: 1 of 2 groups has a median above the reference level; the sample shows it to be truly above." in words
+    )
+    assert "Image quality: no phantom was measured and none is on a schedule." in words
     assert "83 objects received" in words
     assert "the states above add up" in words
     assert "1 object in quarantine: the object ends in the middle of an element" in words
@@ -88,6 +95,45 @@ def test_states_that_do_not_add_up_are_told(run_dir: Path) -> None:
     path = run_dir / "report.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"balanced": true', '"balanced": false'), encoding="utf-8")
     assert "do not add up" in render_run(run_dir).html.read_text(encoding="utf-8")
+
+
+def _changed(run_dir: Path, change: Any) -> str:
+    """The page of the run after a change to its data, its words alone."""
+    path = run_dir / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    found = _Texts()
+    found.feed(render_run(run_dir).html.read_text(encoding="utf-8"))
+    return " ".join(" ".join(found.text).split())
+
+
+def test_a_run_that_compared_nothing_gives_no_all_clear(run_dir: Path) -> None:
+    def nothing(data: dict[str, Any]) -> None:
+        why = "nothing was compared: none of the 82 exams has a known examination."
+        data["run"]["nothing_compared"] = why
+        data["completeness"] |= {"compared": 0, "unmapped": 82}
+        data["comparisons"], data["findings"] = [], []
+
+    words = _changed(run_dir, nothing)
+    assert "Nothing to act on" not in words
+    assert "No finding, and no all-clear: nothing was compared." in words
+    assert "◆ Data: 0 of 82 exams compared (82 unmapped)." in words
+
+
+def test_what_is_not_in_the_run_is_told_in_one_sentence(page: str) -> None:
+    assert '<section id="agd"' not in page
+    assert "mammography (no mammography with thickness and glandular dose)" in page
+
+
+def test_many_findings_of_one_kind_on_one_device_share_a_card(run_dir: Path) -> None:
+    def many(data: dict[str, Any]) -> None:
+        one = data["findings"][1]
+        data["findings"] += [one | {"id": str(n), "key": f"k{n}", "subject": f"Quantity {n}"} for n in range(3, 8)]
+
+    words = _changed(run_dir, many)
+    assert "CT <b>1</b>: 6 together" in words
+    assert all(f"Quantity {n}." in words for n in range(3, 8))
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ def test_sheets_and_typed_cells(run_dir: Path) -> None:
         "Findings",
         "DRL comparison",
         "Completeness",
+        "Verdicts",
         "Unmapped",
         "Excluded",
         "Values",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -76,3 +79,39 @@ def test_both_engines_give_the_same_tables(postgres_store: Any, ct_exam: Any, re
     ]
     for name in ours:
         assert theirs[name] == ours[name], name
+
+
+@pytest.mark.peer
+def test_a_whole_audit_is_the_same_from_the_copy_and_from_postgresql(
+    postgres_store: Any, ct_exam: Any, received: Any, tmp_path: Path
+) -> None:
+    from dose_audit.audit import run_audit
+    from dose_audit.audit.mapping import approve_mapping
+    from dose_audit.drl import ExamMapping, MappingTable
+    from dose_audit.store.identity import protection
+    from dose_audit.store.writing import Writer
+
+    exams = [
+        ct_exam(f"1.2.{n}", f"1.2.{n}.1", {f"1.8.{n}.1": 300.0 + n}, study_datetime=f"2025-03-{n:02d}T10:20:30")
+        for n in range(1, 26)
+    ]
+    Writer(protection(postgres_store)).ingest_parts([received(exam, n) for n, exam in enumerate(exams, start=1)])
+    rows = (ExamMapping(acquisition_protocol="Chest 1", examination="ct-chest-lung-cancer", line=2),)
+    approve_mapping(MappingTable(rows), approved_by="Tests")
+    reports = {}
+    for engine in ("duckdb", "postgresql"):
+        settings = replace(postgres_store, audit_engine=engine)
+        period = {"since": date(2025, 1, 1), "until": date(2025, 6, 30)}
+        outcome = run_audit(settings, now=datetime(2025, 7, 1, 2), out=tmp_path / engine, **period)
+        report = json.loads((outcome.run_dir / "report.json").read_text("utf-8"))
+        inputs = json.loads((outcome.run_dir / "inputs.json").read_text("utf-8"))
+        assert inputs["engine"].startswith(engine if engine == "duckdb" else "postgres")
+        assert (inputs["copy"] is None) == (engine == "postgresql")
+        report["run"].pop("inputs_sha256")
+        for finding in report["findings"]:
+            finding.pop("state")  # the second run finds what the first has raised
+            finding.pop("first_raised_run")
+        reports[engine] = (report, inputs["values_sha256"])
+    [comparison] = [entry for entry in reports["duckdb"][0]["comparisons"] if entry["quantity"] == "DLP"]
+    assert (comparison["n"], comparison["median"]) == (25, 313.0)
+    assert reports["postgresql"] == reports["duckdb"]

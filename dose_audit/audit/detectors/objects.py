@@ -20,7 +20,7 @@ def short_reason(reason: str | None) -> str:
 
 def detect(context: AuditContext) -> list[Finding]:
     """Raise ``corrupt_object`` and ``conflict_object``, one for each sender, day and reason."""
-    objects = context.objects
+    objects = context.objects.set_aside
     devices = _devices_by_station(context.exams)
     findings = []
     for (state, site, station, reason), rows in objects.groups(("state", "site", "station_name", "reason")):

@@ -14,6 +14,7 @@ from dose_audit.audit.findings import Finding
 from dose_audit.audit.sections import (
     agd_by_thickness,
     cross_site,
+    device_events,
     dose_check,
     exposure_index,
     kap_by_procedure,
@@ -30,6 +31,7 @@ Builder = Callable[[AuditContext, Sequence[Finding]], list[dict[str, Any]]]
 SECTIONS: dict[str, Builder] = {
     "cross_site": cross_site.build,
     "monitors": monitors.build,
+    "device_events": device_events.build,
     "size_curves": size_curves.build,
     "size_specific": size_specific.build,
     "kap_by_procedure": kap_by_procedure.build,

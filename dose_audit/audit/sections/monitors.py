@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dose_audit.audit.context import AuditContext
+from dose_audit.audit.device_events import SOFTWARE, DeviceEvent
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.sections.common import evenly
-from dose_audit.audit.steps import software_changes
+from dose_audit.audit.sections.device_events import all_events
 
 if TYPE_CHECKING:
     from dose_audit.audit.charts import Series
@@ -22,11 +23,13 @@ _MOST_POINTS = 400
 
 def build(context: AuditContext, findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """One entry a device, quantity and examination that has a running chart, and one for the device as a whole."""
-    software = software_changes(context.exams)
-    return [_entry(context, one, software) for one in context.series if one.chart.status == "OK"]
+    by_device: dict[tuple[str | None, str | None], list[DeviceEvent]] = {}
+    for event in all_events(context):
+        by_device.setdefault((event.site, event.equipment), []).append(event)
+    return [_entry(context, one, by_device.get(one.key[:2], [])) for one in context.series if one.chart.status == "OK"]
 
 
-def _entry(context: AuditContext, one: Series, software: Sequence[Any]) -> dict[str, Any]:
+def _entry(context: AuditContext, one: Series, events: Sequence[DeviceEvent]) -> dict[str, Any]:
     columns = context.values.columns
     site, equipment, modality, quantity, examination, band = one.key
     times = columns["study_datetime"][one.rows]
@@ -79,8 +82,13 @@ def _entry(context: AuditContext, one: Series, software: Sequence[Any]) -> dict[
             and step.examination in ("", examination)
         ],
         "software": [
-            {"day": change.day.isoformat(), "before": change.before, "after": change.after}
-            for change in software
-            if (change.site, change.equipment) == (site, equipment)
+            {"day": event.day.isoformat(), "before": event.before, "after": event.text}
+            for event in events
+            if event.kind == SOFTWARE
+        ],
+        "service": [
+            {"day": event.day.isoformat(), "kind": event.kind, "note": event.text}
+            for event in events
+            if event.kind != SOFTWARE
         ],
     }

@@ -6,6 +6,7 @@ shows, and the table behind it. A new chart is one new file and one line in ``AL
 
 from dose_audit.report.charts import quality
 from dose_audit.report.charts.activity import activity_figures
+from dose_audit.report.charts.agd_agreement import agreement_figures
 from dose_audit.report.charts.agd_thickness import agd_figures
 from dose_audit.report.charts.changes import change_figures
 from dose_audit.report.charts.components import component_figures
@@ -20,20 +21,25 @@ from dose_audit.report.charts.monitors import monitor_figures
 from dose_audit.report.charts.outliers import outlier_figures
 from dose_audit.report.charts.quality_dose import dose_and_quality_figures
 from dose_audit.report.charts.size_dose import size_dose_figures
+from dose_audit.report.charts.size_specific import size_specific_figures
 from dose_audit.report.charts.trend import trend_figures
+from dose_audit.report.charts.verdicts import verdict_figures
 
 ALL_CHARTS = {
     "completeness": activity_figures,
     "medians": median_figures,
+    "verdicts": verdict_figures,
     "distributions": distribution_figures,
     "funnel": funnel_figures,
     "components": component_figures,
     "trends": trend_figures,
     "monitors": monitor_figures,
     "size": size_dose_figures,
+    "size_specific": size_specific_figures,
     "procedures": kap_figures,
     "exposure_index": exposure_index_figures,
     "agd": agd_figures,
+    "agd_agreement": agreement_figures,
     "dose_check": dose_check_figures,
     "outliers": outlier_figures,
     "quality_dose": dose_and_quality_figures,

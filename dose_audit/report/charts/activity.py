@@ -58,7 +58,12 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
                 "exams:Q",
                 title=f"exams a {unit}",
                 scale=alt.Scale(scheme="blues", domainMin=0, type="sqrt"),
-                legend=alt.Legend(gradientLength=140),
+                legend=alt.Legend(
+                    type="symbol",
+                    symbolType="square",
+                    symbolSize=140,
+                    values=_steps(max(cell["exams"] for cell in data)),
+                ),
             ),
             tooltip=[
                 alt.Tooltip("device:N", title="Device"),
@@ -112,3 +117,12 @@ def _starts(first: date, last: date, unit: str) -> Iterator[date]:
 
 def _cell(site: str, equipment: str, week: date, exams: int) -> dict[str, Any]:
     return {"device": f"{equipment} ({site})", "week": week.isoformat(), "exams": exams}
+
+
+def _steps(most: int) -> list[int]:
+    """Counts that the legend shows as squares: print draws no gradient.
+
+    >>> _steps(31), _steps(2)
+    ([0, 8, 16, 31], [0, 1, 2])
+    """
+    return sorted({0, round(most / 4), round(most / 2), most})

@@ -29,7 +29,12 @@ def agd_figures(run: FrozenRun) -> list[Figure]:
     devices = sorted({item["device"] for item in data})
     known = alt.Scale(domain=devices, range=[SITES[i % len(SITES)] for i in range(len(devices))])
     shapes = alt.Scale(domain=devices, range=[_SHAPES[i % len(_SHAPES)] for i in range(len(devices))])
-    x = alt.X("middle:Q", title="compressed thickness (mm)", scale=alt.Scale(zero=False, nice=False, padding=18))
+    x = alt.X(
+        "middle:Q",
+        title="compressed thickness (mm)",
+        scale=alt.Scale(zero=False, nice=False, padding=18),
+        axis=alt.Axis(tickMinStep=5),
+    )
     y = alt.Y("median:Q", title="AGD per view (mGy)", scale=alt.Scale(zero=True))
     legend = alt.Legend(columns=3) if len(devices) <= 12 else None
     colour = alt.Color("device:N", title=None, scale=known, legend=legend)

@@ -6,14 +6,15 @@ from typing import Any
 
 from dose_audit.report.charts.figure import Figure, finished
 from dose_audit.report.frozen import FrozenRun
-from dose_audit.report.theme import GRID, TONES
+from dose_audit.report.theme import GRID, QUIET, SERVICE, TONES
 from dose_audit.report.words import number, plural, quantity_label
 
 __all__ = ["change_events", "change_figures"]
 
 _KINDS = {
     "new software": ("square", TONES["check"]),
-    "service": ("diamond", "#5a4fa0"),
+    "service": ("diamond", SERVICE),
+    "exam mapping": ("cross", QUIET),
     "step up": ("triangle-up", TONES["act"]),
     "step down": ("triangle-down", TONES["ok"]),
 }
@@ -29,12 +30,20 @@ def change_events(run: FrozenRun) -> list[dict[str, Any]]:
         key = (entry["site"], entry["equipment"], day, kind, str(more.get("quantity") or text))
         found.setdefault(key, event | empty | more)
 
+    for event in run.data.get("device_events") or []:
+        place = {"site": event["site"] or "", "equipment": event["equipment"] or "All devices"}
+        if event["kind"] == "new software":
+            add(place, event["day"], "new software", f"{event['text']}, before {event['before'] or 'not known'}")
+        elif event["kind"] == "exam mapping":
+            add(place, event["day"], "exam mapping", event["text"])
+        else:
+            add(place, event["day"], "service", _service(event["kind"], event["text"]))
     # A device as a whole before its single examinations: its steps are the better known ones.
     for entry in sorted(run.data.get("monitors") or [], key=lambda entry: entry["examination"] is not None):
         for change in entry["software"]:
             add(entry, change["day"], "new software", f"{change['after']}, before {change['before']}")
         for item in entry.get("service") or []:
-            add(entry, item["day"], "service", str(item.get("note") or item.get("kind") or ""))
+            add(entry, item["day"], "service", _service(item["kind"], item["note"]))
         for step in entry["steps"]:
             between = f" ({number(step['low'])} to {number(step['high'])})" if step["low"] is not None else ""
             add(
@@ -47,6 +56,11 @@ def change_events(run: FrozenRun) -> list[dict[str, Any]]:
     return [found[key] for key in sorted(found)]
 
 
+def _service(kind: str, text: str) -> str:
+    """What was done; that it was a service says the mark already."""
+    return text if kind == "service" and text else ": ".join(filter(None, (kind, text)))
+
+
 def change_figures(run: FrozenRun) -> list[Figure]:
     """One figure of the devices to which something happened, or nothing."""
     import altair as alt
@@ -55,7 +69,11 @@ def change_figures(run: FrozenRun) -> list[Figure]:
     if not events:
         return []
     data = [
-        event | {"device": f"{event['equipment']} ({event['site']})", "time": f"{event['day']}T12:00"}
+        event
+        | {
+            "device": f"{event['equipment']} ({event['site']})" if event["site"] else event["equipment"],
+            "time": f"{event['day']}T12:00",
+        }
         for event in events
     ]
     kinds = [kind for kind in _KINDS if any(event["kind"] == kind for event in events)]

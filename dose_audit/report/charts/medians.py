@@ -43,11 +43,14 @@ def _parts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
             row["equipment"],
         ),
     )
+    groups = [list(members) for _, members in groupby(rows, key=lambda row: (row["examination_name"], row["band"]))]
+    whole = sum(len(members) + 2 for members in groups)
+    # Parts of about equal length: a last one of two rows would stand alone on its page.
+    most = min(MOST_ROWS, -(-whole // -(-whole // MOST_ROWS)) + 4)
     parts: list[list[dict[str, Any]]] = [[]]
     filled = 0
-    for _, members in groupby(rows, key=lambda row: (row["examination_name"], row["band"])):
-        together = list(members)
-        if parts[-1] and filled + len(together) + 2 > MOST_ROWS:
+    for together in groups:
+        if parts[-1] and filled + len(together) + 2 > most:
             parts.append([])
             filled = 0
         parts[-1] += together
@@ -104,7 +107,7 @@ def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tupl
         .facet(
             row=alt.Row(
                 "examination:N",
-                sort=None,
+                sort=list(dict.fromkeys(item["examination"] for item in data)),
                 title=None,
                 header=alt.Header(
                     labelAngle=0, labelAlign="left", labelAnchor="start", labelOrient="top", labelPadding=-6

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from dose_audit.report.charts.axes import log_scale
 from dose_audit.report.charts.figure import Figure, finished
 from dose_audit.report.frozen import FrozenRun
-from dose_audit.report.theme import QUIET, RULE, TONES
+from dose_audit.report.theme import QUIET, RULE, SERVICE, TONES
 from dose_audit.report.words import number, plural, quantity_label, with_band
 
 __all__ = ["monitor_figures"]
@@ -33,11 +34,12 @@ def _figure(entry: dict[str, Any], number_in_page: int) -> Figure:
     events = _events(entry)
     days = alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True, title=None, grid=False)
     x = alt.X("time:T", axis=days, scale=alt.Scale(domain=[points[0]["time"], points[-1]["time"]]))
+    scale, ticks = log_scale([1.0, *(point["ratio"] for point in points)])
     dose = alt.Chart(alt.Data(values=[p for p in points if p["ratio"] is not None]))
     top: list[Any] = [
         dose.mark_point(size=9, filled=True, color=QUIET, opacity=0.35).encode(
             x=x,
-            y=alt.Y("ratio:Q", title="× expected", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(tickCount=4)),
+            y=alt.Y("ratio:Q", title="× expected", scale=scale, axis=alt.Axis(values=ticks, format="~r")),
             tooltip=[alt.Tooltip("time:T", title="Exam"), alt.Tooltip("ratio:Q", title="× expected", format=".2f")],
         ),
         alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color=QUIET, size=1).encode(y="one:Q"),
@@ -104,7 +106,7 @@ def _events(entry: dict[str, Any]) -> list[dict[str, str]]:
         _event(change["day"], "software", f"new software {change['after']}", "software") for change in entry["software"]
     ]
     found += [
-        _event(item["day"], "service", str(item.get("note") or item.get("kind") or "service"), "service")
+        _event(item["day"], "service", ": ".join(filter(None, (item["kind"], item["note"]))), item["kind"])
         for item in entry.get("service") or []
     ]
     for signal in entry["signals"]:
@@ -122,7 +124,7 @@ def _event(day: str, kind: str, text: str, label: str, factor: str = "–", inte
 
 _LOOKS = {
     "software": (TONES["check"], [4, 3]),
-    "service": ("#5a4fa0", [1, 2]),
+    "service": (SERVICE, [1, 2]),
     "signal": (RULE, [1, 0]),
     "step": (TONES["act"], [6, 2]),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from dose_audit.quality.states import STATE_WORDS
@@ -129,11 +130,20 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
                 x="at:T", tooltip=[alt.Tooltip("label:N", title="Event")]
             )
         )
-        layers.append(
-            rule.mark_text(align="left", dx=4, dy=2, baseline="top", color=INK, fontSize=10).encode(
-                x="at:T", y=alt.value(0), text="label:N"
-            )
-        )
+        # Words beside a mark in the right half stand at its left, so that none is cut off.
+        middle = _middle(points[0]["at"], points[-1]["at"])
+        for late in (False, True):
+            side = [mark for mark in marks if (mark["at"] > middle) == late]
+            if side:
+                text = alt.Chart(alt.Data(values=side)).mark_text(
+                    align="right" if late else "left",
+                    dx=-4 if late else 4,
+                    dy=2,
+                    baseline="top",
+                    color=INK,
+                    fontSize=10,
+                )
+                layers.append(text.encode(x="at:T", y=alt.value(0), text="label:N"))
     title = f"{row['equipment']} · {row['phantom']} · {row['title']}"
     values = [point["value"] for point in points]
     alt_text = (
@@ -149,6 +159,11 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
         ["When", f"Value{f' ({unit})' if unit else ''}", "State", "Run"],
         [[p["at"].replace("T", " "), number(p["value"], 4), p["look"], p["which"] or "counts"] for p in points],
     )
+
+
+def _middle(first: str, last: str) -> str:
+    begin, end = (datetime.fromisoformat(moment) for moment in (first, last))
+    return (begin + (end - begin) / 2).isoformat(timespec="minutes")
 
 
 def _spans(baselines: list[dict[str, Any]], end: str) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     )
     layers: list[Any] = [
         alt.Chart(alt.Data(values=points))
-        .mark_point(size=13, filled=True, opacity=0.4)
+        .mark_point(size=16, filled=True, opacity=0.55)
         .encode(
             x=x,
             y=y,
@@ -101,10 +101,12 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         if band:
             layers.append(
                 alt.Chart(alt.Data(values=band))
-                .mark_area(opacity=0.15, color=INK)
+                .mark_area(opacity=0.15, color=INK, clip=True)
                 .encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", detail="line:N")
             )
-        layers.append(base.mark_line(color=INK, size=2).encode(x=x, y=alt.Y("value:Q", scale=scale), strokeDash=dashes))
+        layers.append(
+            base.mark_line(color=INK, size=2, clip=True).encode(x=x, y=alt.Y("value:Q", scale=scale), strokeDash=dashes)
+        )
     if levels:
         layers.append(
             alt.Chart(alt.Data(values=levels))
@@ -123,7 +125,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         title,
         f"{title}: {plural(entry['n'] - entry['n_missing'], 'exam')} with a known size, {entry['n_missing']} without; "
         f"{_fit_words(entry)}; {_level_words(levels, entry)}.",
-        finished(alt.layer(*layers).properties(width=370, height=220)),
+        finished(alt.layer(*layers).properties(width=400, height=220)),
         [f"Size ({entry['axis_unit']})", "Curve", f"Dose ({unit_label(entry['unit'])})", "95 % interval"],
         [
             [

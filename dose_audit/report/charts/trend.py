@@ -1,4 +1,4 @@
-"""Dose over time on one device: each exam, the month's median, the reference level, and new software versions."""
+"""Dose over time on one device: each exam, the month's median, the reference level, new software and service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from dose_audit.report.charts.axes import log_scale
 from dose_audit.report.charts.figure import Figure, finished
 from dose_audit.report.frozen import FrozenRun, Group, group_key
-from dose_audit.report.theme import QUIET, RULE, TONES
+from dose_audit.report.theme import QUIET, RULE, SERVICE, TONES
 from dose_audit.report.words import number, plural, quantity_label, unit_label, with_band
 from dose_audit.statistics import median_interval
 
@@ -38,20 +38,21 @@ def trend_figures(run: FrozenRun) -> list[Figure]:
             (not marked, -len(group.values), group_key(row), row, group, run.left_out.get(group_key(row), []))
         )
     candidates.sort(key=lambda candidate: candidate[:3])
-    return [_figure(*candidate[3:], index) for index, candidate in enumerate(candidates[:MOST_FIGURES], start=1)]
+    return [_figure(run, *candidate[3:], index) for index, candidate in enumerate(candidates[:MOST_FIGURES], start=1)]
 
 
-def _figure(row: dict[str, Any], group: Group, left_out: list[dict[str, Any]], index: int) -> Figure:
+def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[dict[str, Any]], index: int) -> Figure:
     import altair as alt
 
+    label = quantity_label(row["quantity"], row["unit"])
     months = _months(group)
-    changes = _software_changes(group)
+    changes = _events(run, row, group)
     unit = unit_label(row["unit"])
     level = row["drl"]["value"] if row["drl"] else None
     scale, ticks = log_scale([level, *group.values, *(item["value"] for item in left_out)])
     y = alt.Y(
         "value:Q",
-        title=quantity_label(row["quantity"], row["unit"]),
+        title=label,
         scale=scale,
         axis=alt.Axis(format="~r", values=ticks),
     )
@@ -65,7 +66,7 @@ def _figure(row: dict[str, Any], group: Group, left_out: list[dict[str, Any]], i
         .encode(x=alt.X("time:T", axis=time_axis), y=y),
         alt.Chart(alt.Data(values=months))
         .mark_errorbar(color=TONES["ok"], thickness=2)
-        .encode(x="time:T", y=alt.Y("low:Q", title=None), y2="high:Q"),
+        .encode(x="time:T", y=alt.Y("low:Q", title=label, scale=scale), y2="high:Q"),
         alt.Chart(alt.Data(values=months))
         .mark_line(color=TONES["ok"], size=2, point={"filled": True, "size": 45, "color": TONES["ok"]})
         .encode(
@@ -95,24 +96,40 @@ def _figure(row: dict[str, Any], group: Group, left_out: list[dict[str, Any]], i
             .mark_rule(color=RULE, strokeDash=[5, 3], size=1.5)
             .encode(y="value:Q", tooltip=[alt.Tooltip("value:Q", title="Reference level")])
         )
-    if changes:
+    for kind, (colour, dash) in _MARKS.items():
+        marks = [change for change in changes if change["kind"] == kind]
+        if not marks:
+            continue
+        base = alt.Chart(alt.Data(values=marks))
         layers.append(
-            alt.Chart(alt.Data(values=changes))
-            .mark_rule(color=TONES["act"], strokeDash=[2, 2], size=1.5)
-            .encode(x="time:T", tooltip=[alt.Tooltip("text:N", title="New software")])
+            base.mark_rule(color=colour, strokeDash=dash, size=1.5).encode(
+                x="time:T", tooltip=[alt.Tooltip("text:N", title=kind.capitalize()), alt.Tooltip("day:N", title="Day")]
+            )
         )
-        layers.append(
-            alt.Chart(alt.Data(values=changes))
-            .mark_text(align="left", dx=4, dy=2, baseline="top", color=TONES["act"], fontSize=10)
-            .encode(x="time:T", y=alt.value(0), text="text:N")
-        )
-    chart = alt.layer(*layers).properties(width=370, height=190)
+        for line, mark in enumerate(changes):
+            if mark["kind"] == kind:
+                layers.append(
+                    alt.Chart(alt.Data(values=[mark]))
+                    .mark_text(
+                        align="right" if mark["late"] else "left",
+                        dx=-4 if mark["late"] else 4,
+                        baseline="top",
+                        color=colour,
+                        fontSize=10,
+                        limit=200,
+                    )
+                    .encode(x="time:T", y=alt.value(1 + 11 * (line % 3)), text="text:N")
+                )
+    chart = alt.layer(*layers).properties(width=400, height=190)
     title = (
         f"{row['equipment']} · {with_band(row['examination_name'], row['band'])} · {quantity_label(row['quantity'])}"
     )
     spread = f"monthly medians from {number(min(m['value'] for m in months))} to {number(max(m['value'] for m in months))} {unit}"
-    alt_text = f"{title}: {spread} over {len(months)} months"
-    alt_text += "".join(f"; new software {change['text']} on {change['time'][:10]}" for change in changes)
+    alt_text = f"{title}, {row['site']}: {plural(len(group.values), 'exam')}, {spread} over {len(months)} months"
+    alt_text += "".join(
+        f"; {'new software ' if change['kind'] == 'new software' else ''}{change['text']} on {change['day']}"
+        for change in changes
+    )
     alt_text += f"; {plural(len(left_out), 'exam')} left out ({_words(left_out[0]['reason'])})." if left_out else "."
     return Figure(
         f"trend-{index}",
@@ -153,7 +170,34 @@ def _months(group: Group) -> list[dict[str, Any]]:
     return months
 
 
-def _software_changes(group: Group) -> list[dict[str, str]]:
+_MARKS = {"new software": (TONES["check"], [4, 3]), "service": (SERVICE, [1, 2])}
+
+
+def _events(run: FrozenRun, row: dict[str, Any], group: Group) -> list[dict[str, Any]]:
+    """New software and recorded events of the group's device, in order of time, each with its words."""
+    found = [
+        {"day": change["time"][:10], "kind": "new software", "text": change["text"]} for change in _software(group)
+    ]
+    known = {change["text"] for change in found}
+    for event in run.data.get("device_events") or []:
+        if (event["site"], event["equipment"]) != (row["site"], row["equipment"]):
+            continue
+        if event["kind"] == "new software":
+            if event["text"] not in known:
+                found.append({"day": event["day"], "kind": "new software", "text": event["text"]})
+        else:
+            text = f"{event['kind']}: {event['text']}" if event["text"] else event["kind"]
+            found.append({"day": event["day"], "kind": "service", "text": text})
+    days = [time.date() for time in group.times if time is not None]
+    middle = min(days) + (max(days) - min(days)) / 2
+    # Words beside a mark in the chart's right half stand at its left, so that none is cut off.
+    return [
+        event | {"time": f"{event['day']}T00:00:00", "late": event["day"] > middle.isoformat()}
+        for event in sorted(found, key=lambda event: (event["day"], event["text"]))
+    ]
+
+
+def _software(group: Group) -> list[dict[str, str]]:
     """First exam of each version after the first: its time and name."""
     changes = []
     known: set[str] = set()

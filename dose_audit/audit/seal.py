@@ -1,0 +1,129 @@
+"""Seals a frozen run: what it was made from, with hashes, and whether its files are still those that it wrote.
+
+``inputs.json`` says what the run read: the engine; of every file of the columnar copy its rows and SHA-256; the mapping's
+version; the reference editions; the algorithms. ``seal.json`` has the SHA-256 of every file that the report is drawn from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dose_audit.audit.engine import Engine
+
+__all__ = ["INPUTS", "SEAL", "broken_seals", "changed_inputs", "read_from", "seal_run", "write_inputs"]
+
+INPUTS, SEAL = "inputs.json", "seal.json"
+SEALED = ("report.json", "values.parquet", INPUTS)
+"""What a report is drawn from; pages and tables beside them are drawn from these again."""
+
+
+def read_from(engine: Engine) -> dict[str, Any]:
+    """Say what an engine reads: its name, and the state of the copy by blocks.
+
+    Returns
+    -------
+    dict
+        ``engine``; ``copy``: null where a database answers itself, or where the copy has no manifest, else ``layout``,
+        ``block_rows`` and ``files``: table → block → ``rows`` and ``sha256``.
+    """
+    name = f"{engine.connection.name} {engine.connection.version}"
+    manifest = engine.manifest
+    if manifest is None:
+        return {"engine": name, "copy": None}
+    files = {
+        table: {block: {"rows": file.rows, "sha256": file.sha256} for block, file in sorted(blocks.items())}
+        for table, blocks in sorted(manifest.files.items())
+    }
+    return {"engine": name, "copy": {"layout": manifest.layout, "block_rows": manifest.block_rows, "files": files}}
+
+
+def write_inputs(run_dir: Path, inputs: Mapping[str, Any]) -> str:
+    """Write ``inputs.json`` and return its SHA-256, which the run's record bears."""
+    data = (json.dumps(inputs, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+    (run_dir / INPUTS).write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def seal_run(run_dir: Path) -> None:
+    """Write the hashes of a finished run's files, last of all."""
+    text = json.dumps({name: _sha256(run_dir / name) for name in SEALED}, indent=1, sort_keys=True)
+    part = run_dir / f".{SEAL}.part"
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(run_dir / SEAL)
+
+
+def broken_seals(run_dir: Path) -> list[str]:
+    """Say which files of a run are no longer those that it wrote.
+
+    Parameters
+    ----------
+    run_dir : Path
+
+    Returns
+    -------
+    list of str
+        A sentence each; empty where all are as written, and for a run of a version that did not seal yet.
+    """
+    path = run_dir / SEAL
+    if not path.is_file():
+        return (
+            [f"{SEAL} is missing: the run was not finished, or its seal was taken away."]
+            if (run_dir / INPUTS).is_file()
+            else []
+        )
+    try:
+        sealed = json.loads(path.read_text(encoding="utf-8"))
+        wanted = {name: str(sealed[name]) for name in SEALED}
+    except (ValueError, KeyError, TypeError):
+        return [f"{SEAL} is damaged."]
+    broken = []
+    for name, sha256 in wanted.items():
+        if not (run_dir / name).is_file():
+            broken.append(f"{name} is missing.")
+        elif (found := _sha256(run_dir / name)) != sha256:
+            broken.append(f"{name} was changed after the run: SHA-256 {found[:12]}…, sealed {sha256[:12]}….")
+    return broken
+
+
+def changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say which inputs of a run are others now, so that an audit made again may come to something else.
+
+    Parameters
+    ----------
+    before, now : mapping
+        Of ``inputs.json``.
+
+    Examples
+    --------
+    >>> changed_inputs({"mapping": {"version": 3}}, {"mapping": {"version": 4}})
+    ['mapping: version 3, now version 4']
+    """
+    changes = []
+    for name in sorted({*before, *now} - {"copy"}):
+        if before.get(name) != now.get(name):
+            changes.append(f"{name}: {_told(before.get(name))}, now {_told(now.get(name))}")
+    old, new = (((part.get("copy") or {}).get("files") or {}) for part in (before, now))
+    for table in sorted({*old, *new}):
+        was, has = old.get(table, {}), new.get(table, {})
+        blocks = sorted(block for block in {*was, *has} if was.get(block) != has.get(block))
+        if blocks:
+            changes.append(f"stored {table}: {len(blocks)} of {len(has)} blocks are others")
+    return changes
+
+
+def _told(entry: Any) -> str:
+    if isinstance(entry, Mapping):
+        return ", ".join(f"{name} {value}" for name, value in entry.items()) or "none"
+    if isinstance(entry, list):
+        return "; ".join(_told(part) for part in entry) or "none"
+    return "none" if entry is None else str(entry)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

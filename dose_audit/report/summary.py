@@ -1,0 +1,159 @@
+"""The answer before the evidence: what the run says of doses, image quality, open findings and coverage, in a sentence each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dose_audit.report.words import plural
+
+__all__ = ["Line", "Tile", "summary_lines", "summary_tiles"]
+
+_JUDGED = ("ABOVE", "WITHIN", "BELOW_P25_CHECK_IQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One sentence of the answer; `tone` is ``ok``, ``check``, ``act`` or ``quiet``."""
+
+    tone: str
+    text: str
+
+    @property
+    def mark(self) -> str:
+        """What stands for the tone without its colour."""
+        return {"ok": "✓", "check": "◆", "act": "▲", "quiet": "·"}[self.tone]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number of the answer."""
+
+    number: int
+    words: str
+    tone: str = ""
+
+
+def summary_lines(data: dict[str, Any]) -> list[Line]:
+    """The answer, most important first: findings, doses, image quality, coverage.
+
+    Parameters
+    ----------
+    data : dict
+        Contents of ``report.json``.
+    """
+    return [_findings(data), _doses(data), _quality(data), _coverage(data)]
+
+
+def summary_tiles(data: dict[str, Any]) -> list[Tile]:
+    """Groups by verdict and phantom quantities by state; numbers that the run cannot have are left out."""
+    verdicts = [row["verdict"] for row in data["comparisons"]]
+    tiles = []
+    if verdicts:
+        tiles += [
+            Tile(verdicts.count("ABOVE"), "groups above their level", "act"),
+            Tile(verdicts.count("WITHIN"), "groups within their level", "ok"),
+            Tile(verdicts.count("BELOW_P25_CHECK_IQ"), "unusually low: check images", "check"),
+            Tile(verdicts.count("INSUFFICIENT_N"), "groups with too few exams"),
+            Tile(verdicts.count("NO_DRL"), "groups without a level"),
+        ]
+    panel = data.get("image_quality")
+    if panel:
+        out, changed, well = _states(panel)
+        tiles += [
+            Tile(out, "phantom quantities out of tolerance", "act"),
+            Tile(changed, "phantom quantities changed or in doubt", "check"),
+            Tile(well, "phantom quantities as they should be", "ok"),
+        ]
+    # None above is worth telling; none of the rest is not.
+    return [tile for tile in tiles if tile.number or tile.tone in ("act", "ok")]
+
+
+def _findings(data: dict[str, Any]) -> Line:
+    waiting = {"act": 0, "check": 0}
+    acknowledged = 0
+    for finding in data["findings"]:
+        if finding["severity"] in waiting:
+            if finding["state"] == "acknowledged":
+                acknowledged += 1
+            else:
+                waiting[finding["severity"]] += 1
+    known = f" {plural(acknowledged, 'finding is', 'findings are')} acknowledged." if acknowledged else ""
+    if waiting["act"] or waiting["check"]:
+        text = f"{plural(waiting['act'], 'finding')} to act on and {waiting['check']} to check."
+        return Line("act" if waiting["act"] else "check", text + known)
+    if data["run"].get("nothing_compared") and not data.get("image_quality"):
+        return Line("check", f"No finding, and no all-clear: nothing was compared.{known}")
+    return Line("ok", f"Nothing to act on.{known}")
+
+
+def _doses(data: dict[str, Any]) -> Line:
+    why = data["run"].get("nothing_compared")
+    if why:
+        tone = "quiet" if not data["completeness"]["in_period"] else "act"
+        return Line(tone, f"Doses: {why}")
+    judged = [row for row in data["comparisons"] if row["verdict"] in _JUDGED]
+    above = [row for row in judged if row["verdict"] == "ABOVE"]
+    if not judged:
+        return Line("check", "Doses: no group could be held against a reference level.")
+    if not above:
+        return Line("ok", f"Doses: none of {plural(len(judged), 'group')} has a median above its reference level.")
+    shown = sum(row["evidence"] == "exceeds" for row in above)
+    sure = "all of them" if shown == len(above) > 1 else "it" if shown == len(above) else f"{shown} of them"
+    evidence = f"; the sample shows {sure} to be truly above" if shown else "; for none does the sample show it"
+    return Line(
+        "act" if shown else "check",
+        f"Doses: {len(above)} of {plural(len(judged), 'group')} {'has' if len(above) == 1 else 'have'} a median above the "
+        f"reference level{evidence}.",
+    )
+
+
+def _states(panel: dict[str, Any]) -> tuple[int, int, int]:
+    """Phantom quantities out of tolerance, changed or in doubt, and neither."""
+    out = sum(row["tolerance"] == "out" and row["state"] != "not_measured" for row in panel["states"])
+    well = sum(row["tone"] == "ok" for row in panel["states"])
+    return out, len(panel["states"]) - out - well, well
+
+
+def _quality(data: dict[str, Any]) -> Line:
+    panel = data.get("image_quality")
+    if not panel:
+        return Line("quiet", "Image quality: no phantom was measured and none is on a schedule.")
+    out, changed, _ = _states(panel)
+    late = sum(row["state"] == "overdue" for row in panel["schedule"])
+    overdue = f"; {plural(late, 'scheduled measurement')} overdue" if late else ""
+    total = plural(len(panel["states"]), "phantom quantity", "phantom quantities")
+    if not panel["states"]:
+        return Line(
+            "check" if late else "quiet", f"Image quality: no quantity with a tolerance or a baseline{overdue}."
+        )
+    if out:
+        more = f", {changed} more changed or in doubt" if changed else ""
+        return Line("act", f"Image quality: {out} of {total} out of tolerance{more}{overdue}.")
+    if changed:
+        return Line(
+            "check", f"Image quality: {changed} of {total} changed or in doubt, none out of tolerance{overdue}."
+        )
+    return Line("check" if late else "ok", f"Image quality: {total} within tolerance and unchanged{overdue}.")
+
+
+def _coverage(data: dict[str, Any]) -> Line:
+    complete = data["completeness"]
+    if not complete["balanced"]:
+        return Line(
+            "act", "Data: the states of the received objects do not add up. Do not sign before the ledger is checked."
+        )
+    if not complete["in_period"]:
+        return Line("quiet", "Data: no exams in the period.")
+    rest = [
+        f"{complete[name]:,} {word}".replace(",", "\u202f")
+        for name, word in (("unmapped", "unmapped"), ("excluded", "left out"))
+        if complete[name]
+    ]
+    few = complete["compared"] < 0.9 * complete["in_period"]
+    told = f" ({', '.join(rest)})" if rest else ""
+    # A space between thousands, as everywhere in the report.
+    compared = f"{complete['compared']:,}".replace(",", "\u202f")
+    return Line(
+        "check" if few else "ok", f"Data: {compared} of {plural(complete['in_period'], 'exam')} compared{told}."
+    )
