@@ -9,7 +9,7 @@ from .errors import ProtocolError
 
 MAX_ASSOCIATE_BYTES = 65536
 HEADERS_BYTES = 12  # of a PDU and its first PDV
-BUFFER_BYTES = 64 * 1024  # small enough to stay in the processor's cache between receiving and writing
+BUFFER_BYTES = 128 * 1024  # small enough to stay in the processor's cache between receiving and writing
 
 RELEASE_RP = b"\x06\0\0\0\0\x04\0\0\0\0"
 

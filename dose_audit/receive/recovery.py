@@ -117,8 +117,13 @@ def _adopt(spool: "Spool", path: Path) -> bool:
     uids = meta[:3] if meta else ("", "", "")
     name = path.relative_to(spool.root).as_posix()
 
+    if uids[1]:
+        spool.instances(uids[1])  # hashes them: nobody may have asked for a large one's before the crash
+
     def operation(connection: sqlite3.Connection) -> bool:
-        receipt = admit_row(connection, spool.root, name, sha256, size=size, source=RECOVERED, route="dose", uids=uids)
+        receipt = admit_row(
+            connection, spool.root, name, sha256, size=size, source=RECOVERED, route="dose", uids=uids, insist=True
+        )
         return receipt.state != "duplicate"
 
     return spool.ledger.transact(operation)

@@ -306,6 +306,26 @@ def test_power_cut_between_rename_and_ledger_adopts_the_file(tmp_path: Path, mon
         assert after.recover() == type(found)()
 
 
+@pytest.mark.parametrize(("data", "adopted"), [(LARGE, 0), (LARGE[:-2] + b"xy", 1)], ids=["copy", "other bytes"])
+def test_power_cut_after_a_large_object_came_again_before_anybody_hashed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, adopted: int
+) -> None:
+    spool = Spool(tmp_path / "s", min_free_bytes=0)
+    put(spool, "1.2.1", LARGE)
+    incoming = spool.begin(source="t", sop_class_uid=CLASS, sop_instance_uid="1.2.1", transfer_syntax_uid=EXPLICIT)
+    incoming.write(data)
+    with monkeypatch.context() as patch, pytest.raises(LedgerUnavailable):
+        patch.setattr(spool.ledger, "transact", lambda *_, **__: (_ for _ in ()).throw(LedgerUnavailable("cut")))
+        incoming.commit()
+    crash(spool)
+    with Spool(tmp_path / "s", min_free_bytes=0) as after:
+        found = after.recover()
+        assert (found.adopted, found.duplicates_removed) == (adopted, 1 - adopted)
+        items = after.claim(10, worker="w")
+        assert len(items) == 1 + adopted
+        assert all(hashlib.sha256(item.path.read_bytes()).hexdigest() == item.sha256 for item in items)
+
+
 def test_what_was_adopted_after_a_crash_goes_where_its_sender_says_when_it_comes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
