@@ -32,7 +32,7 @@ ALGORITHMS = {
 
 
 def method_texts(
-    drl_sets: list[dict[str, Any]], mapping: StoredMapping, view: str, schedule: Schedule
+    drl_sets: list[dict[str, Any]], mapping: StoredMapping, view: str, schedule: Schedule, doses: str = "displayed"
 ) -> list[dict[str, Any]]:
     """Build the report's ``methods`` from ``data/methods.toml``.
 
@@ -44,6 +44,8 @@ def method_texts(
     view : str
         ``then`` or ``now``.
     schedule : Schedule
+    doses : str
+        ``displayed`` or ``corrected``: the site's choice of what is compared.
     """
     from dose_audit.drl.comparison import MINIMUM_N, MINIMUM_N_CHILD
     from dose_audit.statistics import sequential
@@ -51,6 +53,7 @@ def method_texts(
     words = {
         "mapping_version": mapping.version or "none",
         "mapping_rows": len(mapping.table.rows),
+        "doses": _DOSES[doses],
         "view": "on the study date" if view == "then" else "on the date of the run",
         "sets": _sets(drl_sets),
         "least": ", ".join(f"{modality} {n}" for modality, n in MINIMUM_N.items()),
@@ -76,6 +79,12 @@ def method_texts(
     return [
         {"title": entry["title"], "text": entry["text"].format(**words)} for entry in tomllib.loads(text)["methods"]
     ]
+
+
+_DOSES = {
+    "displayed": "the dose as the device displays it",
+    "corrected": "the dose as its calibration corrects it, or as displayed where an exam's values have no factor",
+}
 
 
 def _looks(schedule: Schedule) -> str:

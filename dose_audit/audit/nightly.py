@@ -160,7 +160,7 @@ def run_audit(
         "unmapped": result.unmapped,
         "excluded": result.excluded,
         **result.sections,
-        "methods": method_texts(run["drl_sets"], mapping, settings.drl_view, schedule),
+        "methods": method_texts(run["drl_sets"], mapping, settings.drl_view, schedule, settings.drl_doses),
     }
     write_report(report, run_dir / "report.json")
     seal_run(run_dir)

@@ -38,6 +38,9 @@ def kap_values(settings: Settings, folder: Path) -> tuple[dict[str, Any], list[f
     table = pq.read_table(run / "values.parquet")
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     rows = zip(table["quantity"].to_pylist(), table["value"].to_pylist(), strict=True)
+    told = " ".join(entry["text"] for entry in report["methods"])
+    assert ("as the device displays it" in told) is (settings.drl_doses == "displayed")
+    assert ("as its calibration corrects it" in told) is (settings.drl_doses == "corrected")
     return report["run"], sorted(value for quantity, value in rows if quantity == "KAP")
 
 
