@@ -141,14 +141,15 @@ class Header:
             if found is None:
                 continue
             value: float | None
-            if found[0] == b"DS" and found[2] - found[1] <= _SHORT:
+            if found[0] in _DECIMAL_VRS and found[2] - found[1] <= _SHORT:
                 # What nearly every number is: one plain decimal string. What is none is looked at with more care.
+                raw = buffer[found[1] : found[2]]
                 try:
-                    value = float(buffer[found[1] : found[2]])
+                    value = float(raw)
                 except ValueError:
                     value = self._number(row[0], row[1], row[2], found)
                 else:
-                    if value - value or UNDERSCORE in buffer[found[1] : found[2]]:
+                    if value - value or UNDERSCORE in raw:
                         value = self._number(row[0], row[1], row[2], found)
             else:
                 value = self._number(row[0], row[1], row[2], found)
