@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dose_audit.audit.engine import Engine
 
-__all__ = ["INPUTS", "SEAL", "broken_seals", "changed_inputs", "read_from", "seal_run", "write_inputs"]
+__all__ = ["INPUTS", "SEAL", "broken_seals", "read_from", "seal_run", "write_inputs"]
 
 INPUTS, SEAL = "inputs.json", "seal.json"
 SEALED = ("report.json", "values.parquet", INPUTS)
@@ -88,40 +88,6 @@ def broken_seals(run_dir: Path) -> list[str]:
         elif (found := _sha256(run_dir / name)) != sha256:
             broken.append(f"{name} was changed after the run: SHA-256 {found[:12]}…, sealed {sha256[:12]}….")
     return broken
-
-
-def changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say which inputs of a run are others now, so that an audit made again may come to something else.
-
-    Parameters
-    ----------
-    before, now : mapping
-        Of ``inputs.json``.
-
-    Examples
-    --------
-    >>> changed_inputs({"mapping": {"version": 3}}, {"mapping": {"version": 4}})
-    ['mapping: version 3, now version 4']
-    """
-    changes = []
-    for name in sorted({*before, *now} - {"copy"}):
-        if before.get(name) != now.get(name):
-            changes.append(f"{name}: {_told(before.get(name))}, now {_told(now.get(name))}")
-    old, new = (((part.get("copy") or {}).get("files") or {}) for part in (before, now))
-    for table in sorted({*old, *new}):
-        was, has = old.get(table, {}), new.get(table, {})
-        blocks = sorted(block for block in {*was, *has} if was.get(block) != has.get(block))
-        if blocks:
-            changes.append(f"stored {table}: {len(blocks)} of {len(has)} blocks are others")
-    return changes
-
-
-def _told(entry: Any) -> str:
-    if isinstance(entry, Mapping):
-        return ", ".join(f"{name} {value}" for name, value in entry.items()) or "none"
-    if isinstance(entry, list):
-        return "; ".join(_told(part) for part in entry) or "none"
-    return "none" if entry is None else str(entry)
 
 
 def _sha256(path: Path) -> str:
