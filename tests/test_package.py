@@ -48,13 +48,23 @@ def test_data_travel_in_the_wheel(unpacked: Path) -> None:
     assert list((unpacked / "dose_audit" / "_data" / "drl_tables").glob("*/*/*/rows.csv"))
 
 
-def test_the_wheel_runs_the_demonstration(unpacked: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(unpacked), "PYTHONSAFEPATH": "1"}
+def test_the_wheel_runs_the_demonstration_within_the_limits_of_windows(unpacked: Path, tmp_path: Path) -> None:
+    limits = REPOSITORY / "tests" / "windows_limits"
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(limits), str(unpacked)]),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONIOENCODING": "cp1252",
+    }
     where = subprocess.run(
         [sys.executable, "-c", "import dose_audit; print(dose_audit.__file__)"],
         capture_output=True, text=True, check=True, cwd=tmp_path, env=environment,
     )  # fmt: skip
     assert Path(where.stdout.strip()).is_relative_to(unpacked)
+    refused = subprocess.run(
+        [sys.executable, "-c", "import os; os.open('.', os.O_RDONLY)"],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+    assert "directories cannot be opened" in refused.stderr, "the limits are not in force"
     done = subprocess.run(
         [sys.executable, "-m", "dose_audit.cli", "demo", "--home", str(tmp_path / "home"), "--scale", "0.05"],
         capture_output=True, text=True, timeout=300, cwd=tmp_path, env=environment, check=False,

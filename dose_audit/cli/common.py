@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -92,6 +93,9 @@ def settings_for(home: Path | None = None, config: Path | None = None, **overrid
 
 def run() -> int:
     """Run the program and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a table with ≤ in it goes to any console and any file
     try:
         outcome = app(standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
@@ -139,9 +143,10 @@ def console(*, errors: bool = False) -> Console:
     return Console(stderr=errors, width=wide, highlight=False, soft_wrap=not stream.isatty())
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON value, readable and without NaN."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print one JSON value, readable and without NaN; escaped where the output is not UTF-8."""
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    print(json.dumps(value, indent=indent, ensure_ascii=plain, allow_nan=False, default=str))
 
 
 def show_table(

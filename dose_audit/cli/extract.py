@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dose_audit.cli.common import JsonOption, app, show_table
+from dose_audit.cli.common import JsonOption, app, print_json, show_table
 
 
 @app.command()
@@ -26,8 +26,6 @@ def extract(
 
     Example: dose-audit extract --json /data/reports | jq .totals
     """
-    import json
-
     from dose_audit.extract import ReadOptions, as_record, read_exams
 
     key = key_file.read_bytes() if key_file else None
@@ -47,7 +45,7 @@ def extract(
     for exam in read_exams([str(path) for path in paths], options=options, on_refused=on_refused):
         count += 1
         if as_json:
-            print(json.dumps(as_record(exam), ensure_ascii=False, allow_nan=False))
+            print_json(as_record(exam), indent=None)
         else:
             rows.append(_row(exam))
     if not as_json and rows:

@@ -10,7 +10,12 @@ _SPARES = 16
 
 
 def sync_directory(directory: Path) -> None:
-    """Make names that were created, renamed or removed in a directory survive a power cut."""
+    """Make names that were created, renamed or removed in a directory survive a power cut.
+
+    Windows opens no directories; NTFS keeps names in its own journal.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

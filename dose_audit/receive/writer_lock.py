@@ -3,10 +3,9 @@
 import os
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # no advisory locks on this platform: recover only while nothing else is receiving
-    fcntl = None  # type: ignore[assignment]
+from dose_audit.locks import lock_file
+
+_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
 
 
 class WriterLock:
@@ -16,12 +15,9 @@ class WriterLock:
         self.token = token
         self.folder = parts / token
         self._path = parts / f"{token}.lock"
-        # Locked under another name first: nobody may ever see this token without its lock.
-        unlocked = parts / f"{token}.new"
-        self._descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT, 0o640)
-        if fcntl is not None:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        unlocked.rename(self._path)
+        self._descriptor = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o640)
+        lock_file(self._descriptor)
+        # A token is known by its folder and by its row in the ledger: nobody may see either without the lock.
         self.folder.mkdir()
 
     def release(self) -> None:
@@ -30,22 +26,17 @@ class WriterLock:
             self.folder.rmdir()
         except OSError:
             pass  # an unfinished part file is left to `recover`
-        self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
+        self._path.unlink(missing_ok=True)
 
 
 def is_alive(parts: Path, token: str) -> bool:
     """Whether the writer of this token still runs."""
-    if fcntl is None:
-        return False
     try:
-        descriptor = os.open(parts / f"{token}.lock", os.O_RDWR)
+        descriptor = os.open(parts / f"{token}.lock", _FLAGS)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        return not lock_file(descriptor, wait=False)
     finally:
         os.close(descriptor)
-    return False

@@ -11,13 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from dose_audit.locks import lock_file
 from dose_audit.receive.errors import ReceiveError
 from dose_audit.retrieve.entries import Study
-
-try:
-    import fcntl
-except ImportError:  # no advisory locks on this platform: whoever starts two at once asks twice as much of the archive
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["BEGUN", "STATES", "Journal", "JournalError", "Kept"]
 
@@ -117,11 +113,8 @@ class Journal:
         """
         descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise JournalError("another retrieval is running; an archive is asked by one at a time") from None
+            if not lock_file(descriptor, wait=False):
+                raise JournalError("another retrieval is running; an archive is asked by one at a time")
             yield
         finally:
             os.close(descriptor)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dose_audit.config import Settings
+from dose_audit.locks import lock_file
 from dose_audit.store.columns_changes import Changes, find_changes, look
 from dose_audit.store.columns_layout import LAYOUT, TABLES, Column, arrow_schema
 from dose_audit.store.columns_manifest import (
@@ -218,8 +219,6 @@ def _clear_older_layout(folder: Path) -> None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder, so that two refreshes come one after the other."""
-    import fcntl
-
     with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_file(file.fileno())
         yield
