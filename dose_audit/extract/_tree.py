@@ -45,6 +45,7 @@ from dose_audit.extract._values import (
 from dose_audit.extract.codes import Code, key
 from dose_audit.extract.content import Item
 from dose_audit.extract.errors import TooDeep, TooLarge
+from dose_audit.extract.tabulated import tabulated
 
 _RELATIONSHIP = tag(0x0040, 0xA010)
 _VALUE_TYPE = tag(0x0040, 0xA040)
@@ -75,7 +76,8 @@ OBSERVATION = {
 }
 TEMPLATE = tag(0x0040, 0xA504)
 REFERENCE = tag(0x0008, 0x1199)
-_RARE_SEQUENCES = frozenset({TEMPLATE, _QUALIFIER, REFERENCE})
+TABLE = tag(0x0040, 0xA801)
+_RARE_SEQUENCES = frozenset({TEMPLATE, _QUALIFIER, REFERENCE, TABLE})
 
 _DELIMITER = bytes.fromhex("feffdde000000000")
 _CODE_BYTES = 512  # a longer code sequence is not kept
@@ -429,7 +431,7 @@ class TreeReader:
                 items = read_items(raw, 0, len(raw), self.explicit, self.limits)
                 header = Header(raw, items[0] if items else {}, self.explicit, self.limits, self.problems, charset_)
                 known = rare_attribute(element, header)
-                if element != REFERENCE:
+                if element not in (REFERENCE, TABLE):
                     self._keep(codes, (element, raw), len(raw), known)
             item.set_rare(*known)
 
@@ -470,5 +472,7 @@ def rare_attribute(element: int, header: Header) -> tuple[str, object]:
         return "template", header.text("TemplateIdentifier")
     if element == _QUALIFIER:
         return "qualifier", header.as_code()
+    if element == TABLE:
+        return "table", tabulated(header)
     pair = (header.text("ReferencedSOPClassUID"), header.text("ReferencedSOPInstanceUID"))
     return "reference", pair if all(pair) else None

@@ -1,7 +1,8 @@
 """Enhanced X-ray dose reports (TID 10040-10055) and patient dose estimates (TID 10030-10034).
 
 An enhanced report splits what TID 10003 says of one event: a summary per event, and *details* that hold for a
-span of time and an X-ray source. A detail belongs to every event that lies within its span.
+span of time and an X-ray source. A detail belongs to every event that lies within its span; of a table of values
+over time an event gets the mean of those that fell into it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from dose_audit.extract.fields import (
     walk,
 )
 from dose_audit.extract.projection import PLANE_TOTALS, PROJECTION_EVENT, finish_event
+from dose_audit.extract.tabulated import mean_over
 from dose_audit.extract.times import iso_datetime
 
 if TYPE_CHECKING:
@@ -138,6 +140,8 @@ for _table in (_DETAIL, _CT_DETAIL):
         del _table[_name]
 # Details that name an amount belong to an event only when their whole span does.
 _AMOUNTS = frozenset({dcm("130515"), dcm("122130"), dcm("113738"), dcm("111631")})
+# Of these an event keeps the single values beside their mean.
+_PULSES = frozenset({dcm("113733"), dcm("113734"), dcm("113736"), dcm("113793")})
 # CID 10072: a mean, nominal, mode or median stands for the span; an extreme does not.
 _EXTREMES = frozenset({sct("56851009"), sct("255605001")})
 
@@ -160,9 +164,7 @@ def _details_below(item: Item, ctx: Context) -> Iterator[_Detail]:
         for entry in child.children:
             if entry.key in (_STARTED, _ENDED, _SOURCE):
                 continue
-            if entry.value_type == "TABLE":
-                ctx.warn("table_not_read", "values over time are not read", entry)
-            elif not _is_extreme(entry):
+            if not _is_extreme(entry):
                 kept.append(entry)
         yield _Detail(_time(start.text if start else None, ctx), _time(end.text if end else None, ctx), named, kept)
 
@@ -192,12 +194,13 @@ def apply_details(exam: Exam, ctx: Context) -> None:
             if not _concerns(detail, event):
                 continue
             placed = True
+            items = list(_items_for(detail, event, ctx))
             if isinstance(event, CtEvent):
-                _detail_of_ct(detail, event, ctx)
+                _detail_of_ct(detail, items, event, ctx)
             else:
                 whole = _within(detail, event)
-                items = [item for item in detail.items if whole or item.key not in _AMOUNTS]
-                walk(items, _DETAIL, event, event.extra, ctx)
+                kept = [item for item in items if whole or item.key not in _AMOUNTS]
+                walk(kept, _DETAIL, event, event.extra, ctx)
         unplaced += not placed
     for event in exam.events:
         if isinstance(event, ProjectionEvent):
@@ -206,11 +209,40 @@ def apply_details(exam: Exam, ctx: Context) -> None:
         ctx.warn("details_without_event", f"{unplaced} irradiation details belong to no event")
 
 
-def _detail_of_ct(detail: _Detail, event: CtEvent, ctx: Context) -> None:
+def _items_for(detail: _Detail, event: Event, ctx: Context) -> Iterator[Item]:
+    """What a detail says of an event: of values over time, their mean while the event lasted."""
+    span = _span(event)
+
+    def within(sent: str | None) -> bool:
+        moment = _time(sent, ctx)
+        if sent is None or span is None:
+            return True
+        return moment is not None and _comparable(moment, *span) and span[0] <= moment <= span[1]
+
+    for item in detail.items:
+        if item.value_type != "TABLE":
+            yield item
+            continue
+        found = None if item.key in _AMOUNTS else mean_over(item, within)
+        if found is None:
+            reason = "amounts over time are not added" if item.key in _AMOUNTS else "no values while the event lasted"
+            ctx.warn("table_not_read", reason, item)
+            continue
+        if item.key in _PULSES and isinstance(event, ProjectionEvent):
+            found.set_rare("numbers", found.rare["single"] if found.rare else [])
+        yield found
+
+
+def _comparable(*moments: datetime) -> bool:
+    """Whether all tell their offset from UTC, or none does."""
+    return len({moment.tzinfo is None for moment in moments}) == 1
+
+
+def _detail_of_ct(detail: _Detail, items: list[Item], event: CtEvent, ctx: Context) -> None:
     """A detail of an acquisition: of its X-ray source what a source has, the rest of the acquisition itself."""
     source = next((one for one in event.sources if one.id == detail.source), None)
     of_source = CtSource(id=detail.source) if source is None else source
-    for item in detail.items:
+    for item in items:
         if item.key in CT_SOURCE:
             walk([item], CT_SOURCE, of_source, event.extra, ctx)
         else:
@@ -242,7 +274,7 @@ def _concerns(detail: _Detail, event: Event) -> bool:
     if span is None or detail.start is None:
         return False
     end = detail.end or detail.start
-    if len({moment.tzinfo is None for moment in (*span, detail.start, end)}) > 1:
+    if not _comparable(*span, detail.start, end):
         return False
     return detail.start <= span[0] <= end or span[0] <= detail.start <= span[1]
 

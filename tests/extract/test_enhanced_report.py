@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from pydicom.dataset import Dataset
+
 from dose_audit.extract import as_record, from_record
-from tests.extract.sr_objects import PROJECTION, coded, codes_of, container, moment, num, read, text, uid
+from tests.extract.sr_objects import PROJECTION, code, coded, codes_of, container, moment, num, read, text, uid
 
 ENHANCED = "1.2.840.10008.5.1.4.1.1.88.76"
 
@@ -104,6 +107,64 @@ def test_an_extreme_of_a_span_is_not_its_value():
     mean = num("113733", 75, "kV", coded("130510", "373098007@SCT"))
     exam = read(PROJECTION, summary(1, "00", "10"), details(container("130511", *span("00", "10"), highest, mean)))
     assert exam.events[0].kvp_kv == 75
+
+
+def table(concept: str, unit: str, moments: list[str], values: list[float], *children, single: bool = False):
+    """A TABLE of (DateTime, value) lines: cell by cell, or each column by one entry."""
+    made = container(concept, *children)
+    made.ValueType = "TABLE"
+    held = Dataset()
+    held.NumberOfTableRows, held.NumberOfTableColumns = len(values), 2
+    held.TableColumnDefinitionSequence = []
+    for number, (name, of) in enumerate((("121125", None), (concept, unit)), 1):
+        column = Dataset()
+        column.TableColumnNumber = number
+        column.ConceptNameCodeSequence = [code(name)]
+        if of:
+            column.MeasurementUnitsCodeSequence = [code(f"{of}@UCUM")]
+        held.TableColumnDefinitionSequence.append(column)
+    held.CellValuesSequence = []
+    for number, vr, sent in ((1, "DT", [f"202601021016{one}" for one in moments]), (2, "FD", values)):
+        for line, part in enumerate([[one] for one in sent] if single else [sent], 1):
+            cell = Dataset()
+            cell.TableColumnNumber, cell.SelectorAttributeVR = number, vr
+            if single:
+                cell.TableRowNumber = line
+            setattr(cell, f"Selector{vr}Value", part)
+            held.CellValuesSequence.append(cell)
+    made.TabulatedValuesSequence = [held]
+    return made
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_of_values_over_time_an_event_gets_the_mean_of_its_own(single):
+    moments = ["00", "05", "10", "20", "30"]
+    exam = read(
+        PROJECTION,
+        summary(1, "00", "10"),
+        summary(2, "20", "30"),
+        summary(3, "31", "32"),
+        details(
+            container("130511", *span("00", "32"), table("113733", "kV", moments, [80, 82, 84, 90, 91], single=single)),
+            container("130513", *span("00", "32"), table("113980", "cm", moments, [20, 21, 22, 30, 32], single=single)),
+            container("130514", *span("00", "32"), table("130515", "mGy", moments, [1, 2, 3, 4, 5], single=single)),
+        ),
+        sop_class=ENHANCED,
+    )
+    assert [event.kvp_kv for event in exam.events] == [82, 90.5, None]
+    assert exam.events[0].kvp_kv_pulses == [80, 82, 84]
+    assert [event.extra.get("water_equivalent_diameter_mm") for event in exam.events] == [210, 310, None]
+    # Whether amounts add up or grow is not told: no number is made of them, and neither where no value falls.
+    assert not any("air_kerma_at_output_measurement_point_mgy" in event.extra for event in exam.events)
+    assert set(codes_of(exam)) == {"table_not_read"}
+
+
+def test_a_table_without_one_column_of_values_gives_no_number():
+    empty = table("113733", "kV", [], [])
+    bare = table("113733", "kV", ["00"], [80])
+    del bare.TabulatedValuesSequence
+    exam = read(PROJECTION, summary(1, "00", "10"), details(container("130511", *span("00", "10"), empty, bare)))
+    assert exam.events[0].kvp_kv is None and set(codes_of(exam)) == {"table_not_read"}
 
 
 def test_details_of_no_event_change_nothing():
