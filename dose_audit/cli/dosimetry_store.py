@@ -57,7 +57,8 @@ def add(
     from dose_audit.store.settings import prepare
 
     prepare(settings_for(home, config))
-    from dose_audit.store.calibrations import CalibrationError, add_calibration, equipment_named
+    from dose_audit.store.calibrations import CalibrationError, add_calibration
+    from dose_audit.store.devices import equipment_named
 
     low, high = _voltages(kv)
     try:
@@ -122,13 +123,13 @@ def recompute(
     settings = settings_for(home, config)
     prepare(settings)
     from dose_audit.ingest import estimate_waiting
-    from dose_audit.store.calibrations import CalibrationError, equipment_named
+    from dose_audit.store.devices import UnknownDevice, equipment_named
     from dose_audit.store.estimates import ask_again
 
     equipment: Equipment | None = None
     try:
         equipment = equipment_named(device) if device is not None else None
-    except CalibrationError as error:
+    except UnknownDevice as error:
         fail(f"{error}.")
     ask_again(
         every=every,

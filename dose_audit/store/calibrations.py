@@ -12,34 +12,14 @@ from dose_audit.dosimetry.calibration import CalibrationFactor
 from dose_audit.store.estimates import ask_again
 from dose_audit.store.models import Calibration, Equipment
 
-__all__ = ["CALIBRATED", "CalibrationError", "add_calibration", "calibrations_of", "equipment_named"]
+__all__ = ["CALIBRATED", "CalibrationError", "add_calibration", "calibrations_of"]
 
 CALIBRATED = ("ctdi_vol", "kap", "dose_rp", "entrance_exposure", "agd", "exposure_index", "administered_activity")
 """Displayed quantities that a certificate may correct."""
 
 
 class CalibrationError(ValueError):
-    """A factor or device that cannot be used as given; the message says why."""
-
-
-def equipment_named(name: str) -> Equipment:
-    """The device of this display name, station name or number (``#7``).
-
-    Raises
-    ------
-    CalibrationError
-        There is none, or several.
-    """
-    if name.startswith("#") and name[1:].isdigit():
-        found = list(Equipment.objects.filter(pk=int(name[1:])))
-    else:
-        found = list(Equipment.objects.filter(display_name=name) or Equipment.objects.filter(station_name=name))
-    if not found:
-        raise CalibrationError(f"no device is called {name!r}")
-    if len(found) > 1:
-        numbers = ", ".join(f"#{device.pk}" for device in found)
-        raise CalibrationError(f"{len(found)} devices are called {name!r}: give a number, {numbers}")
-    return found[0]
+    """A factor that cannot be used as given; the message says why."""
 
 
 def add_calibration(equipment: Equipment, factor: CalibrationFactor, *, entered_by: str) -> Calibration:

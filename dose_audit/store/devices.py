@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 
 from dose_audit.extract.exam import Equipment as SeenEquipment
 from dose_audit.store.compact import clean_text
@@ -19,7 +20,14 @@ from dose_audit.store.models import (
     Site,
 )
 
-__all__ = ["Devices", "identity_keys", "site_on", "sites_in_force"]
+__all__ = ["Devices", "UnknownDevice", "equipment_named", "identity_keys", "site_on", "sites_in_force"]
+
+_LISTED = 20
+
+
+class UnknownDevice(ValueError):
+    """No device is called so, or several are; the message says which there are."""
+
 
 _HEADER = ("manufacturer", "model_name", "serial_number", "station_name")
 
@@ -214,3 +222,25 @@ def _free_name(device: Equipment) -> str:
     while f"{plain} #{number}" in taken:
         number += 1
     return f"{plain} #{number}"
+
+
+def equipment_named(name: str) -> Equipment:
+    """The device of this display name or station name, letter case ignored, or of this number (``7`` or ``#7``).
+
+    Raises
+    ------
+    UnknownDevice
+    """
+    wanted = Q(display_name__iexact=name) | Q(station_name__iexact=name)
+    number = name.removeprefix("#")
+    if number.isdecimal() and len(number) < 19:  # what the database can hold
+        wanted = Q(pk=int(number)) if name.startswith("#") else wanted | Q(pk=int(number))
+    found = list(Equipment.objects.filter(wanted).order_by("pk"))
+    if not found:
+        known = sorted(Equipment.objects.values_list("display_name", flat=True))
+        more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+        raise UnknownDevice(f"no device is called {name!r}; known are {', '.join(known[:_LISTED]) or 'none'}{more}")
+    if len(found) > 1:
+        numbers = ", ".join(f"#{device.pk} ({device.display_name})" for device in found)
+        raise UnknownDevice(f"{len(found)} devices are called {name!r}; give a number: {numbers}")
+    return found[0]

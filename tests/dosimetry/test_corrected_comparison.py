@@ -45,7 +45,8 @@ def kap_values(settings: Settings, folder: Path) -> tuple[dict[str, Any], list[f
 
 
 def test_a_run_compares_what_the_site_chose_and_says_which(home: Settings, tmp_path: Path) -> None:
-    from dose_audit.store.calibrations import add_calibration, equipment_named
+    from dose_audit.store.calibrations import add_calibration
+    from dose_audit.store.devices import equipment_named
 
     folder = tmp_path / "dx"
     folder.mkdir()

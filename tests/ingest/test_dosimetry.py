@@ -98,7 +98,8 @@ def test_an_exam_that_cannot_be_computed_says_so_and_stays(
 
 
 def test_a_certificate_corrects_from_its_day_on_and_the_raw_value_stays(home: Settings, indexed: Path) -> None:
-    from dose_audit.store.calibrations import add_calibration, equipment_named
+    from dose_audit.store.calibrations import add_calibration
+    from dose_audit.store.devices import equipment_named
     from dose_audit.store.models import Calibration
 
     scan_paths(home, [indexed])

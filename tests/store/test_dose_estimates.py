@@ -159,7 +159,8 @@ def test_sizes_from_a_list_ask_for_new_results(stored: Any, store: Any) -> None:
 
 @pytest.mark.parametrize(("first", "waits"), [(DAY, True), (DAY + dt.timedelta(days=1), False)])
 def test_a_calibration_concerns_exams_from_its_day_on(stored: Any, first: dt.date, waits: bool) -> None:
-    from dose_audit.store.calibrations import add_calibration, equipment_named
+    from dose_audit.store.calibrations import add_calibration
+    from dose_audit.store.devices import equipment_named
     from dose_audit.store.estimates import keep_estimates, take_waiting
 
     (item,) = stored()
@@ -170,7 +171,8 @@ def test_a_calibration_concerns_exams_from_its_day_on(stored: Any, first: dt.dat
 
 
 def test_of_two_factors_for_one_day_the_later_entered_counts(stored: Any) -> None:
-    from dose_audit.store.calibrations import add_calibration, calibrations_of, equipment_named
+    from dose_audit.store.calibrations import add_calibration, calibrations_of
+    from dose_audit.store.devices import equipment_named
 
     stored()
     device = equipment_named("CT1")
@@ -189,13 +191,14 @@ def test_of_two_factors_for_one_day_the_later_entered_counts(stored: Any) -> Non
     ],
 )
 def test_a_factor_without_its_papers_is_refused(stored: Any, changes: dict[str, str], by: str, word: str) -> None:
-    from dose_audit.store.calibrations import CalibrationError, add_calibration, equipment_named
+    from dose_audit.store.calibrations import CalibrationError, add_calibration
+    from dose_audit.store.devices import UnknownDevice, equipment_named
     from dose_audit.store.models import Calibration
 
     stored()
     with pytest.raises(CalibrationError, match=word):
         add_calibration(equipment_named("CT1"), calibration(**changes), entered_by=by)
-    with pytest.raises(CalibrationError, match="no device"):
+    with pytest.raises(UnknownDevice, match="no device"):
         equipment_named("CT 9")
     assert not Calibration.objects.exists()
 

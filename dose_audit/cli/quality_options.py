@@ -1,0 +1,65 @@
+"""What the commands about image quality share: their options, the store made ready, the device that a text means."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dose_audit.cli.common import fail, settings_for
+
+if TYPE_CHECKING:
+    from dose_audit.config import Settings
+
+__all__ = [
+    "DayOption",
+    "EquipmentOption",
+    "NeededEquipment",
+    "NeededPhantom",
+    "PhantomOption",
+    "RoleOption",
+    "device_id",
+    "prepared",
+    "short_number",
+]
+
+EquipmentOption = Annotated[
+    str | None, typer.Option("--equipment", metavar="NAME", help="A device, by its name, station name or number.")
+]
+NeededEquipment = Annotated[
+    str, typer.Option("--equipment", metavar="NAME", help="A device, by its name, station name or number.")
+]
+PhantomOption = Annotated[str | None, typer.Option("--phantom", metavar="ID", help="Only this phantom.")]
+NeededPhantom = Annotated[
+    str, typer.Option("--phantom", metavar="ID", help="Which phantom; `phantom list` names them.")
+]
+RoleOption = Annotated[
+    str, typer.Option("--role", metavar="ROLE", help="Who decides, by role: medical physics expert.")
+]
+DayOption = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE")]
+
+
+def prepared(home: Path | None, config: Path | None) -> Settings:
+    """The settings, with the store ready for use."""
+    from dose_audit.store.settings import prepare
+
+    settings = settings_for(home, config)
+    prepare(settings)
+    return settings
+
+
+def device_id(text: str) -> int:
+    """The store's number of the device that a name, a station name or a number means."""
+    from dose_audit.store.devices import UnknownDevice, equipment_named
+
+    try:
+        return int(equipment_named(text).pk)
+    except UnknownDevice as error:
+        fail(f"{error}.")
+
+
+def short_number(value: float | None) -> str | None:
+    """Four digits."""
+    return None if value is None else f"{value:.4g}"
