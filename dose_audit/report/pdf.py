@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from pathlib import Path
-from typing import Any
 
 __all__ = ["PdfUnavailableError", "write_pdf"]
 
@@ -35,12 +36,28 @@ def write_pdf(page: str, path: Path, *, identifier: str) -> None:
     try:
         # The import itself loads Pango, and fails with OSError where the system has none.
         import weasyprint
+        from weasyprint.urls import URLFetcher
     except (ImportError, OSError) as error:
         raise PdfUnavailableError(_HOW) from error
-    document = weasyprint.HTML(string=page, url_fetcher=_nothing_outside)
+    # A report names no address; whatever asks for one gets nothing, but for what the page carries itself.
+    fetcher = URLFetcher(allowed_protocols=("data",))
+    document = weasyprint.HTML(string=_drawings_apart(page), url_fetcher=fetcher)
     document.write_pdf(path, pdf_identifier=identifier.encode(), custom_metadata=False)
 
 
-def _nothing_outside(url: str, *_: Any, **__: Any) -> Any:
-    """A report names no address; whatever asks for one gets nothing."""
-    raise ValueError(f"the report does not fetch {url[:60]}")
+_DRAWING = re.compile(r"<svg .*?</svg>", re.DOTALL)
+_NAMESPACES = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+
+
+def _drawings_apart(page: str) -> str:
+    """The page with its drawings as images that it carries, drawings still.
+
+    As elements of the page each of their thousands of marks would be parsed and styled like a paragraph, which takes
+    more than half of the time.
+    """
+
+    def image(found: re.Match[str]) -> str:
+        drawing = found[0].replace("<svg ", _NAMESPACES, 1).encode()
+        return f'<img alt="" src="data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}">'
+
+    return _DRAWING.sub(image, page)
