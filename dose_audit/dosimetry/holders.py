@@ -105,7 +105,7 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
         if shell
         else "a holder was parted by an ellipse"
     )
-    return Parting(cut, doubt, (0.25 if shell else 0.1) * layer_mm2)
+    return Parting(cut, doubt, (0.25 if shell else 0.5) * layer_mm2)
 
 
 def _shell(radii: NDArray[np.float64], thickness: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -83,8 +83,16 @@ def test_the_wall_all_around_a_phantom_belongs_to_it() -> None:
     assert result.status == "ok"
 
 
-def test_what_cannot_be_parted_is_said_with_an_uncertainty_that_covers_it() -> None:
+@pytest.mark.parametrize("hu", [-100, 60])
+def test_what_cannot_be_parted_is_said_with_an_uncertainty_that_covers_it(hu: float) -> None:
     """A wide block as deep as the head itself: where it begins there is a step, at its bottom there is no layer."""
-    result = measured([block(110, 35, 95, -250), *HEAD])
+    result = measured([block(110, 35, 95, hu), *HEAD])
     assert (result.status, "hugs" in result.reason) == ("suspect", True)
     assert abs(result.value - HEAD_DW_MM) < 2 * result.uncertainty
+
+
+@pytest.mark.parametrize("top", [35, 60])
+def test_what_is_too_soft_for_skin_is_parted_by_its_number(top: float) -> None:
+    result = measured([block(110, top, 95, -250), *HEAD])
+    assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
+    assert result.status == "ok"
