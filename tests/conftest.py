@@ -17,6 +17,8 @@ EXPECTED = REPOSITORY.parent / "shared" / "expected"
 # dcmtk leaves Nagle's algorithm on; with it every small answer waits 40 ms for the peer's delayed acknowledgement.
 os.environ.setdefault("TCP_NODELAY", "1")
 
+collect_ignore = ["windows_limits"]  # is for processes that tests start; imported here it would hold for every test
+
 
 @pytest.fixture(scope="session")
 def real_dir() -> Path:
