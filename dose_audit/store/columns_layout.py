@@ -35,19 +35,28 @@ class Source:
         What stands behind ``FROM``.
     key : str
         The number by which the table is cut into blocks.
-    order : str
-        Order of the rows in a block.
+    keys : int
+        How many of the first columns the rows of a block are in the order of.
     """
 
     columns: tuple[Column, ...]
     rows: str
     key: str
-    order: str
+    keys: int = 1
 
-    def select(self, first: int, last: int) -> str:
-        """The query for the rows whose key lies from `first` to `last`, both included."""
+    def select(self, first: int, last: int, *, ahead: str = "") -> str:
+        """The query for the rows whose key lies from `first` to `last`, both included.
+
+        Parameters
+        ----------
+        first, last : int
+        ahead : str
+            Values of one more row, with a key below `first`, which comes before all others.
+        """
         names = ", ".join(column.sql for column in self.columns)
-        return f"SELECT {names} FROM {self.rows} WHERE {self.key} BETWEEN {first} AND {last} ORDER BY {self.order}"
+        before = f"SELECT {ahead} UNION ALL " if ahead else ""
+        places = ", ".join(str(place) for place in range(1, self.keys + 1))
+        return f"{before}SELECT {names} FROM {self.rows} WHERE {self.key} BETWEEN {first} AND {last} ORDER BY {places}"
 
 
 def _same(kind: str, prefix: str, *names: str) -> tuple[Column, ...]:
@@ -125,14 +134,12 @@ TABLES: dict[str, Source] = {
         _EXAMS,
         "store_exam x JOIN store_site s ON s.id = x.site_id JOIN store_equipment q ON q.id = x.equipment_id",
         "x.id",
-        "x.id",
     ),
-    "events": Source(_EVENTS, "store_event e", "e.exam_id", "e.exam_id, e.event_index"),
+    "events": Source(_EVENTS, "store_event e", "e.exam_id", keys=2),
     "objects": Source(
         _OBJECTS,
         "store_receivedobject r LEFT JOIN store_exam x ON x.study_instance_uid = r.study_instance_uid "
         "LEFT JOIN store_site s ON s.id = x.site_id",
-        "r.id",
         "r.id",
     ),
 }

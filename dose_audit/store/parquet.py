@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -23,7 +23,7 @@ from dose_audit.store.columns_manifest import (
     read_manifest,
     write_manifest,
 )
-from dose_audit.store.columns_read import Reader, open_reader, open_sqlite
+from dose_audit.store.columns_read import Reader, open_reader, sqlite_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,7 @@ __all__ = ["BLOCK_ROWS", "TABLES", "Column", "parquet_files", "read_table", "ref
 
 BLOCK_ROWS = 32_768
 """Exams in one file of the copy: few files at ten million exams, and little to write anew for one changed exam."""
-_SHARED_FROM = 150_000  # exams and objects from which on further processes are worth their start
+_APART_FROM = 20_000  # exams and objects from which on processes of their own are worth their start
 _KEPT_S = 6 * 3600.0  # an audit that reads the last state of the copy may finish
 
 _Written = list[tuple[str, int, CopiedFile | None]]
@@ -80,7 +80,7 @@ def refresh_parquet(settings: Settings, *, block_rows: int = BLOCK_ROWS) -> Path
             changes = find_changes(reader, former.seen, now, block_rows, held)
             if former.seen == now and not (changes.exams or changes.objects or changes.tallies):
                 return folder
-        for name, block, file in _write_blocks(reader, folder, changes, block_rows, settings.workers):
+        for name, block, file in _write_blocks(reader, folder, changes, block_rows, now, settings.workers):
             manifest.files[name].pop(str(block), None)
             if file is not None:
                 manifest.files[name][str(block)] = file
@@ -126,31 +126,41 @@ def _everything(reader: Reader, block_rows: int) -> Changes:
 
 
 def _write_blocks(
-    reader: Reader, folder: Path, changes: Changes, block_rows: int, workers: int
+    reader: Reader, folder: Path, changes: Changes, block_rows: int, now: dict[str, Any], workers: int
 ) -> Iterator[tuple[str, int, CopiedFile | None]]:
-    """Write the blocks; from some number on in several processes, where the store is a file that they can read."""
+    """Write the blocks; many of them in processes of their own, where the store is a file that they can read."""
     work = [("exams", block) for block in sorted(changes.exams)] + [("objects", b) for b in sorted(changes.objects)]
-    shares = min(workers, os.cpu_count() or 1, len(work))
-    if reader.file is None or len(work) * block_rows < _SHARED_FROM or shares < 2:
-        return chain.from_iterable(_write_block(reader, folder, name, block, block_rows) for name, block in work)
+    blocks = {"exams": changes.exams, "objects": changes.objects}
+    rows = sum(min(len(blocks[name]) * block_rows, now[name]["total"][0]) for name in blocks)
+    if reader.file is None or rows < _APART_FROM:
+        parts = [(block, _parts(name, block, block_rows)) for name, block in work]
+        return chain.from_iterable(
+            _write_block(folder, block, [(part, reader.table(part, *keys)) for part, keys in found.items()])
+            for block, found in parts
+        )
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
+    shares = max(1, min(workers, os.cpu_count() or 1, len(work)))
     with ProcessPoolExecutor(shares, mp_context=get_context("spawn")) as pool:
-        parts = [pool.submit(_write_apart, reader.file, folder, name, block, block_rows) for name, block in work]
-        return iter([entry for part in parts for entry in part.result()])
+        written = [pool.submit(_write_apart, reader.file, folder, name, block, block_rows) for name, block in work]
+        return iter([entry for part in written for entry in part.result()])
+
+
+def _parts(name: str, block: int, block_rows: int) -> dict[str, tuple[int, int]]:
+    """What a block is of each table: the first and the last key."""
+    keys = block * block_rows + 1, (block + 1) * block_rows
+    return dict.fromkeys(("exams", "events") if name == "exams" else (name,), keys)
 
 
 def _write_apart(store: Path, folder: Path, name: str, block: int, block_rows: int) -> _Written:
     """Write a block in a process of its own, from a later snapshot: what is newer there is written again next time."""
-    with open_sqlite(store) as reader:
-        return _write_block(reader, folder, name, block, block_rows)
+    parts = _parts(name, block, block_rows)
+    return _write_block(folder, block, zip(parts, sqlite_columns(store, parts), strict=True))
 
 
-def _write_block(reader: Reader, folder: Path, name: str, block: int, block_rows: int) -> _Written:
-    first, last = block * block_rows + 1, (block + 1) * block_rows
-    names = ("exams", "events") if name == "exams" else (name,)
-    return [(part, block, _write_file(folder, part, block, reader.table(part, first, last))) for part in names]
+def _write_block(folder: Path, block: int, tables: Iterable[tuple[str, pa.Table]]) -> _Written:
+    return [(name, block, _write_file(folder, name, block, table)) for name, table in tables]
 
 
 def _write_file(

@@ -235,7 +235,7 @@ def test_odd_texts_and_numbers_survive(store: Any, writer: Any, ct_exam: Any, re
     assert (last["ctdi_vol_mgy"], last["kap_gy_cm2"]) == (5e-324, 1.7976931348623157e308)
 
 
-def test_several_processes_write_the_same(
+def test_processes_apart_write_the_same(
     sqlite_store: Any, ct_exam: Any, received: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dose_audit.store import parquet
@@ -244,6 +244,44 @@ def test_several_processes_write_the_same(
 
     _many(Writer(protection(sqlite_store)), ct_exam, received, range(1, 13))
     alone = _rows(refresh_parquet(sqlite_store, block_rows=4))
-    monkeypatch.setattr(parquet, "_SHARED_FROM", 1)
+    monkeypatch.setattr(parquet, "_APART_FROM", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert _rows(refresh_parquet(sqlite_store, block_rows=5)) == alone
+
+
+def test_both_readers_of_sqlite_agree(sqlite_store: Any, ct_exam: Any, received: Any, tmp_path: Path) -> None:
+    """On a file that this process has not open; columns begin with nothing in them, and types change on the way."""
+    import sqlite3
+    from contextlib import closing
+
+    from dose_audit.store.columns_layout import TABLES
+    from dose_audit.store.columns_read import open_sqlite, sqlite_columns
+    from dose_audit.store.identity import protection
+    from dose_audit.store.models import Event, Exam
+    from dose_audit.store.writing import Writer
+
+    _many(Writer(protection(sqlite_store)), ct_exam, received, range(1, 9))
+    Exam.objects.filter(pk__lt=6).update(weight_kg=None, study_description=None, software_versions=None)
+    odd = 'a "quoted", text\nof two lines\t\\N \u00e9\u4e2d \U0001f9ea'
+    Exam.objects.filter(pk=7).update(study_description=odd, weight_kg=0.1 + 0.2, age_years=-0.0, fluoro_time_s=3.0)
+    Exam.objects.filter(pk=8).update(is_phantom=True, acquisition_protocols=[odd, "b"], software_versions="123")
+    Event.objects.filter(exam_id=6).update(ctdi_vol_mgy=5e-324, kap_gy_cm2=1.7976931348623157e308, reason="007")
+    Event.objects.filter(exam_id=7).update(dlp_mgy_cm=float("inf"), rest={"dose_check": {"person_name": "A^B"}})
+    copied = tmp_path / "a copy.sqlite3"
+    with (
+        closing(sqlite3.connect(sqlite_store.database_path)) as source,
+        closing(sqlite3.connect(copied)) as target,
+    ):
+        source.backup(target)
+    blocks = dict.fromkeys(TABLES, (2, 8))
+    with open_sqlite(copied) as reader:
+        expected = [reader.table(name, *keys) for name, keys in blocks.items()]
+    assert [table.num_rows for table in expected] == [7, 14, 7]
+    for batch_rows in (1, 3, 1000):
+        assert [table.combine_chunks() for table in sqlite_columns(copied, blocks, batch_rows=batch_rows)] == expected
+    with closing(sqlite3.connect(copied)) as target:
+        target.execute("UPDATE store_exam SET weight_kg = 'heavy' WHERE id = 8")
+        target.commit()
+    for batch_rows in (3, 1000):  # a text is never read as a number, nor as nothing
+        with pytest.raises((ValueError, OSError), match=r"weight_kg|Type mismatch"):
+            sqlite_columns(copied, blocks, batch_rows=batch_rows)
