@@ -13,6 +13,7 @@ _BENCHMARKS = (
     "bench_reader",
     "bench_store",
     "bench_audit",
+    "bench_night",
     "bench_dosimetry",
     "bench_skin",
     "bench_image_quality",

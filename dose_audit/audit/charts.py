@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_audit.audit.kept import no_results
 from dose_audit.audit.residuals import device_series
 
 if TYPE_CHECKING:
+    from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.values import Values
     from dose_audit.statistics import RunningChart
 
@@ -40,7 +42,23 @@ class Series:
     chart: RunningChart
 
 
-def watch_all(values: Values, residual: NDArray[np.float64], *, false_alarm: float | None = None) -> list[Series]:
+def _parts(values: Values, rows: NDArray[np.int64]) -> dict[tuple[str, str], NDArray[np.int64]]:
+    """Places of each examination and band among some rows, in time order as the rows are."""
+    codes, words = values.columns.codes("examination")
+    bands = values.band_codes[rows]
+    combined = codes[rows].astype(np.int64) * (int(values.band_codes.max(initial=0)) + 1) + bands
+    order = np.argsort(combined, kind="stable")
+    edges = np.flatnonzero(np.diff(combined[order])) + 1
+    return {(words[codes[rows[p[0]]]], str(values.band[rows[p[0]]])): p for p in np.split(order, edges)}
+
+
+def watch_all(
+    values: Values,
+    residual: NDArray[np.float64],
+    *,
+    false_alarm: float | None = None,
+    kept: KeptResults | None = None,
+) -> list[Series]:
     """Chart every device's quantities, and where it does several examinations each of them too.
 
     Parameters
@@ -51,29 +69,32 @@ def watch_all(values: Values, residual: NDArray[np.float64], *, false_alarm: flo
     false_alarm : float, optional
         Chance of any signal on an unchanged group, all its quantities together; `statistics.sequential.FALSE_ALARM`
         by default.
+    kept : KeptResults, optional
+        Gives the scores of the exams that a series had in an earlier run, and keeps those that it has now.
     """
     from dose_audit.statistics.sequential import FALSE_ALARM, running_chart
 
+    kept = kept or no_results()
     promised = FALSE_ALARM if false_alarm is None else false_alarm
-    columns = values.columns
     by_device: dict[tuple[str, str, str], list[tuple[SeriesKey, NDArray[np.int64], NDArray[np.float64]]]]
     by_device = defaultdict(list)
     for series in device_series(values, residual):
         device = (series.site, series.equipment, series.modality)
         whole: SeriesKey = (*device, series.quantity, "", "")
-        parts: dict[tuple[str, str], list[int]] = defaultdict(list)
-        names = zip(columns["examination"][series.rows].tolist(), values.band[series.rows].tolist(), strict=True)
-        for place, name in enumerate(names):
-            parts[name].append(place)
+        parts = _parts(values, series.rows)
         if len(parts) == 1:
             by_device[device].append(((*device, series.quantity, *next(iter(parts))), series.rows, series.residual))
             continue
         by_device[device].append((whole, series.rows, series.residual))
-        for name, places in sorted(parts.items()):
+        for name, places in parts.items():
             by_device[device].append(((*device, series.quantity, *name), series.rows[places], series.residual[places]))
     found = []
     for _, members in sorted(by_device.items()):
         quantities = len({key[3] for key, _, _ in members})
         for key, rows, part in members:
-            found.append(Series(key, rows, part, running_chart(part, false_alarm=promised / quantities)))
+            series_name = "\x1f".join(map(str, key))
+            chart = running_chart(part, false_alarm=promised / quantities, known=kept.beginning(series_name, part))
+            if chart.first_scores is not None:
+                kept.keep_growing(series_name, part, chart.first_scores)
+            found.append(Series(key, rows, part, chart))
     return found

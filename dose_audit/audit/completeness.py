@@ -148,8 +148,12 @@ def _devices(exams: Columns, silences: dict[tuple[str, str], SilenceScan]) -> li
 
 
 def _data_quality(exams: Columns) -> list[dict[str, Any]]:
-    codes: Counter[str] = Counter()
-    for listed in exams["warning_codes"]:
-        if listed is not None:
-            codes.update({str(code) for code in listed})
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = exams.table["warning_codes"]
+    if not pa.types.is_list(column.type):  # no exam has any
+        return []
+    listed = pc.value_counts(pc.list_flatten(column)).to_pylist()
+    codes = {str(entry["values"]): entry["counts"] for entry in listed}
     return [{"code": code, "n": n} for code, n in sorted(codes.items(), key=lambda item: (-item[1], item[0]))]

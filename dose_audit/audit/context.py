@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from dose_audit.audit.kept import no_results
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from dose_audit.audit.device_events import DeviceEvent
     from dose_audit.audit.exams import Received
     from dose_audit.audit.exposures import Exposures
+    from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.slips import Slip
     from dose_audit.audit.steps import Step
@@ -69,6 +72,8 @@ class AuditContext:
     exposures : Exposures
         What only single irradiation events tell.
     known : list of KnownFinding
+    kept : KeptResults
+        What earlier runs worked out, for sections that take long.
     events : list of DeviceEvent
         What happened to devices in the period, with the names that this run gives them.
     """
@@ -87,6 +92,7 @@ class AuditContext:
     series: list[Series]
     exposures: Exposures
     known: list[KnownFinding] = field(default_factory=list)
+    kept: KeptResults = field(default_factory=no_results)
     events: list[DeviceEvent] = field(default_factory=list)
 
     def same_day(self, kind: str, site: str, equipment: str, evidence: str, day: date, *, within_days: int = 21) -> str:

@@ -111,7 +111,7 @@ class Engine:
 
 @contextmanager
 def open_engine(
-    parquet_dir: Path, database_url: str | None = None, *, threads: int = 2, memory_limit: str = "2GB"
+    parquet_dir: Path, database_url: str | None = None, *, threads: int = 2, memory_limit: str = "1GB"
 ) -> Iterator[Engine]:
     """Open the stored tables for reading.
 

@@ -10,8 +10,6 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dose_audit.audit.charts import watch_all
 from dose_audit.audit.comparisons import comparison_records, judge_groups
 from dose_audit.audit.completeness import completeness_record, excluded_record
@@ -24,6 +22,8 @@ from dose_audit.audit.exams import read_exams, read_objects
 from dose_audit.audit.exposures import read_exposures
 from dose_audit.audit.findings import Finding, sort_findings
 from dose_audit.audit.freeze import frozen_table
+from dose_audit.audit.kept import FOLDER, KeptResults
+from dose_audit.audit.memory import return_large_arrays
 from dose_audit.audit.residuals import log_residuals
 from dose_audit.audit.schedule import Schedule, one_look
 from dose_audit.audit.seal import read_from
@@ -96,6 +96,7 @@ def examine(
     events: Sequence[DeviceEvent] = (),
     progress: Progress | None = None,
     database_url: str | None = None,
+    keep: bool = True,
 ) -> Result:
     """Audit the stored exams of a period.
 
@@ -125,12 +126,17 @@ def examine(
     events : sequence of DeviceEvent
         What happened to devices in the period.
     progress : callable, optional
+    keep : bool
+        Whether results are kept beside the copy, and those of earlier runs found again, see `kept.KeptResults`. The
+        result is the same either way.
 
     Returns
     -------
     Result
     """
     tell = progress or (lambda _text, _fraction: None)
+    return_large_arrays()
+    kept = KeptResults(parquet_dir / FOLDER if keep else None)
     schedule = schedule or one_look(since, until)
     with open_engine(parquet_dir, database_url) as engine:
         tell("reading values", 0.0)
@@ -159,9 +165,9 @@ def examine(
     groups = judge_groups(values, schedule, standing)
     tell("looking for steps", 0.6)
     software = software_changes(exams)
-    residual = log_residuals(values)
-    series = watch_all(values, residual)
-    steps, residual = find_steps(values, residual, software, series, schedule)
+    residual = log_residuals(values, None if schedule.single_look else schedule.last_day)
+    series = watch_all(values, residual, kept=kept)
+    steps, residual = find_steps(values, residual, software, series, schedule, kept)
     look_until = _moment_of_looking(now, until)
     silences = find_silences(exams, look_until)
     unmapped = find_unmapped(values, mapping.table, examinations)
@@ -181,11 +187,13 @@ def examine(
         series=series,
         exposures=exposures,
         known=list(known),
+        kept=kept,
         events=named_events(events, exams),
     )
     findings = sort_findings(with_events(detect_all(context), context.events))
     tell("drawing sections", 0.9)
     sections = build_sections(context, findings)
+    kept.write()
     tell("adding up", 0.95)
     completeness = completeness_record(values, exams, objects, silences, exams_stored=exams_stored)
     result = Result(
@@ -210,4 +218,4 @@ def _moment_of_looking(now: datetime, until: date | None) -> datetime:
 
 
 def _sites(values: Values) -> list[str]:
-    return sorted({site or "" for site in np.unique(values.columns["site"].astype(str)).tolist()})
+    return sorted({site or "" for site in values.columns.codes("site")[1]})

@@ -89,11 +89,12 @@ def name_devices_apart(table: pa.Table) -> pa.Table:
 
     devices = table.group_by(["site", "equipment", "equipment_id"]).aggregate([]).to_pylist()
     shared = Counter((row["site"], row["equipment"]) for row in devices)
-    twins = {row["equipment_id"] for row in devices if shared[row["site"], row["equipment"]] > 1}
+    twins = {row["equipment_id"] for row in devices if shared[row["site"], row["equipment"]] > 1} - {None}
     column = table.column("equipment")
     named = pc.fill_null(column.cast(pa.string()), "Unnamed device")
     if twins:
-        ids, names = table.column("equipment_id").to_pylist(), named.to_pylist()
-        named = pa.array([f"{n} #{i}" if i in twins else n for i, n in zip(ids, names, strict=True)], pa.string())
+        ids = table.column("equipment_id")
+        numbered = pc.binary_join_element_wise(named, ids.cast(pa.string()), " #")
+        named = pc.if_else(pc.is_in(ids, value_set=pa.array(sorted(twins), ids.type)), numbered, named)
     named = named.dictionary_encode() if pa.types.is_dictionary(column.type) else named
     return table.set_column(table.schema.get_field_index("equipment"), "equipment", named)

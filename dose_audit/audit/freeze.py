@@ -19,8 +19,9 @@ findings[]
     state: new|open|acknowledged``.
 cross_site[]
     One an examination, band and quantity of two sites or more: ``modality, examination, examination_name, band, quantity,
-    unit, n, n_used, sites_left_out[]``; ``size {axis, unit, missing_share, standardised, reference, slope: estimate|null,
-    reason}``; ``funnel {target, phi, tau, status, reason, points[{site, median, low, high, n, z, p_value, beyond,
+    unit, n, until, n_used, sites_left_out[]``: exams up to `until`, the last close, or all where it is null; ``size {axis,
+    unit, missing_share, standardised, reference, slope: estimate|null, reason}``; ``funnel {target, phi, tau, status,
+    reason, points[{site, median, low, high, n, z, p_value, beyond,
     direction}], limits[{level, n[], low[], high[]}]}``; ``components {status, reason, levels[{name: site|scanner|acquisition
     protocol|exam, sigma, low, high, share, p_value, groups, status, reason}], site_factor: estimate, pair_factor: estimate,
     effects[{site, factor, low, high, n}]}``; ``kruskal_wallis {epsilon_squared, statistic, degrees_of_freedom, p_value,
@@ -37,10 +38,10 @@ device_events[]
     software|exam mapping, text, before, steps[{day, quantity, ratio}]``: the steps within a week. An exam mapping's version
     has neither site nor equipment.
 size_curves[]
-    ``modality, examination, examination_name, band, quantity, unit, n, population: adult|child, axis, axis_unit, n_missing,
-    points_shown, points {size[], dose[], site[]}``; ``fit {method, slope: estimate|null, curves[{q, points[{size, value,
-    low, high}]}], status, reason}``; ``drl[{set, edition, row_id, value, band, band_type, low, high}]``: steps over the size
-    where `low` or `high` is given, else one level for all.
+    ``modality, examination, examination_name, band, quantity, unit, n, population: adult|child, until, axis, axis_unit,
+    n_missing, points_shown, points {size[], dose[], site[]}``; ``fit {method, slope: estimate|null, curves[{q,
+    points[{size, value, low, high}]}], status, reason}``; ``drl[{set, edition, row_id, value, band, band_type, low,
+    high}]``: steps over the size where `low` or `high` is given, else one level for all.
 size_specific[]
     One a device, examination and band of water-equivalent diameter: ``site, equipment, examination, examination_name,
     low_mm, high_mm, median_wed_mm``; ``ssde`` and ``ctdi_vol {n, median, ci_low, ci_high, p25, p75}`` of the same patients.
@@ -67,8 +68,10 @@ local_levels[]
     examination_name, modality, patient_group, band, quantity, unit, phantom, statistic, value, low, high, n, rooms, former}]``.
 significant_exposures[]
     One an exam that may need a worksheet: ``key, exam_ref, kind, site, equipment, examination_name, study_datetime,
-    population, doses[{quantity, value, unit}], total_msv, uncertainty_msv, total_reason, usual_msv, reaches[{code, version,
-    nations[], population, criterion, assumption, reached, intended_low_msv, intended_high_msv, confidence}], conclusion``.
+    population, doses[{quantity, value, unit}],
+    totals[{quantity, side: left|right|null, value, unit, uncertainty, source}], total_msv, uncertainty_msv, total_reason,
+    usual_msv, reaches[{code, version, nations[], population, criterion, assumption, reached, intended_low_msv,
+    intended_high_msv, confidence}], conclusion``.
 image_quality
     Where phantoms were measured or are due: see `dose_audit.quality.panel.image_quality`.
 """
@@ -81,8 +84,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dose_audit.audit.values import exam_ref
+from dose_audit.audit.values import exam_refs
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,19 +106,16 @@ def frozen_table(values: Values) -> pa.Table:
     """
     import pyarrow as pa
 
-    columns = values.columns
-    table = columns.table
-    refs = [exam_ref(int(number)) for number in columns["exam_id"]]
-    compared = values.compared
+    table = values.columns.table
     return pa.table(
         {
-            "exam_ref": pa.array(refs, pa.string()),
+            "exam_ref": exam_refs(table["exam_id"]),
             "site": table["site"],
             "equipment": table["equipment"],
             "modality": table["modality"],
             "examination": table["examination"],
             "examination_name": table["examination_name"],
-            "band": pa.array(values.band.tolist(), pa.string()),
+            "band": pa.array(values.band, pa.string()).dictionary_encode(),
             "quantity": table["quantity"],
             "unit": table["unit"],
             "value": table["value"],
@@ -124,10 +125,20 @@ def frozen_table(values: Values) -> pa.Table:
             "thickness_mm": table["thickness_mm"],
             "wed_mm": table["wed_mm"],
             "software_versions": table["software_versions"],
-            "included": pa.array(compared),
-            "reason": pa.array([reason or None for reason in values.reason.tolist()], pa.string()),
+            "included": pa.array(values.compared),
+            "reason": _or_none(pa.array(values.reason, pa.string()).dictionary_encode()),
         }
     ).combine_chunks()
+
+
+def _or_none(texts: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same with nothing in place of empty texts."""
+    import pyarrow as pa
+
+    words = [word or None for word in texts.dictionary.to_pylist()]
+    known = [word for word in words if word is not None]
+    places = pa.array([None if word is None else known.index(word) for word in words], pa.int32())
+    return pa.DictionaryArray.from_arrays(places.take(texts.indices), pa.array(known, pa.string()))
 
 
 def table_sha256(table: pa.Table) -> str:
@@ -146,26 +157,40 @@ def table_sha256(table: pa.Table) -> str:
     digest = hashlib.sha256()
     for name in table.column_names:
         column = table.column(name).combine_chunks()
-        if pa.types.is_dictionary(column.type):  # the texts, however they are held
-            column = column.cast(pa.string())
-        digest.update(f"{name}\x1f{column.type}\x1f{len(column)}\x1e".encode())
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            encoded = pc.dictionary_encode(column)
-            encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-            for word in encoded.dictionary.to_pylist():
+        # The texts, however they are held.
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        digest.update(f"{name}\x1f{kind}\x1f{len(column)}\x1e".encode())
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            words, numbers = _in_order_of_appearance(column)
+            for word in words:
                 data = word.encode()
                 digest.update(len(data).to_bytes(8, "little") + data)
-            indices = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
-            digest.update(indices.astype("<i8").tobytes())
+            digest.update(numbers.astype("<i8").data)
             continue
-        digest.update(column.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8).tobytes())
+        digest.update(column.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8).data)
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.int64())
-        kind = "<f8" if pa.types.is_floating(column.type) else "<i8"
+        width = "<f8" if pa.types.is_floating(column.type) else "<i8"
         digest.update(
-            pc.fill_null(column.cast(_plain(column.type)), 0).to_numpy(zero_copy_only=False).astype(kind).tobytes()
+            pc.fill_null(column.cast(_plain(column.type)), 0).to_numpy(zero_copy_only=False).astype(width).data
         )
     return digest.hexdigest()
+
+
+def _in_order_of_appearance(column: pa.Array) -> tuple[list[str], NDArray[np.int64]]:
+    """Distinct texts in the order in which they come, and the column as numbers into them; -1 where there is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    encoded = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column)
+    # A dictionary that was made elsewhere may have texts that do not occur, and any order.
+    numbers = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    present, first = np.unique(numbers, return_index=True)
+    present, first = present[present >= 0], first[present >= 0]
+    present = present[np.argsort(first)]
+    rank = np.full(len(encoded.dictionary) + 1, -1, dtype=np.int64)  # the last place is that of -1
+    rank[present] = np.arange(present.size)
+    return encoded.dictionary.take(pa.array(present)).to_pylist(), rank[numbers]
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -11,6 +11,10 @@ _QUANTITIES = {
     "fluoro_time": "Fluoroscopy time",
     "AGD": "AGD per view",
     "peak_skin_dose": "Peak skin dose (estimate)",
+    "AGD_total": "AGD of all views",
+    "MGD_total": "Mean glandular dose of all views",
+    "ESAK": "Entrance surface air kerma",
+    "administered_activity": "Administered activity",
 }
 
 

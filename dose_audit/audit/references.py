@@ -83,7 +83,7 @@ def find_references(
     named = ["examination", "quantity", "modality", "phantom"]
     if any(drl_set.site for drl_set in registry.sets):
         named.append("site")
-    keys = [columns.codes(name)[0][rows] for name in named]
+    keys: list[NDArray[np.integer[Any]]] = [columns.codes(name)[0][rows] for name in named]
     for name in ("age_years", "weight_kg", "thickness_mm", "wed_mm"):
         keys.append(_cells(columns[name][rows], edges[name]))
     days = columns["study_date"][rows].astype("datetime64[D]").astype(np.int64)
@@ -163,7 +163,7 @@ def _cells(values: NDArray[Any], edges: Sequence[float]) -> NDArray[np.int64]:
     return cells
 
 
-def _combinations(keys: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _combinations(keys: Sequence[NDArray[np.integer[Any]]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Distinct combinations of some keys in ascending order: a row of each, and each row's place among them."""
     inverse = np.zeros(len(keys[0]), dtype=np.int64)
     first = inverse[:1]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,29 +44,49 @@ class DeviceSeries:
     residual: NDArray[np.float64]
 
 
-def log_residuals(values: Values) -> NDArray[np.float64]:
+def log_residuals(values: Values, closed: date | None = None) -> NDArray[np.float64]:
     """Return ln(dose) of every compared value minus its group's centre and size trend; NaN for the rest.
+
+    Parameters
+    ----------
+    values : Values
+    closed : date, optional
+        Last close of the schedule. What a group's values are expected to be is then learned from those up to it.
 
     Notes
     -----
     Groups are device × examination × band × quantity with at least ten values. The size trend (ln dose on ln
     weight, or on compressed thickness) is Tukey's resistant line, from 30 values with known size on; a value
     without size is only centred.
+
+    With a close the residuals of the exams before it stay what they are until the next one, however many come in, and
+    newer exams are judged by what was usual before them. A group that had fewer than ten values by then learns from
+    those after it, and has residuals for those alone.
     """
     columns = values.columns
     residual = np.full(len(columns), np.nan)
     names = ("site", "equipment", "modality", "examination", "quantity")
+    settled = np.ones(len(columns), dtype=bool)
+    if closed is not None:
+        settled = columns["study_date"].astype("datetime64[D]") <= np.datetime64(closed, "D")
     for key, rows in columns.groups(names, values.compared, within=values.band_codes):
-        if rows.size < MINIMUM_GROUP:
+        before = settled[rows]
+        learned = before if np.count_nonzero(before) >= MINIMUM_GROUP else ~before
+        if closed is None:
+            learned = before
+        if np.count_nonzero(learned) < MINIMUM_GROUP:
             continue
+        judged = np.ones(rows.size, dtype=bool) if learned is before else learned
         logs = np.log(columns["value"][rows])
-        residual[rows] = logs - np.median(logs)
+        left = logs - np.median(logs[learned])
         size = _size(columns, rows, key[4], key[2])
         known = np.isfinite(size)
-        if np.count_nonzero(known) >= MINIMUM_FOR_SIZE:
-            trend = resistant_slope(size[known], logs[known]) * (size[known] - np.median(size[known]))
-            left = logs[known] - trend
-            residual[rows[known]] = left - np.median(left)
+        both = known & learned
+        if np.count_nonzero(both) >= MINIMUM_FOR_SIZE:
+            slope = resistant_slope(size[both], logs[both])
+            trended = logs[known] - slope * (size[known] - np.median(size[both]))
+            left[known] = trended - np.median(trended[learned[known]])
+        residual[rows[judged]] = left[judged]
     return residual
 
 

@@ -18,6 +18,9 @@ __all__ = ["Slip", "find_slips"]
 FALSE_ALARM = 0.01
 RECENT = 5
 """So many exams at the very end are enough to see a fresh slip."""
+_HALF_A_SLIP = 0.4 * np.log(10.0)
+"""A slip is 0.8 decades or more, see `statistics.unit_slip`: either side of it lies at least half of that from zero."""
+_WINDOW, _FAR_IN_WINDOW = 10, 4
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ def _slips_of(series: DeviceSeries) -> list[Slip]:
     if n < 2 * RECENT or float(np.ptp(series.residual)) < np.log(5.0):
         return []
     doses = np.exp(series.residual)
-    starts = [change.index for change in find_changes(doses, false_alarm=FALSE_ALARM).changes]
+    starts: list[int] = []
+    if _may_hold_block(series.residual):
+        starts = [change.index for change in find_changes(doses, false_alarm=FALSE_ALARM).changes]
     if not starts and n > 4 * RECENT and unit_slip(doses[:-RECENT], doses[-RECENT:]).decades:
         starts = [n - RECENT]
     if not starts:
@@ -96,6 +101,19 @@ def _slips_of(series: DeviceSeries) -> list[Slip]:
                 )
             )
     return slips
+
+
+def _may_hold_block(residual: NDArray[np.float64]) -> bool:
+    """Whether ten exams or more in a row can have a median far enough from zero: no search where they cannot.
+
+    At least half of such a block lies far on one side. If every ten neighbours had three such values at most, a block of
+    10·q + r exams would have at most 3·q + min(3, r) of them, which is less than half of it.
+    """
+    for side in (residual, -residual):
+        far = np.concatenate([[0], np.cumsum(side >= _HALF_A_SLIP)])
+        if np.any(far[_WINDOW:] - far[:-_WINDOW] >= _FAR_IN_WINDOW):
+            return True
+    return False
 
 
 def _usual_level(blocks: list[NDArray[np.int64]], levels: list[float]) -> float:

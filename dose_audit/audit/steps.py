@@ -8,14 +8,18 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_audit.audit.kept import no_results
+
 if TYPE_CHECKING:
     from dose_audit.audit.charts import Series
     from dose_audit.audit.columns import Columns
+    from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.values import Values
     from dose_audit.statistics import Estimate
@@ -95,18 +99,16 @@ def software_changes(exams: Columns) -> list[SoftwareChange]:
     changes = []
     times = exams["study_datetime"]
     dated = ~np.isnat(times)
-    versions = exams["software_versions"]
+    codes, words = exams.codes("software_versions")
     for (site, equipment), rows in exams.groups(("site", "equipment"), dated):
-        seen: set[str] = set()
-        current = ""
-        for row in rows[np.argsort(times[rows], kind="stable")].tolist():
-            version = versions[row]
-            if not version or version in seen:
-                continue
-            if current:
-                changes.append(SoftwareChange(site, equipment, _day(times[row]), current, version))
-            seen.add(version)
-            current = version
+        rows = rows[np.argsort(times[rows], kind="stable")]
+        seen, first = np.unique(codes[rows], return_index=True)
+        order = np.argsort(first)
+        known = [
+            (words[code], rows[place]) for code, place in zip(seen[order], first[order], strict=True) if words[code]
+        ]
+        for (before, _), (after, row) in pairwise(known):
+            changes.append(SoftwareChange(site, equipment, _day(times[row]), before, after))
     return changes
 
 
@@ -116,6 +118,7 @@ def find_steps(
     software: list[SoftwareChange],
     series: list[Series],
     schedule: Schedule,
+    kept: KeptResults | None = None,
 ) -> tuple[list[Step], NDArray[np.float64]]:
     """Find steps, and take them out of the residuals.
 
@@ -130,6 +133,8 @@ def find_steps(
     schedule : Schedule
         Change points are searched for at its last close. Between closes the charts' signals count; one that the second
         close after it does not confirm is dropped.
+    kept : KeptResults, optional
+        The search at a close takes a time that grows with the square of a series' length: once a close is enough.
 
     Returns
     -------
@@ -159,7 +164,7 @@ def find_steps(
         own = [change for change in software if (change.site, change.equipment) == (site, equipment)]
         told: list[tuple[Series, Any, Step]] = []
         for one in sorted(members, key=_rank):
-            for moment, step in steps_of(one, times[one.rows], own, level, schedule):
+            for moment, step in steps_of(one, times[one.rows], own, level, schedule, kept or no_results()):
                 if not any(_same_cause(step, one, other, by) for by, _, other in told):
                     told.append((one, moment, step))
         steps.extend(step for _, _, step in told)
@@ -173,17 +178,22 @@ def find_steps(
 
 
 def steps_of(
-    series: Series, times: NDArray[Any], software: list[SoftwareChange], level: float, schedule: Schedule
+    series: Series,
+    times: NDArray[Any],
+    software: list[SoftwareChange],
+    level: float,
+    schedule: Schedule,
+    kept: KeptResults,
 ) -> list[tuple[Any, Step]]:
     """Steps of one series that are large enough to tell, each with the moment of the first exam after it."""
-    from dose_audit.statistics import find_changes, median_step
+    from dose_audit.statistics import median_step
 
     doses = np.exp(series.residual)
     last = schedule.last_day
     closed = 0 if last is None else int(np.count_nonzero(times.astype("datetime64[D]") <= np.datetime64(last, "D")))
-    scan = find_changes(doses[:closed], false_alarm=level)
+    changes = kept.result("changes", (doses[:closed], level), lambda: _changes(doses[:closed], level))
     # Where it changed: at the close by the scan, and for each signal that the scan has not explained by the chart.
-    places: list[tuple[int, float | None, str]] = [(change.index, change.p_value, "verdict") for change in scan.changes]
+    places: list[tuple[int, float | None, str]] = [(index, p_value, "verdict") for index, p_value in changes]
     for signal in () if schedule.single_look else series.chart.signals:
         fresh = not schedule.periods or times[signal.index] >= np.datetime64(schedule.periods[-1].first, "s")
         if fresh and all(_days_apart(times[signal.change], times[index]) > SAME_DAYS for index, *_ in places):
@@ -216,6 +226,12 @@ def steps_of(
         )
         found.append((times[index], step))
     return found
+
+
+def _changes(doses: NDArray[np.float64], level: float) -> list[tuple[int, float]]:
+    from dose_audit.statistics import find_changes
+
+    return [(change.index, change.p_value) for change in find_changes(doses, false_alarm=level).changes]
 
 
 def _rank(series: Series) -> tuple[bool, int, str, str]:

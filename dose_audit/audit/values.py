@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dose_audit.audit.engine import Engine
     from dose_audit.drl import DrlRegistry, Examination, MappingTable
 
-__all__ = ["REASONS", "Values", "exam_ref", "read_values"]
+__all__ = ["REASONS", "Values", "exam_ref", "exam_refs", "read_values"]
 
 REASONS = {
     "NOT_A_PATIENT": "quality assurance, service or test exposure",
@@ -89,6 +89,7 @@ class Values:
     def leave_out(self, rows: NDArray[np.int64], reason: str) -> None:
         """Leave rows out of the comparison for a reason found on the way."""
         self.reason[rows] = reason
+        self.__dict__.pop("_fates", None)
 
     def exam_reasons(self) -> tuple[NDArray[np.int64], list[str]]:
         """Each exam once with its one fate: ``""`` (compared with at least one value) or the reason.
@@ -99,14 +100,21 @@ class Values:
             A row of each exam.
         reasons : list of str
         """
-        order = {"": 0} | {reason: rank for rank, reason in enumerate(REASONS, start=1)}
-        words, place = np.unique(self.reason.astype(str), return_inverse=True)
-        ranks = np.array([order[word] for word in words.tolist()], dtype=np.int64)[place]
-        exams = self.columns["exam_id"]
+        return self._fates
+
+    @cached_property
+    def _fates(self) -> tuple[NDArray[np.int64], list[str]]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         # Compared beats every reason; among reasons the first in the table counts.
-        by_exam = np.lexsort((ranks, exams))
-        first = by_exam[np.unique(exams[by_exam], return_index=True)[1]]
-        return first, [str(self.reason[row]) for row in first]
+        order = {"": 0} | {reason: rank for rank, reason in enumerate(REASONS, start=1)}
+        encoded = pc.dictionary_encode(pa.array(self.reason, pa.string()))
+        ranks = np.array([order[word] for word in encoded.dictionary.to_pylist()], dtype=np.int8)
+        by_exam = np.lexsort((ranks[encoded.indices.to_numpy()], self.columns["exam_id"]))
+        exams = self.columns["exam_id"][by_exam]
+        first = by_exam[np.flatnonzero(np.concatenate([[True], exams[1:] != exams[:-1]])[: exams.size])]
+        return first, self.reason[first].tolist()
 
     def counts(self) -> Counter[str]:
         """Exams by fate; they add up to the exams of the period."""
@@ -120,6 +128,19 @@ def exam_ref(exam_id: int) -> str:
     'E000042'
     """
     return f"E{exam_id:06d}"
+
+
+def exam_refs(exam_ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """`exam_ref` of many exams.
+
+    >>> import pyarrow as pa
+    >>> exam_refs(pa.chunked_array([[42, 1234567]])).to_pylist()
+    ['E000042', 'E1234567']
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.binary_join_element_wise("E", pc.utf8_lpad(exam_ids.cast(pa.string()), 6, padding="0"), "")
 
 
 def read_values(
@@ -156,7 +177,8 @@ def read_values(
     table = name_devices_apart(_with_examinations(table, resolve_facts(mapping, facts, examinations)))
     columns = Columns(table).sorted(_SORT)
 
-    reason = np.where(columns["left_out"] == None, "", columns["left_out"]).astype(object)  # noqa: E711 (an array)
+    reason = np.array(columns["left_out"], dtype=object)
+    reason[columns["left_out"] == None] = ""  # noqa: E711 (an array)
     status = columns["mapping_status"]
     reason[(reason == "") & (status == "ambiguous")] = "AMBIGUOUS_MAPPING"
     reason[(reason == "") & (status == "unmapped")] = "UNMAPPED"
@@ -166,8 +188,8 @@ def read_values(
     found = references.index >= 0
     if references.matches:
         band[found] = np.array(references.bands, dtype=object)[references.index[found]]
-        statuses = np.array(references.status(), dtype=object)[references.index[found]]
-        reason[found] = np.where(np.isin(statuses.astype(str), COMPARED), "", statuses)
+        statuses = np.array(["" if status in COMPARED else status for status in references.status()], dtype=object)
+        reason[found] = statuses[references.index[found]]
     return Values(columns, reason, references, band)
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dose_audit.audit.exam_totals import exam_totals
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.significant import reaches
 
@@ -35,6 +36,8 @@ def worksheets(findings: Sequence[Finding], values: pa.Table) -> list[dict[str, 
 
     Notes
     -----
+    Every exam has the totals of its modality, see `exam_totals`.
+
     The effective dose is the sum over the exam's irradiation events as the store estimates them; where one of them has
     none, neither has the exam. The usual dose of its group, where it is known, stands beside it as what may have been
     intended: total × group median of DLP ÷ the exam's.
@@ -80,6 +83,7 @@ def _entry(finding: Finding, ref: str, rows: list[dict[str, Any]], values: pa.Ta
         "study_datetime": None if first.get("study_datetime") is None else first["study_datetime"].isoformat(),
         "population": population,
         "doses": [{name: row[name] for name in ("quantity", "value", "unit")} for row in rows],
+        "totals": exam_totals(int(ref[1:])),
         "total_msv": total,
         "uncertainty_msv": uncertainty,
         "total_reason": reason,

@@ -96,7 +96,9 @@ def report(
     home: HomeOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Draw the report of a frozen run again: the same inputs, the same bytes.
+    """Draw the report of a frozen run again: the same inputs, the same bytes, from the version that made the run.
+
+    Another version draws it too, and says so on every page.
 
     Example: dose-audit report 20260701T020000-abababab --format html,pdf,board --out /tmp/again
     """
@@ -118,6 +120,8 @@ def report(
         else:
             files = render_run(folder, out, formats=wanted, smallest=smallest)
             not_made = files.not_made
+            if files.stamp:
+                print(files.stamp, file=sys.stderr)
             for path in files.made(wanted):
                 print(path)
     except (FileNotFoundError, FrozenRunError) as error:

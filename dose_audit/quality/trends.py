@@ -9,17 +9,19 @@ from typing import Any
 
 from dose_audit.phantom.definition import Tolerance
 from dose_audit.phantom.judge import judge_value
-from dose_audit.quality.history import Accepted, History, Point
+from dose_audit.quality.history import Accepted, History, Mark, Point
 from dose_audit.quality.states import ACT, RULES, SENTENCES, state_name
 from dose_audit.statistics.individuals import ControlLimits, control_states
 from dose_audit.statistics.monitor import ewma
 
-__all__ = ["Judged", "judge_history", "sentence"]
+__all__ = ["REPAIRS", "Judged", "judge_history", "sentence"]
 
 # λ 0.2 with L 2.962: a mean of 500 points between false signals (Lucas and Saccucci, Technometrics 32 (1990) 1).
 _EWMA_WEIGHT, _EWMA_WIDTH = 0.2, 2.962
 # Values enter the average no further out than this many sigma: one spoilt scan alarms by itself and is then over.
 _EWMA_REACH = 4.0
+REPAIRS = ("service", "recalibration", "part", "move")
+"""Recorded events after which a device may be another one. New software is no repair: a slow change goes on through it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ def judge_history(history: History) -> list[Judged]:
     Control is judged against limits that were frozen with a baseline, from the first counted run after the last accepted
     one until the next baseline: beyond the limits (rule 1), nine in a row on one side, or the exponentially weighted
     moving average (λ 0.2, L 2.962; values clipped at 4 sigma) beyond its own limits. A departure smaller than the value's
-    own standard uncertainty (a third of it for the two rules that look at many values) is no change. Repeats of a day,
+    own standard uncertainty (a third of it for the two rules that look at many values) is no change. The two rules that
+    look back begin anew after a recorded event that may have mended the device (`REPAIRS`): what was wrong before it is
+    over, and what it did not mend shows again. Limits and baseline stay until somebody accepts others. Repeats of a day,
     doubtful values and runs of phase I are not judged and do not enter the rules.
     """
     control: dict[int, tuple[str, str, float | None]] = {}
@@ -87,7 +91,8 @@ def judge_history(history: History) -> list[Judged]:
         first = [point for point in members if end is not None and point.run.at <= end]
         phase_one.update(point.run.id for point in first)
         later = [point for point in members if point.usable and point.run.id not in phase_one]
-        control.update(_control(baseline, later))
+        for part in _between_repairs(later, history.marks):
+            control.update(_control(baseline, part))
     judged = []
     for point in history.points:
         in_force = _baseline_at(history.accepted, point.run.at)
@@ -137,6 +142,15 @@ def _segments(history: History) -> list[tuple[Accepted, list[Point]]]:
         )
         for baseline, end in zip(history.accepted, [*ends, None], strict=False)
     ]
+
+
+def _between_repairs(points: Sequence[Point], marks: Sequence[Mark]) -> list[list[Point]]:
+    """Points in order of time, parted where the device was worked on."""
+    repairs = [mark.at for mark in marks if mark.kind in REPAIRS]
+    parts: dict[int, list[Point]] = {}
+    for point in points:
+        parts.setdefault(sum(at <= point.run.at for at in repairs), []).append(point)
+    return list(parts.values())
 
 
 def _control(baseline: Accepted, points: Sequence[Point]) -> dict[int, tuple[str, str, float | None]]:

@@ -6,11 +6,13 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dose_audit.report.charts.axes import log_scale
 from dose_audit.report.charts.figure import Figure, finished
 from dose_audit.report.frozen import FrozenRun, group_key
 from dose_audit.report.page import templates, text_of
+from dose_audit.report.stamp import version_stamp
 from dose_audit.report.static import to_svg
 from dose_audit.report.theme import RULE, TONES
 from dose_audit.report.words import plural, with_band
@@ -50,19 +52,19 @@ def board_rows(run: FrozenRun, *, smallest: int) -> list[dict[str, Any]]:
         ``n`` is rounded to tens.
     """
     pooled: dict[tuple[str, str], dict[str, Any]] = {}
-    values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    values: dict[tuple[str, str, str], list[NDArray[np.float64]]] = defaultdict(list)
     for row in run.data["comparisons"]:
         group = run.groups.get(group_key(row))
         if row["drl"] is None or group is None or row["quantity"] not in _FIRST_QUANTITY:
             continue
         key = (row["examination"], row["band"] or "")
-        values[(*key, row["quantity"])] += [value / row["drl"]["value"] for value in group.values]
+        values[(*key, row["quantity"])].append(group.values / row["drl"]["value"])
         best = pooled.setdefault(key, row)
         if _FIRST_QUANTITY.index(row["quantity"]) < _FIRST_QUANTITY.index(best["quantity"]):
             pooled[key] = row
     rows = []
     for key, row in pooled.items():
-        ratios = values[(*key, row["quantity"])]
+        ratios = np.concatenate(values[(*key, row["quantity"])])
         if len(ratios) < 2 * smallest:
             continue
         ratio = float(np.median(ratios))
@@ -114,6 +116,7 @@ def board_page(run: FrozenRun, *, smallest: int) -> str:
         .get_template("board.html.j2")
         .render(
             run=run.data["run"],
+            stamp=version_stamp(run),
             network=run.data["run"]["network"],
             compared=_rounded(run.data["completeness"]["compared"], smallest),
             rows=rows,

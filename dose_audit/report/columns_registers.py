@@ -87,6 +87,20 @@ _VERDICTS = [
         },
     ),
     SectionTable(
+        "Worksheet totals",
+        "significant_exposures",
+        "totals",
+        {
+            "Exam": "exam_ref",
+            "Quantity": ".quantity",
+            "Side": ".side",
+            "Value": ".value",
+            "Unit": ".unit",
+            "Standard uncertainty": ".uncertainty",
+            "Where it comes from": ".source",
+        },
+    ),
+    SectionTable(
         "Worksheet thresholds",
         "significant_exposures",
         "reaches",

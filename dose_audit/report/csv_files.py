@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dose_audit.report.tables import Table
 
@@ -17,6 +17,7 @@ __all__ = ["csv_text", "write_csv_archive"]
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 """The oldest date that a zip archive knows: the same for every file, so that the same run gives the same bytes."""
 
+_MANY_ROWS = 1_000_000
 _RUNS_IN_A_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -33,7 +34,12 @@ def write_csv_archive(tables: Iterable[Table], path: Path) -> None:
             entry = zipfile.ZipInfo(table.file_name, _EARLIEST)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, csv_text(table).encode("utf-8"))
+            many = len(table.rows) > _MANY_ROWS  # past 4 GiB a file needs another kind of entry, chosen beforehand
+            with (
+                archive.open(entry, "w", force_zip64=many) as part,
+                io.TextIOWrapper(part, encoding="utf-8", newline="") as text,
+            ):
+                _write(table, text)
 
 
 def csv_text(table: Table) -> str:
@@ -47,10 +53,14 @@ def csv_text(table: Table) -> str:
     "x,y\r\n0.1,\r\n'=1+1,true\r\n"
     """
     text = io.StringIO()
+    _write(table, text)
+    return text.getvalue()
+
+
+def _write(table: Table, text: TextIO) -> None:
     writer = csv.writer(text)
     writer.writerow(table.columns)
-    writer.writerows([[_field(value) for value in row] for row in table.rows])
-    return text.getvalue()
+    writer.writerows([_field(value) for value in row] for row in table.rows)
 
 
 def _field(value: Any) -> str:

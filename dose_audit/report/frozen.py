@@ -1,18 +1,31 @@
-"""Reads the folder of a frozen audit run: the report's data and the values behind its groups."""
+"""Reads the folder of a frozen audit run: the report's data and the values behind its groups.
+
+A run may have millions of values. They stay columns, and whoever draws something reads the columns and the groups that it
+draws.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.audit.columns import Columns
 from dose_audit.audit.seal import broken_seals
 
-__all__ = ["FrozenRun", "FrozenRunError", "Group", "GroupKey"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FrozenRun", "FrozenRunError", "Group", "GroupKey", "Groups", "ValueRows", "group_key"]
+
+_BATCH_ROWS = 65_536
 
 
 class FrozenRunError(ValueError):
@@ -21,17 +34,118 @@ class FrozenRunError(ValueError):
 
 GroupKey = tuple[str, str, str, str, str]
 """Site, equipment, examination, band, quantity."""
+_KEY = ("site", "equipment", "examination", "band", "quantity")
 
 
 @dataclass(frozen=True)
 class Group:
-    """The values of one compared group, in time order."""
+    """The values of one group, in time order.
+
+    Attributes
+    ----------
+    key : GroupKey
+    values : array of float
+    moments : array of datetime64
+        NaT where it is not known.
+    software, reason : pyarrow.Array
+        The device's software at each value; why it was left out.
+    """
 
     key: GroupKey
-    values: list[float]
-    times: list[datetime | None]
-    sizes: list[float | None]
-    software_versions: list[str | None]
+    values: NDArray[np.float64]
+    moments: NDArray[np.datetime64]
+    software: pa.Array
+    reason: pa.Array
+
+    def __len__(self) -> int:
+        return int(self.values.size)
+
+    @property
+    def times(self) -> list[datetime | None]:
+        """The moments as Python has them."""
+        found: list[datetime | None] = self.moments.tolist()
+        return found
+
+    @property
+    def software_versions(self) -> list[str | None]:
+        """The software as texts."""
+        found: list[str | None] = self.software.to_pylist()
+        return found
+
+
+class Groups(Mapping[GroupKey, Group]):
+    """Groups by key, in the keys' order; each is cut out of the columns when it is asked for.
+
+    Parameters
+    ----------
+    values : pyarrow.Table
+        Rows with the columns of `GroupKey`, ``value``, ``study_datetime``, ``software_versions`` and ``reason``.
+    """
+
+    def __init__(self, values: pa.Table) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for name in _KEY:
+            if values[name].null_count:
+                filled = pc.fill_null(values[name].cast(pa.string()), "")
+                values = values.set_column(values.schema.get_field_index(name), name, filled)
+        columns = Columns(values.unify_dictionaries().combine_chunks())
+        self._rows: dict[GroupKey, NDArray[np.int64]] = {
+            (site, equipment, examination, band, quantity): rows
+            for (site, equipment, examination, band, quantity), rows in columns.groups(_KEY)
+        }
+        self._values, self._moments = columns["value"], columns["study_datetime"]
+        self._texts = columns.table.select(["software_versions", "reason"])
+
+    def __getitem__(self, key: GroupKey) -> Group:
+        rows = self._rows[key]
+        # Without a date is before all dates, as the smallest number.
+        rows = rows[np.argsort(self._moments[rows].view(np.int64), kind="stable")]
+        texts = self._texts.take(rows)
+        software, reason = (texts[name].combine_chunks() for name in ("software_versions", "reason"))
+        return Group(key, self._values[rows], self._moments[rows], software, reason)
+
+    def __iter__(self) -> Iterator[GroupKey]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def count(self, key: GroupKey) -> int:
+        """How many values a group has; 0 where there is none."""
+        return self._rows[key].size if key in self._rows else 0
+
+
+@dataclass(frozen=True)
+class ValueRows:
+    """Rows of a Parquet file, read as they are gone through, as often as wanted.
+
+    Parameters
+    ----------
+    path : Path
+    names : sequence of str
+        Columns, in this order; one that the file lacks is None throughout.
+    """
+
+    path: Path
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(self.path).num_rows)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path) as file:
+            there = [name for name in self.names if name in file.schema_arrow.names]
+            for batch in file.iter_batches(_BATCH_ROWS, columns=there, use_threads=False):
+                nothing = [None] * batch.num_rows
+                columns = [batch[name].to_pylist() if name in there else nothing for name in self.names]
+                for row in zip(*columns, strict=True):
+                    yield list(row)
 
 
 @dataclass(frozen=True)
@@ -72,42 +186,49 @@ class FrozenRun:
             raise FrozenRunError(f"{path} lacks {', '.join(sorted(missing))}.")
         return cls(Path(folder), data)
 
+    def rows(self, names: Sequence[str]) -> ValueRows:
+        """Rows of ``values.parquet``, one per exam and quantity, compared or left out, for going through once."""
+        return ValueRows(self._values_path, names)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Columns of ``values.parquet``, texts encoded."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = pq.read_schema(self._values_path)
+        texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+        return pq.read_table(self._values_path, columns=list(names), read_dictionary=texts, partitioning=None)
+
     @cached_property
-    def values(self) -> list[dict[str, Any]]:
-        """Rows of ``values.parquet``: one per exam and quantity, compared or left out."""
+    def groups(self) -> Groups:
+        """Included values by site, equipment, examination, band and quantity, each in time order."""
+        import pyarrow.compute as pc
+
+        table = self._grouped
+        return Groups(table.filter(pc.and_(table["included"], pc.is_valid(table["value"]))))
+
+    @cached_property
+    def left_out(self) -> Groups:
+        """Values that can be drawn and were not compared, by the group that they would belong to."""
+        import pyarrow.compute as pc
+
+        table = self._grouped
+        drawable = pc.and_(pc.greater(table["value"], 0.0), pc.is_valid(table["study_datetime"]))
+        return Groups(table.filter(pc.and_(pc.invert(table["included"]), drawable)))
+
+    @property
+    def _grouped(self) -> pa.Table:
+        return self.columns([*_KEY, "value", "study_datetime", "software_versions", "reason", "included"])
+
+    @property
+    def _values_path(self) -> Path:
         path = self.folder / "values.parquet"
         if not path.is_file():
             raise FrozenRunError(f"{self.folder} has no values.parquet: the run's inputs were not frozen with it.")
-        import pyarrow.parquet
-
-        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
-        return rows
-
-    @cached_property
-    def groups(self) -> dict[GroupKey, Group]:
-        """Included values by site, equipment, examination, band and quantity, each in time order."""
-        rows: dict[GroupKey, list[dict[str, Any]]] = defaultdict(list)
-        for row in self.values:
-            if row["included"] and row["value"] is not None:
-                rows[group_key(row)].append(row)
-        return {key: _group(key, members) for key, members in sorted(rows.items())}
-
-    @cached_property
-    def left_out(self) -> dict[GroupKey, list[dict[str, Any]]]:
-        """Value rows that were not compared, by the group that they would belong to."""
-        rows: dict[GroupKey, list[dict[str, Any]]] = defaultdict(list)
-        for row in self.values:
-            if (
-                not row["included"]
-                and row["value"] is not None
-                and row["value"] > 0
-                and row["study_datetime"] is not None
-            ):
-                rows[group_key(row)].append(row)
-        return dict(rows)
+        return path
 
 
-def group_key(row: dict[str, Any]) -> GroupKey:
+def group_key(row: Mapping[str, Any]) -> GroupKey:
     """Key of a value row or of a comparison."""
     return (
         row["site"] or "",
@@ -115,15 +236,4 @@ def group_key(row: dict[str, Any]) -> GroupKey:
         row["examination"] or "",
         row["band"] or "",
         row["quantity"] or "",
-    )
-
-
-def _group(key: GroupKey, rows: list[dict[str, Any]]) -> Group:
-    rows.sort(key=lambda row: (row["study_datetime"] or datetime.min, row["exam_ref"] or ""))
-    return Group(
-        key,
-        [row["value"] for row in rows],
-        [row["study_datetime"] for row in rows],
-        [row.get("weight_kg") for row in rows],
-        [row.get("software_versions") for row in rows],
     )

@@ -12,6 +12,7 @@ from dose_audit.report import words
 from dose_audit.report.charts import Figure
 from dose_audit.report.charts.verdicts import LOOKS, look_of, verdict_rows
 from dose_audit.report.frozen import FrozenRun
+from dose_audit.report.stamp import version_stamp
 from dose_audit.report.static import offline_bundle, to_svg
 from dose_audit.report.summary import summary_lines, summary_tiles
 
@@ -118,6 +119,7 @@ def report_page(
             data=run.data,
             run=run.data["run"],
             complete=run.data["completeness"],
+            stamp=version_stamp(run),
             sections=[(name, menu) for name, menu, _ in shown],
             absent=[(menu, why) for name, menu, why in SECTIONS if (name, menu, why) not in shown],
             answer=summary_lines(run.data),

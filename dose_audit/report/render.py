@@ -1,4 +1,5 @@
-"""One frozen run in, its page, PDF, workbook, tables and JSON out; the same folder always gives the same bytes."""
+"""One frozen run in, its page, PDF, workbook, tables and JSON out; from the version that made the run always the same
+bytes."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from dose_audit.report.charts import ALL_CHARTS
 from dose_audit.report.frozen import FrozenRun
+from dose_audit.report.stamp import version_stamp
 from dose_audit.report.suppression import SMALLEST_SHOWN
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "ReportFiles", "render_run", "share_run"]
@@ -29,6 +31,8 @@ class ReportFiles:
     pdf, csv, board, board_pdf : Path
     not_made : str
         Why a PDF that was asked for was not made and what to do, else empty.
+    stamp : str
+        That another version of the program made the run, as the page says; else empty.
     """
 
     html: Path
@@ -39,6 +43,7 @@ class ReportFiles:
     board: Path
     board_pdf: Path
     not_made: str = ""
+    stamp: str = ""
 
     def made(self, formats: Collection[str]) -> list[Path]:
         """Files of the given formats that are there."""
@@ -88,6 +93,7 @@ def render_run(
     if unknown:
         raise ValueError(f"no format {', '.join(unknown)}; there are {', '.join(FORMATS)}")
     run = FrozenRun.load(Path(run_dir))
+    stamp = version_stamp(run)
     out = Path(out or run_dir)
     out.mkdir(parents=True, exist_ok=True)
     names = ("report.html", "report.xlsx", "report.json", "report.pdf", "report.csv.zip", "board.html", "board.pdf")
@@ -106,7 +112,7 @@ def render_run(
         page = board_page(run, smallest=smallest)
         board.write_text(page, encoding="utf-8", newline="\n")
         told = _pdf(run, page, board_pdf, "board") or told
-    return ReportFiles(html, xlsx, json, pdf, csv, board, board_pdf, not_made=told)
+    return ReportFiles(html, xlsx, json, pdf, csv, board, board_pdf, not_made=told, stamp=stamp)
 
 
 def share_run(

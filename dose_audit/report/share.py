@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from string import ascii_uppercase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.page import templates, text_of
+from dose_audit.report.stamp import version_stamp
 from dose_audit.report.suppression import suppress_counts
 from dose_audit.report.tables import Table
 from dose_audit.report.words import band_order, quantity_label, with_band
 from dose_audit.statistics import median_interval, quantile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["HIDDEN", "shared_json", "shared_page", "shared_tables", "site_letters"]
 
@@ -55,22 +60,24 @@ def shared_tables(run: FrozenRun, names: dict[str, str], *, smallest: int) -> li
         ``Exams``: a row an examination and band, a column a site, with totals. ``Medians``: groups whose count is
         shown. Exact counts stand in the first table alone, so that no second one undoes what it hides.
     """
-    exams: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    doses: dict[tuple[str, str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    exams: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    doses: dict[tuple[str, str, str, str], dict[str, NDArray[np.float64]]] = defaultdict(dict)
     labels: dict[tuple[str, str], str] = {}
-    for row in run.values:
-        if not row["included"] or row["value"] is None:
-            continue
+    counted, grouped = _compared(run, names)
+    for row in counted.to_pylist():
         key = (row["examination"] or "", row["band"] or "")
-        site = names.get(row["site"] or "", "Site not known")
-        labels[key] = with_band(row["examination_name"] or "", row["band"])
-        exams[key][site].add(row["exam_ref"])
-        doses[(*key, row["quantity"], row["unit"] or "")][site].append(row["value"])
+        labels[key] = with_band(row["examination_name_max"] or "", row["band"])
+        exams[key][row["site"]] += row["exam_ref_count_distinct"]
+    for row, values in zip(grouped.drop_columns("value_list").to_pylist(), grouped["value_list"], strict=True):
+        key = (row["examination"] or "", row["band"] or "")
+        # Several values may be one exam's: a median of few exams is as good as theirs.
+        if row["exam_ref_count_distinct"] >= smallest:
+            doses[(*key, row["quantity"], row["unit"] or "")][row["site"]] = values.values.to_numpy()
     order = sorted(exams, key=lambda key: (labels[key], band_order(key[1]), key))
     sites = sorted({site for counts in exams.values() for site in counts})
     if not order:
         return [Table("Exams", ["Examination", "All sites"], [], [40, 12]), _medians([])]
-    shown = suppress_counts([[len(exams[key][site]) for site in sites] for key in order], smallest=smallest)
+    shown = suppress_counts([[exams[key][site] for site in sites] for key in order], smallest=smallest)
     rows = [
         [labels[key], *(_shown(cell) for cell in cells), _shown(total)]
         for key, cells, total in zip(order, shown.cells, shown.row_totals, strict=True)
@@ -86,9 +93,30 @@ def shared_tables(run: FrozenRun, names: dict[str, str], *, smallest: int) -> li
         [labels[key[:2]], key[2], key[3], site, *_summary(doses[key][site])]
         for key in sorted(doses, key=lambda key: (order.index(key[:2]), key[2:]))
         for site in sites
-        if (key[:2], site) in visible and len(doses[key][site]) >= smallest
+        if (key[:2], site) in visible and site in doses[key]
     ]
     return [Table("Exams", ["Examination", *sites, "All sites"], rows, [40, *[12] * len(sites), 12]), _medians(medians)]
+
+
+def _compared(run: FrozenRun, names: dict[str, str]) -> tuple[pa.Table, pa.Table]:
+    """Exams by examination, band and site's shown name; and their values by quantity and unit too."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = ["exam_ref", "site", "examination", "examination_name", "band", "quantity", "unit", "value", "included"]
+    table = run.columns(columns).unify_dictionaries()
+    table = table.filter(pc.and_(table["included"], pc.is_valid(table["value"])))
+    for place, name in enumerate(columns):
+        if name in ("site", "examination", "examination_name", "band"):  # absent and empty are one
+            table = table.set_column(place, name, pc.fill_null(table[name].cast(pa.string()), ""))
+    sites = table["site"].combine_chunks().dictionary_encode()
+    shown = pa.array([names.get(site, "Site not known") for site in sites.dictionary.to_pylist()], pa.string())
+    table = table.set_column(columns.index("site"), "site", shown.take(sites.indices))
+    groups = ["examination", "band", "site"]
+    exams = table.group_by(groups).aggregate([("exam_ref", "count_distinct"), ("examination_name", "max")])
+    return exams, table.group_by([*groups, "quantity", "unit"]).aggregate(
+        [("value", "list"), ("exam_ref", "count_distinct")]
+    )
 
 
 def _medians(rows: list[list[Any]]) -> Table:
@@ -96,12 +124,12 @@ def _medians(rows: list[list[Any]]) -> Table:
     return Table("Medians", columns, rows, [40, 14, 10, 14, 10, 10, 10, 10, 10])
 
 
-def _summary(values: list[float]) -> list[float | None]:
+def _summary(values: NDArray[np.float64]) -> list[float | None]:
     """Median with its interval; quartiles only where they are not single patients' values. Three figures of each."""
-    known = np.asarray(values)
-    median = median_interval(known)
-    quartiles = [quantile(known, q) if known.size >= _FEWEST_FOR_QUARTILES else None for q in (0.25, 0.75)]
-    interval = [median.low, median.high] if known.size >= _FEWEST_FOR_QUARTILES else [None, None]
+    median = median_interval(values)
+    enough = values.size >= _FEWEST_FOR_QUARTILES
+    quartiles = [quantile(values, q) if enough else None for q in (0.25, 0.75)]
+    interval = [median.low, median.high] if enough else [None, None]
     return [None if value is None else float(f"{value:.3g}") for value in (median.value, *interval, *quartiles)]
 
 
@@ -116,6 +144,7 @@ def shared_page(run: FrozenRun, tables: list[Table], *, smallest: int) -> str:
         .get_template("shared.html.j2")
         .render(
             run=run.data["run"],
+            stamp=version_stamp(run),
             exams=tables[0],
             medians=tables[1],
             smallest=smallest,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from dose_audit.report.charts.changes import change_events
 from dose_audit.report.columns import SectionTable
 from dose_audit.report.columns_registers import SECTION_TABLES
 from dose_audit.report.frozen import FrozenRun
+from dose_audit.report.stamp import version_stamp
 from dose_audit.report.words import KIND_WORDS, SEVERITY_WORDS, VERDICTS
 
 __all__ = ["Table", "all_tables"]
@@ -24,6 +26,16 @@ _DEFINITIONS = [
 ]
 
 
+class Rows(Protocol):
+    """Rows that are counted, and gone through one by one."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        """From the first to the last."""
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of the report.
@@ -33,15 +45,16 @@ class Table:
     name : str
         At most 31 characters, as a worksheet's name may have.
     columns : list of str
-    rows : list of list
-        Text, numbers, truth values, moments of time or None, as many as there are columns.
+    rows : collection of list
+        Text, numbers, truth values, moments of time or None, as many as there are columns. Some are read from a file as
+        they are gone through.
     widths : list of int
         Characters that a column shows.
     """
 
     name: str
     columns: list[str]
-    rows: list[list[Any]]
+    rows: Rows
     widths: list[int]
 
     @property
@@ -60,7 +73,7 @@ def all_tables(run: FrozenRun) -> list[Table]:
     """The run's tables in the order of the report; a part that the run does not have gives no table."""
     data = run.data
     return [
-        Table("Summary", ["Item", "Value"], _summary(data), [34, 70]),
+        Table("Summary", ["Item", "Value"], _summary(data, version_stamp(run)), [34, 70]),
         _findings(data),
         _comparisons(data),
         Table("Completeness", ["Group", "Name", "Count"], _completeness(data), [20, 60, 12]),
@@ -105,7 +118,7 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
-def _summary(data: dict[str, Any]) -> list[list[Any]]:
+def _summary(data: dict[str, Any], stamp: str) -> list[list[Any]]:
     run = data["run"]
     rows: list[list[Any]] = [
         ["Run", run["id"]],
@@ -114,6 +127,7 @@ def _summary(data: dict[str, Any]) -> list[list[Any]]:
         ["To", run["until"]],
         ["Sites", ", ".join(run["sites"])],
         ["Engine", run["versions"]["engine"]],
+        *([["Drawn by another version", stamp]] if stamp else []),
         ["Frozen inputs, SHA-256", run["frozen_input_sha256"]],
         ["Mapping version", run["mapping"]["version"]],
     ]
@@ -219,5 +233,4 @@ def _values(run: FrozenRun) -> Table:
         "exam_ref", "site", "equipment", "examination_name", "band", "quantity", "unit", "value", "study_datetime",
         "weight_kg", "age_years", "thickness_mm", "wed_mm", "software_versions", "included", "reason",
     ]  # fmt: skip
-    rows = [[row.get(name) for name in names] for row in run.values]
-    return Table("Values", columns, rows, [14, 16, 18, 34, 16, 12, 10, 10, 17, 11, 11, 13, 15, 16, 9, 30])
+    return Table("Values", columns, run.rows(names), [14, 16, 18, 34, 16, 12, 10, 10, 17, 11, 11, 13, 15, 16, 9, 30])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,24 +60,25 @@ class _Sheets:
         sheet.freeze_panes(1, 0)
         for index, column in enumerate(table.columns):
             sheet.write_string(0, index, column, self.header)
-        rows = table.rows[:MOST_ROWS]
-        for number, row in enumerate(rows, start=1):
+        shown = min(len(table.rows), MOST_ROWS)
+        for number, row in enumerate(islice(table.rows, MOST_ROWS), start=1):
             for index, value in enumerate(row):
                 self._cell(sheet, number, index, value)
         if len(table.rows) > MOST_ROWS:
             left = f"{len(table.rows) - MOST_ROWS} more rows are in values.parquet beside this file"
-            sheet.write_string(len(rows) + 1, 0, left)
-        if rows:
-            sheet.autofilter(0, 0, len(rows), len(table.columns) - 1)
+            sheet.write_string(shown + 1, 0, left)
+        if shown:
+            sheet.autofilter(0, 0, shown, len(table.columns) - 1)
 
     def _cell(self, sheet: Any, row: int, column: int, value: Any) -> None:
         if value is None:
             return
         if isinstance(value, bool):
             sheet.write_boolean(row, column, value)
-        elif isinstance(value, int | float):
+        elif isinstance(value, int | float) and math.isfinite(value):
             sheet.write_number(row, column, value)
         elif isinstance(value, datetime):
             sheet.write_datetime(row, column, value.replace(tzinfo=None), self.date)
         else:
+            # A dose that came as infinite or no number is a row of what was left out; a workbook has no such number.
             sheet.write_string(row, column, str(value)[:32_767])

@@ -218,21 +218,31 @@ def _pelt(scores: NDArray[np.float64], penalty: float, minimum_segment: int) -> 
     best = np.full(n + 1, np.inf)
     best[0] = -penalty
     previous = np.zeros(n + 1, dtype=int)
-    starts = np.array([0])
-    retired: dict[int, NDArray[np.int_]] = {}
+    # The starts that may still win, with their cost and sum side by side: where nothing changes they are all.
+    starts, cheapest, sums = np.zeros(n + 1), np.full(n + 1, -penalty), np.zeros(n + 1)
+    count = 1
+    retired: dict[int, NDArray[np.float64]] = {}
     for stop in range(minimum_segment, n + 1):
         if stop in retired:
-            starts = np.setdiff1d(starts, retired.pop(stop), assume_unique=True)
-        if stop - minimum_segment >= minimum_segment:
-            starts = np.append(starts, stop - minimum_segment)
-        cost = best[starts] - (total[stop] - total[starts]) ** 2 / (stop - starts)
-        chosen = int(np.argmin(cost))
+            stay = np.flatnonzero(~np.isin(starts[:count], retired.pop(stop)))
+            count = stay.size
+            for column in (starts, cheapest, sums):
+                column[:count] = column[stay]
+        fresh = stop - minimum_segment
+        if fresh >= minimum_segment:
+            starts[count], cheapest[count], sums[count] = fresh, best[fresh], total[fresh]
+            count += 1
+        cost = sums[:count] - total[stop]
+        cost *= cost
+        cost /= starts[:count] - stop
+        cost += cheapest[:count]
+        chosen = int(cost.argmin())
         best[stop] = cost[chosen] + penalty
-        previous[stop] = starts[chosen]
+        previous[stop] = int(starts[chosen])
         # A start that is already dearer than a change here can never win, once a segment fits after this one.
-        beaten = starts[cost >= best[stop]]
-        if beaten.size and stop + minimum_segment <= n:
-            retired[stop + minimum_segment] = beaten
+        beaten = cost >= best[stop]
+        if stop + minimum_segment <= n and beaten.any():
+            retired[stop + minimum_segment] = starts[:count][beaten]
     changes: list[int] = []
     position = int(previous[n])
     while position > 0:

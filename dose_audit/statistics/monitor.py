@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.signal import lfilter
 
 from dose_audit.statistics.order_statistics import EMPTY, OK, as_finite
 
@@ -71,11 +72,7 @@ def ewma(values: ArrayLike, *, target: float, sigma: float, weight: float = 0.1,
     x = _chart_input(values, sigma)
     if not 0.0 < weight <= 1.0:
         raise ValueError(f"weight {weight} is not in (0, 1]")
-    line = np.empty(x.size)
-    level = target
-    for i, value in enumerate(x.tolist()):
-        level += weight * (value - level)
-        line[i] = level
+    line: NDArray[np.float64] = target + lfilter([weight], [1.0, weight - 1.0], x - target)
     steps = np.arange(1, x.size + 1)
     reach = width * sigma * np.sqrt(weight / (2.0 - weight) * (1.0 - (1.0 - weight) ** (2 * steps)))
     return _judge(line, line, target + reach, target - reach)
@@ -106,12 +103,10 @@ def cusum(
     Page, Biometrika 41 (1954) 100; Montgomery, Introduction to Statistical Quality Control, chapter 9.
     """
     x = (_chart_input(values, sigma) - target) / sigma
-    up, down = np.empty(x.size), np.empty(x.size)
-    above = below = 0.0
-    for i, value in enumerate(x.tolist()):
-        above = max(0.0, above + value - allowance)
-        below = min(0.0, below + value + allowance)
-        up[i], down[i] = above, below
+    # A sum that is held at zero is the plain sum less the lowest that it has been.
+    rise, fall = np.cumsum(x - allowance), np.cumsum(x + allowance)
+    up = rise - np.minimum(np.minimum.accumulate(rise), 0.0)
+    down = fall - np.maximum(np.maximum.accumulate(fall), 0.0)
     limit = np.full(x.size, decision)
     return _judge(up, down, limit, -limit)
 

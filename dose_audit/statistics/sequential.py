@@ -65,6 +65,8 @@ class RunningChart:
     n : int
     status, reason : str
         ``OK`` or ``INSUFFICIENT_N``.
+    first_scores : numpy.ndarray or None
+        Scores of all observations as if nothing had changed; more observations leave them as they are.
     """
 
     scores: NDArray[np.float64]
@@ -77,15 +79,18 @@ class RunningChart:
     n: int
     status: str = OK
     reason: str = ""
+    first_scores: NDArray[np.float64] | None = None
 
 
-def sequential_scores(values: ArrayLike) -> NDArray[np.float64]:
+def sequential_scores(values: ArrayLike, known: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Normal score of each value's rank among itself and those before it.
 
     Parameters
     ----------
     values : array_like
         Finite numbers in time order.
+    known : numpy.ndarray, optional
+        Scores of the first of them, as this function gave them when there were no others yet: they stay as they are.
 
     Notes
     -----
@@ -102,17 +107,21 @@ def sequential_scores(values: ArrayLike) -> NDArray[np.float64]:
     >>> sequential_scores([5.0, 7.0, 6.0]).round(3).tolist()
     [0.0, 0.674, 0.0]
     """
-    seen: list[float] = []
-    share = np.empty(np.size(values))
-    for i, value in enumerate(as_finite(values).tolist(), start=1):
+    x = as_finite(values)
+    told = np.empty(0) if known is None else known
+    seen: list[float] = np.sort(x[: told.size]).tolist()
+    share = np.empty(x.size - told.size)
+    for i, value in enumerate(x[told.size :].tolist()):
         below, through = bisect_left(seen, value), bisect_right(seen, value)
-        share[i - 1] = ((below + through) / 2.0 + 0.5) / i
+        share[i] = ((below + through) / 2.0 + 0.5) / (told.size + i + 1)
         insort(seen, value)
-    scores: NDArray[np.float64] = ndtri(share)
+    scores: NDArray[np.float64] = np.concatenate([told, ndtri(share)])
     return scores
 
 
-def running_chart(values: ArrayLike, *, false_alarm: float = FALSE_ALARM) -> RunningChart:
+def running_chart(
+    values: ArrayLike, *, false_alarm: float = FALSE_ALARM, known: NDArray[np.float64] | None = None
+) -> RunningChart:
     """Watch a series for lasting changes of its level, exam by exam.
 
     Parameters
@@ -121,6 +130,8 @@ def running_chart(values: ArrayLike, *, false_alarm: float = FALSE_ALARM) -> Run
         Log residuals (or doses) in time order.
     false_alarm : float
         Chance of any signal on the whole of an unchanged series of this length.
+    known : numpy.ndarray, optional
+        `first_scores` of the chart of the first of these values.
 
     Returns
     -------
@@ -155,8 +166,9 @@ def running_chart(values: ArrayLike, *, false_alarm: float = FALSE_ALARM) -> Run
         return RunningChart(scores, high, low, None, line, reach, (), n, decision.status, reason)
     signals: list[Signal] = []
     start = drawn = 0
+    first_scores = sequential_scores(x, known)
     while n - start > WARM_UP:
-        scores[start:] = sequential_scores(x[start:])
+        scores[start:] = sequential_scores(x[start:]) if start else first_scores
         first = start + WARM_UP
         chart = cusum(scores[first:], target=0.0, sigma=1.0, allowance=ALLOWANCE, decision=decision.value)
         eye = ewma(scores[first:], target=0.0, sigma=1.0, weight=WEIGHT, width=width.value)
@@ -170,7 +182,7 @@ def running_chart(values: ArrayLike, *, false_alarm: float = FALSE_ALARM) -> Run
         change = start + _most_likely_change(x[start : index + 1])
         signals.append(Signal(index, change, chart.direction))
         start, drawn = change, index + 1
-    return RunningChart(scores, high, low, decision.value, line, reach, tuple(signals), n)
+    return RunningChart(scores, high, low, decision.value, line, reach, tuple(signals), n, first_scores=first_scores)
 
 
 def _on_grid(n: int) -> int:

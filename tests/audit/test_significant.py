@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dose_audit.audit.significant import NATIONS, fill_worksheet, reaches, thresholds
@@ -90,3 +92,89 @@ def test_the_ranges_agree_with_the_worksheet(total, population):
             and one.intended_low_msv <= intended < one.intended_high_msv * (1 + 1e-12)
         ]
         assert inside == list(sheet.reached), (total, intended)
+
+
+@pytest.fixture
+def make(tmp_path, django_db_blocker: Any):
+    """Stores an exam with its events and estimates, and returns its totals by quantity and side."""
+    from dose_audit.config import Settings
+    from dose_audit.store.settings import prepare
+
+    with django_db_blocker.unblock():
+        prepare(Settings(home=tmp_path))
+        from django.utils import timezone
+
+        from dose_audit.audit.exam_totals import exam_totals
+        from dose_audit.store.models import DoseEstimate, Equipment, Event, Exam, Site
+
+        site, device = Site.objects.create(name="North"), Equipment.objects.create(display_name="Unit 1")
+
+        def run(modality: str, events: list[dict[str, Any]], estimates: list[dict[str, Any]] = [], **totals: float):  # noqa: B006
+            now = timezone.now()
+            exam = Exam.objects.create(
+                study_instance_uid=f"1.2.{Exam.objects.count()}", site=site, equipment=device, modality=modality,
+                received_at=now, updated_at=now, **totals,
+            )  # fmt: skip
+            for index, event in enumerate(events, start=1):
+                Event.objects.create(exam=exam, event_index=index, **({"type": "projection"} | event))
+            for estimate in estimates:
+                DoseEstimate.objects.create(exam=exam, algorithm_version="1", made_at=now, **estimate)
+            return {(one["quantity"], one["side"]): one for one in exam_totals(exam.pk)}
+
+        yield run
+
+
+def test_totals_of_a_radiograph_and_of_an_intervention(make):
+    """Three views of 2.0, 3.0 and 1.0 Gy·cm² are 6.0; of entrance doses only the largest is told, with backscatter."""
+    views = [
+        {"kap_gy_cm2": kap, "acquisition_protocol": name, "rest": {"entrance_exposure_mgy": kerma}}
+        for kap, name, kerma in ((2.0, "PA", 0.2), (3.0, "LAT", 0.8), (1.0, "PA", 0.1))
+    ]
+    found = make("DX", views, events_kap_gy_cm2=6.0)
+    assert found["KAP", None]["value"] == 6.0 and "sum over the events" in found["KAP", None]["source"]
+    kerma = found["ESAK", None]
+    # Backscatter of 1.2 to 1.5 in diagnostic beams (IAEA TRS 457, table VIII.1).
+    assert (
+        1.2 <= kerma["value"] / 0.8 <= 1.5 and kerma["unit"] == "mGy" and "“LAT”, the largest of 3" in kerma["source"]
+    )
+
+    skin = {"quantity": "peak_skin_dose", "value": 2100.0, "unit": "mGy", "uncertainty": 500.0, "status": "suspect",
+            "reason": "no table height"}  # fmt: skip
+    found = make("XA", [{"dose_rp_mgy": 900.0}, {"dose_rp_mgy": 1100.0}], [skin], kap_gy_cm2=180.0)
+    assert found["KAP", None]["value"] == 180.0 and "device reports" in found["KAP", None]["source"]
+    assert found["dose_rp", None]["value"] == 2000.0
+    assert found["peak_skin_dose", None]["uncertainty"] == 500.0
+    assert "suspect: no table height" in found["peak_skin_dose", None]["source"]
+    # A run whose reference dose is not told makes the sum no total.
+    assert ("dose_rp", None) not in make("XA", [{"dose_rp_mgy": 900.0}, {}])
+
+
+def test_totals_of_each_breast_and_of_each_radiopharmaceutical(make):
+    views = [
+        {"laterality": side, "agd_mgy": dose} for side, dose in (("L", 1.5), ("L", 1.75), ("R", 1.25), ("R", None))
+    ]
+    computed = [
+        {"quantity": "mean_glandular_dose", "event_index": index, "value": value, "unit": "mGy", "uncertainty": 0.25,
+         "status": status}
+        for index, value, status in ((1, 1.5, "ok"), (2, 2.0, "suspect"), (3, 1.0, "ok"), (4, None, "not_measurable"))
+    ]  # fmt: skip
+    found = make("MG", views, computed, agd_right_mgy=2.5)
+    assert found["AGD_total", "left"]["value"] == 3.25 and "sum" in found["AGD_total", "left"]["source"]
+    assert found["AGD_total", "right"]["value"] == 2.5 and "device reports" in found["AGD_total", "right"]["source"]
+    assert (found["MGD_total", "left"]["value"], found["MGD_total", "left"]["uncertainty"]) == (3.5, 0.5)
+    assert ("MGD_total", "right") not in found
+
+    given = [
+        {
+            "type": "administration",
+            "administered_activity_mbq": activity,
+            "rest": {"radiopharmaceutical": {"meaning": name}},
+        }
+        for activity, name in ((300.0, "Tc99m MDP"), (250.0, "Tc99m MDP"))
+    ]
+    assert make("NM", given)["administered_activity", None]["value"] == 550.0
+    given[1]["rest"] = {"radiopharmaceutical": {"meaning": "Ga67 citrate"}}
+    told = make("NM", given)["administered_activity", None]
+    assert told["value"] in (300.0, 250.0) and told["value"] != 550.0
+    assert ("DLP", None) in make("CT", [], ct_dlp_mgy_cm=400.0)
+    assert make("CT", [], ct_dlp_mgy_cm=float("inf")) == {} == make("OT", [], kap_gy_cm2=1.0)

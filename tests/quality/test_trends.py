@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dose_audit.quality.history import Accepted, History, Point, Run
+from dose_audit.quality.history import Accepted, History, Mark, Point, Run
 from dose_audit.quality.states import ACT, SENTENCES, STATE_NAMES, STATE_WORDS
 from dose_audit.quality.trends import Judged, judge_history, sentence
 
@@ -77,6 +77,23 @@ def test_a_lasting_shift_shows_in_the_running_average_before_the_run() -> None:
 
 def test_one_spoilt_scan_does_not_occupy_the_running_average() -> None:
     assert [one.rule for one in _judged([30.0, 0.0, 0.1, -0.1])[8:]] == ["beyond_limits", "", "", ""]
+
+
+@pytest.mark.parametrize(("kind", "over"), [("service", True), ("part", True), ("software", False)])
+def test_what_was_wrong_before_a_repair_is_over_after_it(kind: str, over: bool) -> None:
+    """Six runs at 2.5 sigma, the device is mended, and the next ones are as ever: nothing stays to be checked."""
+    history = _history([*[0.5, -0.5] * 4, *[2.5] * 6, 0.2, -0.2, 0.1], [_accepted()])
+    history.marks.append(Mark(START + dt.timedelta(days=13, hours=12), kind, "new tube"))
+    found = judge_history(history)
+    assert found[13].rule == "ewma"
+    # Without a repair the average forgets a fifth a run: 2.4·0.8 is still beyond 0.987.
+    assert ([one.rule for one in found[14:]] == [""] * 3) == over
+
+
+def test_what_a_repair_did_not_mend_shows_again() -> None:
+    history = _history([*[0.5, -0.5] * 4, *[2.5] * 9], [_accepted()])
+    history.marks.append(Mark(START + dt.timedelta(days=12, hours=12), "service", ""))
+    assert [one.rule for one in judge_history(history)[13:]][-1] == "ewma"
 
 
 def test_what_the_value_cannot_tell_is_no_change() -> None:

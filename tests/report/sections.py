@@ -212,6 +212,8 @@ def worksheet() -> dict[str, Any]:
         "key": "k", "exam_ref": "E001040", "kind": "outlier", "examination_name": "Head", "population": "adult",
         "study_datetime": "2026-06-10T09:00:00", "total_msv": 12.0, "uncertainty_msv": 2.1, "total_reason": "",
         "doses": [{"quantity": "DLP", "value": 1170.0, "unit": "mGy.cm"}], "usual_msv": 1.3,
+        "totals": [{"quantity": "DLP", "side": None, "value": 1170.0, "unit": "mGy.cm", "uncertainty": None,
+                    "source": "total as the device reports it"}],
         "conclusion": "This worksheet does not decide.",
         "reaches": [
             {"code": one.threshold.code, "version": one.threshold.version, "nations": one.threshold.nations.split("|"),

@@ -218,7 +218,7 @@ def test_the_boards_page_names_nobody_and_nothing(rendered: ReportFiles) -> None
     text = rendered.board.read_text(encoding="utf-8")
     text += " ".join(page.extract_text() for page in pypdf.PdfReader(rendered.board_pdf).pages)
     run = FrozenRun.load(rendered.html.parent)
-    named = {row["exam_ref"] for row in run.values} | {row["equipment"] for row in run.values}
+    named = {name for row in run.rows(["exam_ref", "equipment"]) for name in row}
     named |= {"North", "South", "CT &lt;b&gt;", run.data["run"]["id"], run.data["run"]["frozen_input_sha256"]}
     named |= {"A00001", "v2", "CHEST_PA"}
     named -= {"2026"}  # an exam of the fixture that is named as the year

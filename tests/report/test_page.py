@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from dose_audit.report import render_run
-from dose_audit.report.frozen import FrozenRunError
+from dose_audit.report import render_run, share_run
+from dose_audit.report.board import board_page
+from dose_audit.report.frozen import FrozenRun, FrozenRunError
 
 
 class _Texts(HTMLParser):
@@ -57,6 +58,28 @@ def test_same_folder_same_bytes(run_dir: Path, tmp_path: Path) -> None:
     first, second = render_run(run_dir, tmp_path / "a"), render_run(run_dir, tmp_path / "b")
     for one, two in ((first.html, second.html), (first.xlsx, second.xlsx), (first.json, second.json)):
         assert one.read_bytes() == two.read_bytes(), one.name
+
+
+def test_a_run_of_another_version_is_drawn_and_says_so_everywhere(run_dir: Path, tmp_path: Path) -> None:
+    """A run of this version bears no such line, whichever file is looked at; one of version 0.0.1 has it in every one."""
+    import zipfile
+
+    import dose_audit
+
+    path = run_dir / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    for made, times in ((dose_audit.__version__, 0), ("0.0.1", 1)):
+        data["run"]["versions"]["engine"] = made
+        path.write_text(json.dumps(data), encoding="utf-8")
+        files = render_run(run_dir, tmp_path / made, formats=("html", "csv"))
+        shared, _ = share_run(run_dir, tmp_path / made, formats=("html",))
+        line = f"made by version {made} of the program and is drawn here by version {dose_audit.__version__}"
+        for page in (files.html, shared / "shared.html"):
+            assert page.read_text(encoding="utf-8").count(line) == times, page.name
+        assert board_page(FrozenRun.load(run_dir), smallest=5).count(line) == times
+        with zipfile.ZipFile(files.csv) as archive:
+            assert archive.read("summary.csv").decode().count(line) == times
+        assert (line in files.stamp) == bool(times)
 
 
 def test_every_chart_has_its_words_and_table(page: str) -> None:

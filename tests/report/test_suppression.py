@@ -13,10 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dose_audit.report import share_run
+from dose_audit.report.frozen import FrozenRun
+from dose_audit.report.share import HIDDEN, shared_json, shared_page, shared_tables
 from dose_audit.report.suppression import SuppressedCounts, suppress_counts
 
 count = st.one_of(st.integers(0, 8), st.integers(0, 300))
@@ -129,3 +131,49 @@ def test_an_empty_run_is_shared_as_empty(run_dir: Path, tmp_path: Path) -> None:
     folder, told = share_run(run_dir, tmp_path, formats=["html"])
     assert told == ""
     assert "None." in (folder / "shared.html").read_text(encoding="utf-8")
+
+
+amounts = st.dictionaries(
+    st.tuples(st.sampled_from(["North", "South", "East"]), st.sampled_from(["head", "chest", "hand"])),
+    st.tuples(st.integers(1, 30), st.integers(1, 3)),
+    min_size=1,
+    max_size=9,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(amounts, st.integers(2, 10))
+def test_nothing_of_few_exams_and_no_extreme_is_shared(
+    run_dir: Path, amounts: dict[tuple[str, str], tuple[int, int]], smallest: int
+) -> None:
+    """Whatever a run holds, the shared tables have two sheets, no count below the limit and no lowest or highest dose.
+
+    Some exams give several values (the projections of a radiograph), and each value is one that no other exam has.
+    """
+    rows, by_group = [], {}
+    for place, ((site, examination), (n, each)) in enumerate(sorted(amounts.items())):
+        doses = [round(100.0 * (place + 1) + 3.137 * index, 3) for index in range(n * each)]
+        by_group[site, examination] = (n, doses)
+        rows += [
+            {"exam_ref": f"E{place:02d}{index // each:04d}", "site": site, "equipment": f"unit of {site}",
+             "examination": examination, "examination_name": examination.capitalize(), "band": "adult",
+             "quantity": "KAP", "unit": "Gy.cm2", "value": dose, "included": True}
+            for index, dose in enumerate(doses)
+        ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), run_dir / "values.parquet")
+    run = FrozenRun.load(run_dir)
+    names = {site: site for site in ("North", "South", "East")}
+    tables = shared_tables(run, names, smallest=smallest)
+    assert [table.name for table in tables] == ["Exams", "Medians"]
+    counts = [cell for row in tables[0].rows for cell in row[1:]]
+    assert not [cell for cell in counts if cell != HIDDEN and 0 < cell < smallest]
+    for name, _, _, site, *figures in tables[1].rows:
+        n, doses = by_group[site, name.split(",")[0].lower()]
+        assert n >= smallest
+        # Three figures at most, none of them the lowest or highest dose.
+        shown = [figure for figure in figures if figure is not None]
+        assert all(float(f"{figure:.3g}") == figure and doses[0] < figure < doses[-1] for figure in shown)
+    told = shared_json(run, tables) + shared_page(run, tables, smallest=smallest)
+    assert not re.search(r"E\d{6}|unit of|20260701T", told)
+    # The further sections of a run are about devices and single exams: none of their entries is in what is shared.
+    assert set(json.loads(shared_json(run, tables))) == {"since", "until", "exams", "medians"}

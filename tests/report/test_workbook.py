@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dose_audit.report import render_run
 
@@ -36,3 +39,13 @@ def test_text_never_becomes_a_formula(run_dir: Path) -> None:
     cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
     assert {cell.data_type for cell in cells} <= {"s", "n", "b", "d"}
     assert any(cell.value == "=cmd|x" and cell.data_type == "s" for cell in cells)
+
+
+def test_a_dose_that_is_no_number_stands_as_text(run_dir: Path) -> None:
+    path = run_dir / "values.parquet"
+    table = pq.read_table(path)
+    values = [math.inf, -math.inf, math.nan, *table["value"].to_pylist()[3:]]
+    pq.write_table(table.set_column(table.schema.get_field_index("value"), "value", pa.array(values)), path)
+    sheet = openpyxl.load_workbook(render_run(run_dir, formats=("xlsx",)).xlsx)["Values"]
+    place = [cell.value for cell in sheet[1]].index("Value")
+    assert [row[place].value for row in sheet.iter_rows(min_row=2, max_row=4)] == ["inf", "-inf", "nan"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,9 +28,6 @@ def detect(context: AuditContext) -> list[Finding]:
     Exams of one pseudonym within the weeks of ``data/limits.csv`` are added, whatever the site. The pseudonym itself
     appears nowhere.
     """
-    exams = context.exams
-    codes, words = exams.codes("pseudonym")
-    of_exam = dict(zip(exams["exam_id"].tolist(), codes.tolist(), strict=True))
     columns = context.values.columns
     usable = countable(context.values)
     reach = np.timedelta64(int(limit("cumulative_weeks") * 7), "D")
@@ -40,16 +39,31 @@ def detect(context: AuditContext) -> list[Finding]:
         modalities = [t.modality for t in levels]
         mask = usable & (columns["quantity"] == quantity) & np.isin(columns["modality"].astype(str), modalities)
         rows = np.flatnonzero(mask & ~np.isnat(columns["study_datetime"]))
-        patient = np.array([of_exam.get(int(i), -1) for i in columns["exam_id"][rows]], dtype=np.int64)
-        known = np.array([p >= 0 and words[p] is not None for p in patient.tolist()], dtype=bool)
-        rows, patient = rows[known], patient[known]
-        for number in np.unique(patient[_repeated(patient)]).tolist():
-            members = rows[patient == number]
+        for pseudonym, members in _patients(context, rows):
             members = members[np.argsort(columns["study_datetime"][members], kind="stable")]
-            finding = _finding(context, members, levels[0], reach, str(words[number]))
+            finding = _finding(context, members, levels[0], reach, pseudonym)
             if finding is not None:
                 findings.append(finding)
     return findings
+
+
+def _patients(context: AuditContext, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Patients with several of some rows, in the order of their pseudonyms, each with those rows."""
+    exams, wanted = context.exams, context.values.columns["exam_id"][rows]
+    if rows.size == 0 or len(exams) == 0:
+        return
+    ids = exams["exam_id"]  # ascending
+    place = np.minimum(np.searchsorted(ids, wanted), ids.size - 1)
+    codes, words = exams.codes("pseudonym")
+    patient = np.where(ids[place] == wanted, codes[place], -1)
+    known = patient >= (1 if words[0] is None else 0)
+    rows, patient = rows[known], patient[known]
+    several = _repeated(patient)
+    rows, patient = rows[several], patient[several]
+    order = np.argsort(patient, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(patient[order])) + 1):
+        if members.size:
+            yield str(words[patient[members[0]]]), rows[members]
 
 
 def _repeated(patient: NDArray[np.int64]) -> NDArray[np.bool_]:

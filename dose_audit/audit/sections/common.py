@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,22 @@ from dose_audit.audit.quantities import quantity_named
 from dose_audit.statistics.size import SIZE_AXES
 
 if TYPE_CHECKING:
+    from dose_audit.audit.columns import Columns
     from dose_audit.audit.context import AuditContext
     from dose_audit.statistics import Estimate
 
-__all__ = ["Cell", "cells", "estimate_record", "evenly", "summary"]
+__all__ = [
+    "Cell",
+    "cells",
+    "estimate_record",
+    "evenly",
+    "names_of",
+    "size_of",
+    "summary",
+    "up_to_close",
+    "usable_sizes",
+    "water_equivalent_diameter_cm",
+]
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,31 @@ def cells(context: AuditContext, *, banded: bool = True) -> Iterator[Cell]:
                 columns["unit"][members[0]],
                 members,
             )
+
+
+def up_to_close(context: AuditContext, cell: Cell) -> list[tuple[Cell, str | None]]:
+    """What a comparison between sites looks at: the cell up to the last close, and the whole of it where that is too little.
+
+    Sites are compared at the closes like medians, so that a night between two of them changes nothing.
+
+    Returns
+    -------
+    list of (Cell, str or None)
+        In order of preference, each with the day of the close in ISO form; None where no close limits it.
+    """
+    last = context.schedule.last_day
+    if context.schedule.single_look or last is None:
+        return [(cell, None)]
+    days = context.values.columns["study_date"][cell.rows].astype("datetime64[D]")
+    closed = replace(cell, rows=cell.rows[days <= np.datetime64(last, "D")])
+    return [(closed, last.isoformat()), (cell, None)]
+
+
+def names_of(columns: Columns, name: str, rows: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+    """Distinct texts of a column among some rows, sorted, and which of them each row has."""
+    codes, words = columns.codes(name)
+    used, place = np.unique(codes[rows], return_inverse=True)
+    return [str(words[code]) for code in used.tolist()], place
 
 
 def size_of(context: AuditContext, cell: Cell) -> tuple[str, NDArray[np.float64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,19 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.findings import Finding
-from dose_audit.audit.sections.common import Cell, cells, estimate_record, evenly, size_of, usable_sizes
+from dose_audit.audit.sections.common import (
+    Cell,
+    cells,
+    estimate_record,
+    evenly,
+    names_of,
+    size_of,
+    up_to_close,
+    usable_sizes,
+)
 
 if TYPE_CHECKING:
+    from dose_audit.audit.columns import Columns
     from dose_audit.statistics import Funnel, VarianceComponents
 
 __all__ = ["build"]
@@ -28,22 +39,43 @@ def build(context: AuditContext, findings: Sequence[Finding]) -> list[dict[str, 
     """One entry for every examination, band and quantity that two sites or more do."""
     entries = []
     for cell in cells(context):
-        entry = _entry(context, cell)
-        if entry is not None:
-            entries.append(entry)
+        for looked_at, until in up_to_close(context, cell):
+            entry = _compared(context, looked_at)
+            if entry is not None:
+                entries.append(looked_at.record() | {"until": until} | entry)
+                break
     return entries
 
 
-def _entry(context: AuditContext, cell: Cell) -> dict[str, Any] | None:
+def _compared(context: AuditContext, cell: Cell) -> dict[str, Any] | None:
+    """The comparison, worked out anew only where the doses that it looks at are others."""
+    columns = context.values.columns
+    rows = _thinned(columns, cell.rows)
+    if rows.size == 0 or np.unique(columns.codes("site")[0][rows]).size < 2:
+        return None
+    axis, sizes = size_of(context, replace(cell, rows=rows))
+    doses = np.asarray(columns["value"][rows], dtype=float)
+    places = [names_of(columns, name, rows) for name in ("site", "equipment", "label")]
+    found: dict[str, Any] | None = context.kept.result(
+        "cross_site",
+        (doses, sizes, axis, *(part for place in places for part in place)),
+        lambda: _comparison(doses, axis, sizes, *(np.array(words, dtype=object)[code] for words, code in places)),
+    )
+    return found
+
+
+def _comparison(
+    values: NDArray[np.float64],
+    axis: str,
+    sizes: NDArray[np.float64],
+    every_site: NDArray[Any],
+    scanner: NDArray[Any],
+    label: NDArray[Any],
+) -> dict[str, Any] | None:
     from dose_audit.statistics import brown_forsythe, dunn, group_funnel, kruskal_wallis, variance_components
 
-    columns = context.values.columns
-    cell = _thinned(columns, cell)
-    if np.unique(columns["site"][cell.rows]).size < 2:
-        return None
-    doses, used, size = _standardised(context, cell)
-    rows = cell.rows[used]
-    sites = columns["site"][rows]
+    doses, used, size = _standardised(values, axis, sizes, every_site)
+    sites = every_site[used]
     by_site = {str(site): doses[used][sites == site] for site in sorted(set(sites.tolist()))}
     enough = {site: part for site, part in by_site.items() if part.size >= _LEAST_A_SITE}
     if len(enough) < 2:
@@ -52,16 +84,16 @@ def _entry(context: AuditContext, cell: Cell) -> dict[str, Any] | None:
     kept = np.isin(sites.astype(str), list(enough))
     levels = {
         "site": sites[kept].tolist(),
-        "scanner": columns["equipment"][rows][kept].tolist(),
-        "acquisition protocol": columns["label"][rows][kept].tolist(),
+        "scanner": scanner[used][kept].tolist(),
+        "acquisition protocol": label[used][kept].tolist(),
     }
     components = variance_components(doses[used][kept], levels)
     ranks = kruskal_wallis(enough)
     pairs = dunn(enough)
     spread = brown_forsythe(enough)
     told = sorted(pairs.pairs, key=lambda pair: (pair.adjusted, pair.first, pair.second))[:_MOST_PAIRS]
-    return cell.record() | {
-        "n_used": int(rows.size),
+    return {
+        "n_used": int(sites.size),
         "sites_left_out": sorted(set(by_site) - set(enough)),
         "size": size,
         "funnel": _funnel_record(funnel, [part.size for part in enough.values()]),
@@ -94,23 +126,18 @@ def _entry(context: AuditContext, cell: Cell) -> dict[str, Any] | None:
     }
 
 
-def _thinned(columns: Any, cell: Cell) -> Cell:
-    parts = []
-    places = np.char.add(columns["site"][cell.rows].astype(str), columns["equipment"][cell.rows].astype(str))
-    for place in np.unique(places):
-        parts.append(evenly(cell.rows[places == place], _MOST_A_DEVICE))
-    return Cell(
-        cell.modality,
-        cell.examination,
-        cell.examination_name,
-        cell.band,
-        cell.quantity,
-        cell.unit,
-        np.sort(np.concatenate(parts)),
-    )
+def _thinned(columns: Columns, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most so many rows of each device."""
+    (site, _), (equipment, words) = columns.codes("site"), columns.codes("equipment")
+    place = site[rows].astype(np.int64) * len(words) + equipment[rows]
+    order = np.argsort(place, kind="stable")
+    edges = np.flatnonzero(np.diff(place[order])) + 1
+    return np.sort(np.concatenate([evenly(rows[part], _MOST_A_DEVICE) for part in np.split(order, edges)]))
 
 
-def _standardised(context: AuditContext, cell: Cell) -> tuple[NDArray[np.float64], NDArray[np.bool_], dict[str, Any]]:
+def _standardised(
+    doses: NDArray[np.float64], axis: str, sizes: NDArray[np.float64], sites: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], dict[str, Any]]:
     """Doses at one size where sites know their patients' sizes; else as they are, and why.
 
     The slope is that within sites: doses and sizes are taken from their own site's median first, so that a site that
@@ -119,11 +146,7 @@ def _standardised(context: AuditContext, cell: Cell) -> tuple[NDArray[np.float64
     from dose_audit.statistics import robust_slope, size_missingness
     from dose_audit.statistics.size import SIZE_AXES
 
-    columns = context.values.columns
-    doses = np.asarray(columns["value"][cell.rows], dtype=float)
-    axis, sizes = size_of(context, cell)
     usable = usable_sizes(axis, sizes)
-    sites = columns["site"][cell.rows].astype(str)
     names = sorted(set(sites.tolist()))
     total = {name: int(np.count_nonzero(sites == name)) for name in names}
     missing = {name: int(np.count_nonzero((sites == name) & ~usable)) for name in names}

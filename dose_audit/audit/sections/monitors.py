@@ -39,7 +39,8 @@ def _entry(context: AuditContext, one: Series, events: Sequence[DeviceEvent]) ->
     stamps = times.astype("datetime64[s]").astype(str)
 
     def drawn(values: Any) -> list[float | None]:
-        return [None if not np.isfinite(v) else round(float(v), 4) for v in values[shown]]
+        drawn: list[float | None] = np.round(values[shown], 4).astype(object).tolist()
+        return [None if v != v else v for v in drawn]  # a chart in its warm-up has no value
 
     return {
         "site": site,

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.findings import Finding
-from dose_audit.audit.sections.common import Cell, cells, estimate_record, evenly, size_of, usable_sizes
+from dose_audit.audit.sections.common import (
+    Cell,
+    cells,
+    estimate_record,
+    evenly,
+    size_of,
+    up_to_close,
+    usable_sizes,
+)
 
 if TYPE_CHECKING:
     from dose_audit.statistics import QuantileCurve
@@ -32,10 +40,12 @@ def build(context: AuditContext, findings: Sequence[Finding]) -> list[dict[str, 
     for cell in cells(context, banded=False):
         if cell.quantity in ("fluoro_time", "administered_activity"):
             continue
-        axis, sizes = size_of(context, cell)
-        known = usable_sizes(axis, sizes)
-        if np.count_nonzero(known) >= _LEAST:
-            found.append(_entry(context, cell, axis, sizes, known))
+        for looked_at, until in up_to_close(context, cell):
+            axis, sizes = size_of(context, looked_at)
+            known = usable_sizes(axis, sizes)
+            if np.count_nonzero(known) >= _LEAST:
+                found.append(_entry(context, looked_at, axis, sizes, known) | {"until": until})
+                break
     return found
 
 
@@ -60,7 +70,9 @@ def _entry(
             "dose": [float(f"{dose:.6g}") for dose in doses[shown]],
             "site": columns["site"][cell.rows][shown].tolist(),
         },
-        "fit": fit(doses, sizes, known, axis),
+        "fit": context.kept.result(
+            "size_curve", (doses, sizes, axis, cell.child), lambda: fit(doses, sizes, known, axis)
+        ),
         "drl": _levels(context, cell),
     }
 

@@ -18,14 +18,7 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
     """One heat map of all devices, or nothing where no exam has a date."""
     import altair as alt
 
-    weeks: Counter[tuple[str, str, date]] = Counter()
-    seen: set[tuple[str, str]] = set()
-    for row in run.values:
-        time = row["study_datetime"]
-        if time is None or (row["exam_ref"], row["equipment"]) in seen:
-            continue
-        seen.add((row["exam_ref"], row["equipment"]))
-        weeks[(row["site"], row["equipment"], time.date())] += 1
+    weeks = _exams_by_day(run)
     if not weeks:
         return []
     devices = sorted({(site, equipment) for site, equipment, _ in weeks})
@@ -94,6 +87,18 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
             wide=True,
         )
     ]
+
+
+def _exams_by_day(run: FrozenRun) -> Counter[tuple[str, str, date]]:
+    """Exams of each device and day."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = run.columns(["exam_ref", "site", "equipment", "study_datetime"])
+    table = table.filter(pc.is_valid(table["study_datetime"])).unify_dictionaries()
+    table = table.append_column("day", table["study_datetime"].cast(pa.date32()))
+    counted = table.group_by(["site", "equipment", "day"]).aggregate([("exam_ref", "count_distinct")]).to_pylist()
+    return Counter({(row["site"], row["equipment"], row["day"]): row["exam_ref_count_distinct"] for row in counted})
 
 
 MOST_COLUMNS = 60

@@ -29,7 +29,7 @@ def distribution_figures(run: FrozenRun) -> list[Figure]:
     panels: dict[tuple[str, str, str], list[tuple[dict[str, Any], Group]]] = defaultdict(list)
     for row in run.data["comparisons"]:
         group = run.groups.get(group_key(row))
-        if group is not None and len(group.values) >= FEWEST and min(group.values) > 0:
+        if group is not None and len(group) >= FEWEST and float(group.values.min()) > 0:
             panels[(row["examination"], row["band"] or "", row["quantity"])].append((row, group))
     order = sorted(panels, key=lambda key: _order(panels[key][0][0]))
     return [_figure(panels[key], number_in_page) for number_in_page, key in enumerate(order, start=1)]
@@ -136,22 +136,21 @@ def _layers(
 
 def _pooled(members: list[tuple[dict[str, Any], Group]]) -> list[dict[str, Any]]:
     """A box a site over all its devices; none where every site has one device, or there is one site."""
-    by_site: dict[str, list[float]] = defaultdict(list)
+    by_site: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     for row, group in members:
-        by_site[row["site"]] += group.values
+        by_site[row["site"]].append(group.values)
     if len(by_site) in (1, len(members)):
         return []
-    return [_box(site, None, values) for site, values in sorted(by_site.items())]
+    return [_box(site, None, np.concatenate(values)) for site, values in sorted(by_site.items())]
 
 
 def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["modality"], row["examination_name"], band_order(row["band"]), row["quantity"]
 
 
-def _box(site: str, device: str | None, values: list[float]) -> dict[str, Any]:
-    known = np.asarray(values)
-    p5, p25, median, p75, p95 = (_quantile(known, q) for q in (0.05, 0.25, 0.5, 0.75, 0.95))
-    beyond = sorted(v for v in values if v < p5 or v > p95)
+def _box(site: str, device: str | None, values: NDArray[np.float64]) -> dict[str, Any]:
+    p5, p25, median, p75, p95 = (_quantile(values, q) for q in (0.05, 0.25, 0.5, 0.75, 0.95))
+    beyond = np.sort(values[(values < p5) | (values > p95)]).tolist()
     if len(beyond) > MOST_POINTS:
         half = MOST_POINTS // 2
         beyond = beyond[:half] + beyond[-half:]

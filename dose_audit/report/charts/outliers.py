@@ -25,20 +25,19 @@ def outlier_figures(run: FrozenRun) -> list[Figure]:
     flagged = _flagged(run)
     if not flagged:
         return []
-    names = {group_key(row): row for row in run.values}
     background: list[dict[str, Any]] = []
     marks: list[dict[str, Any]] = []
     rows: list[list[str]] = []
-    for key, findings in sorted(flagged.items()):
+    for key, (first, findings) in sorted(flagged.items(), key=lambda item: item[0]):
         group = run.groups[key]
         median = float(np.median(group.values))
         if median <= 0:
             continue
-        label = f"{key[1]}: {names[key]['examination_name']}, {quantity_label(key[4])}"
-        step = max(1, -(-len(group.values) // MOST_POINTS))
-        background += [{"group": label, "ratio": v / median} for v in sorted(group.values)[::step] if v > 0]
+        label = f"{key[1]}: {first['examination_name']}, {quantity_label(key[4])}"
+        step = max(1, -(-len(group) // MOST_POINTS))
+        background += [{"group": label, "ratio": v / median} for v in np.sort(group.values)[::step].tolist() if v > 0]
         for finding, value in findings:
-            text = f"{number(value)} {unit_label(names[key]['unit'])}"
+            text = f"{number(value)} {unit_label(first['unit'])}"
             marks.append({"group": label, "ratio": value / median, "value": text, "kind": KIND_WORDS[finding["kind"]]})
             rows.append(
                 [
@@ -87,8 +86,14 @@ def outlier_figures(run: FrozenRun) -> list[Figure]:
     ]
 
 
-def _flagged(run: FrozenRun) -> dict[GroupKey, list[tuple[dict[str, Any], float]]]:
-    """Findings on single exams, by the group that the exam belongs to."""
+_Flagged = dict[GroupKey, tuple[dict[str, Any], list[tuple[dict[str, Any], float]]]]
+
+
+def _flagged(run: FrozenRun) -> _Flagged:
+    """Findings on single exams, by the group that the exam belongs to, with a row of it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     by_exam: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for finding in run.data["findings"]:
         evidence = finding["evidence"]
@@ -97,10 +102,16 @@ def _flagged(run: FrozenRun) -> dict[GroupKey, list[tuple[dict[str, Any], float]
             for item in evidence.get("values") or [evidence]:
                 if item.get("quantity"):
                     by_exam.setdefault((evidence["exam_ref"], item["quantity"]), []).append(finding)
-    flagged: dict[GroupKey, list[tuple[dict[str, Any], float]]] = {}
-    for row in run.values:
+    flagged: _Flagged = {}
+    if not by_exam:
+        return flagged
+    table = run.columns(
+        ["exam_ref", "site", "equipment", "examination", "examination_name", "band", "quantity", "unit", "value"]
+    )
+    exams = pa.array(sorted({exam for exam, _ in by_exam}), pa.string())
+    for row in table.filter(pc.is_in(table["exam_ref"].cast(pa.string()), value_set=exams)).to_pylist():
         key = group_key(row)
         for finding in by_exam.get((row["exam_ref"], row["quantity"]), []):
             if row["value"] and key in run.groups:
-                flagged.setdefault(key, []).append((finding, row["value"]))
+                flagged.setdefault(key, (row, []))[1].append((finding, row["value"]))
     return flagged

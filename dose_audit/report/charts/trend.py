@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,26 @@ def trend_figures(run: FrozenRun) -> list[Figure]:
     }
     candidates = []
     for row in run.data["comparisons"]:
-        group = run.groups.get(group_key(row))
-        if group is None or len(group.values) < FEWEST or None in group.times or min(group.values) <= 0:
-            continue
-        marked = (row["site"], row["equipment"]) in flagged
-        candidates.append(
-            (not marked, -len(group.values), group_key(row), row, group, run.left_out.get(group_key(row), []))
-        )
+        key = group_key(row)
+        if run.groups.count(key) >= FEWEST:
+            marked = (row["site"], row["equipment"]) in flagged
+            candidates.append((not marked, -run.groups.count(key), key, row))
     candidates.sort(key=lambda candidate: candidate[:3])
-    return [_figure(run, *candidate[3:], index) for index, candidate in enumerate(candidates[:MOST_FIGURES], start=1)]
+    drawable = ((row, run.groups[key]) for *_, key, row in candidates)
+    drawn = islice(((row, group) for row, group in drawable if _can_be_drawn(group)), MOST_FIGURES)
+    return [_figure(run, row, group, _left_out(run, row), index) for index, (row, group) in enumerate(drawn, start=1)]
+
+
+def _can_be_drawn(group: Group) -> bool:
+    return not np.isnat(group.moments).any() and float(group.values.min()) > 0
+
+
+def _left_out(run: FrozenRun, row: dict[str, Any]) -> list[dict[str, Any]]:
+    group = run.left_out.get(group_key(row))
+    if group is None:
+        return []
+    rows = zip(group.times, group.values.tolist(), group.reason.to_pylist(), strict=True)
+    return [{"study_datetime": time, "value": value, "reason": reason} for time, value, reason in rows]
 
 
 def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[dict[str, Any]], index: int) -> Figure:
@@ -49,7 +61,7 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
     changes = _events(run, row, group)
     unit = unit_label(row["unit"])
     level = row["drl"]["value"] if row["drl"] else None
-    scale, ticks = log_scale([level, *group.values, *(item["value"] for item in left_out)])
+    scale, ticks = log_scale([level, *group.values.tolist(), *(item["value"] for item in left_out)])
     y = alt.Y(
         "value:Q",
         title=label,
@@ -59,7 +71,9 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
     time_axis = alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True, title=None, grid=False)
     times = [time.isoformat() for time in group.times if time is not None]
     step = max(1, -(-len(times) // MOST_POINTS))
-    exams = [{"time": time, "value": value} for time, value in zip(times[::step], group.values[::step], strict=True)]
+    exams = [
+        {"time": time, "value": value} for time, value in zip(times[::step], group.values[::step].tolist(), strict=True)
+    ]
     layers: list[Any] = [
         alt.Chart(alt.Data(values=exams))
         .mark_point(size=9, filled=True, color=QUIET, opacity=0.28)
@@ -125,7 +139,7 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
         f"{row['equipment']} · {with_band(row['examination_name'], row['band'])} · {quantity_label(row['quantity'])}"
     )
     spread = f"monthly medians from {number(min(m['value'] for m in months))} to {number(max(m['value'] for m in months))} {unit}"
-    alt_text = f"{title}, {row['site']}: {plural(len(group.values), 'exam')}, {spread} over {len(months)} months"
+    alt_text = f"{title}, {row['site']}: {plural(len(group), 'exam')}, {spread} over {len(months)} months"
     alt_text += "".join(
         f"; {'new software ' if change['kind'] == 'new software' else ''}{change['text']} on {change['day']}"
         for change in changes
@@ -147,7 +161,7 @@ def _words(reason: str | None) -> str:
 
 def _months(group: Group) -> list[dict[str, Any]]:
     by_month: dict[str, list[tuple[datetime, float]]] = defaultdict(list)
-    for time, value in zip(group.times, group.values, strict=True):
+    for time, value in zip(group.times, group.values.tolist(), strict=True):
         if time is not None:
             by_month[f"{time:%Y-%m}"].append((time, value))
     months = []

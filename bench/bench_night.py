@@ -1,0 +1,141 @@
+"""A night with 5,000 new exams on many stored ones: CPU seconds of each step of the audit, on the first night, on the night
+after, and on a night on which nothing that was worked out before is kept.
+
+The exams of `bench_audit`, with every exam what it was the night before::
+
+    python bench/bench_night.py --exams 200000 --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bench import bench_audit
+from bench.bench_audit import EXAMINATIONS, NIGHT, PROTOCOLS, write_store
+from dose_audit.store.columns_manifest import CopiedFile, file_sha256, read_manifest, write_manifest
+from dose_audit.store.parquet import BLOCK_ROWS
+
+LAST = datetime(2026, 5, 14, 20)
+"""Evening of the second night's exams: in the middle of a quarter, whose first night alone gives verdicts."""
+
+
+def take_back_a_night(folder: Path, exams: int, aside: Path) -> None:
+    """Put the exams after number `exams` aside: every one before stays what it is."""
+    shutil.copytree(folder, aside)
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    for name, files in manifest.files.items():
+        for block, file in list(files.items()):
+            table = pq.read_table(folder / file.file)
+            number = table.column("object_id" if name == "objects" else "exam_id")
+            if pc.max(number).as_py() <= exams:
+                continue
+            kept = table.filter(pc.less_equal(number, pa.scalar(exams)))
+            (folder / file.file).unlink()
+            del files[block]
+            if kept.num_rows:
+                path = (folder / file.file).with_suffix(".before.parquet")
+                pq.write_table(kept, path, compression="zstd", compression_level=1)
+                files[block] = CopiedFile(
+                    f"{path.parent.name}/{path.name}", kept.num_rows, kept.num_rows, file_sha256(path)
+                )
+    write_manifest(folder, manifest)
+
+
+def add_the_night(folder: Path, aside: Path) -> None:
+    """Bring back the whole store, with what the first night kept."""
+    for table in ("exams", "events", "objects"):
+        shutil.copytree(aside / f"{table}.parquet", folder / f"{table}.parquet", dirs_exist_ok=True)
+    manifest = read_manifest(aside)
+    assert manifest is not None
+    write_manifest(folder, manifest)
+
+
+def night(folder: Path, until: datetime, *, keep: bool = True) -> tuple[dict[str, float], Any]:
+    """CPU seconds of each step of a night's audit, and what it found."""
+    from dose_audit.audit.examine import examine
+    from dose_audit.audit.mapping import StoredMapping
+    from dose_audit.audit.nightly import default_since
+    from dose_audit.audit.schedule import nightly_schedule
+    from dose_audit.drl import ExamMapping, MappingTable, load_sets
+
+    rows = [
+        ExamMapping(level="exact", acquisition_protocol=f"{slug} v{p}", examination=slug, line=2 + i * PROTOCOLS + p)
+        for i, (slug, _, _) in enumerate(EXAMINATIONS)
+        for p in range(PROTOCOLS)
+    ]
+    registry = load_sets(include=("uk-adult-ct",))
+    since: date = default_since(until.date())
+    marks: list[tuple[str, float]] = []
+    result = examine(
+        folder,
+        registry,
+        StoredMapping(MappingTable(tuple(rows)), 1, ""),
+        registry.examinations,
+        since=since,
+        until=until.date(),
+        now=until,
+        schedule=nightly_schedule(since, until.date()),
+        keep=keep,
+        progress=lambda step, _fraction: marks.append((step, time.process_time())),
+    )
+    steps = {name: round(after - before, 2) for (name, before), (_, after) in pairwise(marks)}
+    return steps | {"total": round(marks[-1][1] - marks[0][1], 2)}, result
+
+
+def measure(folder: Path, exams: int) -> dict[str, Any]:
+    """CPU seconds of the nights."""
+    bench_audit.LAST = np.datetime64(LAST, "us")
+    # The exams reach back a year at least, so that verdict periods have closed.
+    bench_audit.NIGHT = a_day = min(NIGHT, exams // 365)
+    store, aside = folder / "store", folder / "aside"
+    store.mkdir()
+    write_store(store, exams + NIGHT)
+    take_back_a_night(store, exams, aside)
+    second = LAST + timedelta(hours=6)
+    first_s, _ = night(store, second - timedelta(days=NIGHT / a_day))
+    add_the_night(store, aside)
+    second_s, kept = night(store, second)
+    whole_s, whole = night(store, second, keep=False)
+    same = kept.findings == whole.findings and kept.comparisons == whole.comparisons and kept.sections == whole.sections
+    return {
+        "exams": exams,
+        "new": NIGHT,
+        "blocks_of": BLOCK_ROWS,
+        "first_night_cpu_s": first_s,
+        "next_night_cpu_s": second_s,
+        "next_night_with_nothing_kept_cpu_s": whole_s,
+        "same_result": same,
+    }
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--exams", type=int, default=200_000)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dose-audit-bench-") as name:
+        figures = measure(Path(name), arguments.exams)
+    if arguments.json:
+        print(json.dumps(figures))
+        return
+    for key, value in figures.items():
+        print(f"{key:>36}  {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Keeps what long calculations gave, by a hash of all that they depend on, so that a night repeats none that would give
+the same again.
+
+A result is found again only where the program's own text, the libraries and every input are those that gave it: with the
+folder or without it a run's report is the same. The folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.audit.runs import json_ready
+
+__all__ = ["FOLDER", "KeptResults", "no_results"]
+
+FOLDER = "results"
+"""Beside the columnar copy, which can be made anew from the store as well."""
+_FILE = "results.json"
+_KEPT_RUNS = 10
+"""A result that so many runs in a row did not ask for is dropped: a look at another period does not drop the nightly's."""
+_GROWN = "grown.bin"
+_MOST_BYTES = 1 << 30
+_SEAL = 64
+"""Bytes of the hash that a file begins with."""
+_PROGRAM = ("dose_audit.audit", "dose_audit.audit.sections", "dose_audit.statistics")
+_LIBRARIES = ("numpy", "scipy", "statsmodels")
+
+
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """An array that goes with the first `n` values of a series, of which `sha256` is the hash."""
+
+    n: int
+    sha256: str
+    kept: NDArray[np.float64]
+
+
+class KeptResults:
+    """Results of earlier runs by name and inputs.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None keeps results for this run alone.
+
+    Attributes
+    ----------
+    found, made : int
+        Results that were there, and that were worked out.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / _FILE
+        self._results: dict[str, list[Any]] = {} if self._path is None else _read(self._path)
+        self._grown = {} if self._path is None else _read_grown(self._path.with_name(_GROWN))
+        self._growing: dict[str, _Grown] = {}
+        self._asked: set[str] = set()
+        self.found = self.made = 0
+
+    def result(self, name: str, inputs: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """Return a result as JSON has it, worked out only where it is not there yet.
+
+        Parameters
+        ----------
+        name : str
+            Of the calculation.
+        inputs : tuple
+            All that the result depends on: arrays, texts, numbers, and lists of them.
+        make : callable
+
+        Examples
+        --------
+        >>> kept = KeptResults(None)
+        >>> [kept.result("sum", (np.arange(3),), lambda: int(np.arange(3).sum())) for _ in range(2)], kept.made
+        ([3, 3], 1)
+        """
+        key = _key(name, inputs)
+        if key in self._results:
+            self.found += 1
+        else:
+            self._results[key] = [0, json_ready(make())]
+            self.made += 1
+        self._asked.add(key)
+        return self._results[key][1]
+
+    def beginning(self, name: str, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """What was kept for the first of some values, where they are still its first."""
+        known = self._grown.get(name)
+        if known is None or known.n > values.size or known.sha256 != _sha256(values[: known.n]):
+            return None
+        return known.kept
+
+    def keep_growing(self, name: str, values: NDArray[np.float64], kept: NDArray[np.float64]) -> None:
+        """Keep an equally long array for some values, of which there will be more."""
+        self._growing[name] = _Grown(values.size, _sha256(values), kept)
+
+    def write(self) -> None:
+        """Keep what was asked for, and for some runs what was not."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        _write_grown(self._path.with_name(_GROWN), self._growing or self._grown)
+        aged = {key: [0 if key in self._asked else age + 1, value] for key, (age, value) in self._results.items()}
+        text = json.dumps({key: row for key, row in aged.items() if row[0] <= _KEPT_RUNS}, separators=(",", ":"))
+        body = text.encode()
+        _write_sealed(self._path, body)
+
+
+def no_results() -> KeptResults:
+    """Results of this run alone."""
+    return KeptResults(None)
+
+
+def _read(path: Path) -> dict[str, list[Any]]:
+    """What is kept; nothing where the file is missing, too large or not as it was written."""
+    body = _read_sealed(path)
+    kept: dict[str, list[Any]] = {} if body is None else json.loads(bytes(body))
+    return kept
+
+
+def _read_grown(path: Path) -> dict[str, _Grown]:
+    body = _read_sealed(path)
+    if body is None:
+        return {}
+    size = int.from_bytes(body[:8], "little")
+    program, table = json.loads(bytes(body[8 : 8 + size]))
+    if program != _program():
+        return {}
+    numbers = np.frombuffer(body, dtype="<f8", offset=8 + size)
+    found, start = {}, 0
+    for name, (n, sha256) in table.items():
+        found[name] = _Grown(n, sha256, numbers[start : start + n])
+        start += n
+    return found
+
+
+def _write_grown(path: Path, grown: Mapping[str, _Grown]) -> None:
+    head = json.dumps([_program(), {name: [one.n, one.sha256] for name, one in grown.items()}]).encode()
+    head += b" " * (-len(head) % 8)
+    numbers = [np.ascontiguousarray(one.kept, dtype="<f8").tobytes() for one in grown.values()]
+    _write_sealed(path, b"".join([len(head).to_bytes(8, "little"), head, *numbers]))
+
+
+def _write_sealed(path: Path, body: bytes) -> None:
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(hashlib.sha256(body).hexdigest().encode())
+        file.write(body)
+    part.replace(path)
+
+
+def _read_sealed(path: Path) -> memoryview | None:
+    """What was written; None where the file is missing, too large or not as it was written."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            return None
+        data = memoryview(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return data[_SEAL:] if hashlib.sha256(data[_SEAL:]).hexdigest().encode() == data[:_SEAL] else None
+
+
+def _sha256(values: NDArray[np.float64]) -> str:
+    return hashlib.sha256(_bytes(values)).hexdigest()
+
+
+def _key(name: str, inputs: tuple[Any, ...]) -> str:
+    digest = hashlib.sha256(f"{_program()}\x1e{name}\x1e".encode())
+    for part in inputs:
+        if isinstance(part, np.ndarray) and part.dtype != object:
+            digest.update(f"{part.dtype}{part.shape}\x1f".encode())
+            digest.update(_bytes(part))
+        else:
+            words = part.tolist() if isinstance(part, np.ndarray) else part
+            digest.update(json.dumps(words, sort_keys=True, default=str).encode())
+        digest.update(b"\x1e")
+    return digest.hexdigest()[:32]
+
+
+def _bytes(array: NDArray[Any]) -> bytes:
+    return np.ascontiguousarray(array).tobytes()
+
+
+@lru_cache(maxsize=1)
+def _program() -> str:
+    """Hash of the program that works results out: its text and the libraries below it."""
+    digest = hashlib.sha256("\n".join(f"{name} {version(name)}" for name in _LIBRARIES).encode())
+    for package in _PROGRAM:
+        for file in sorted(resources.files(package).iterdir(), key=lambda entry: entry.name):
+            if file.name.endswith(".py"):
+                digest.update(f"\x1e{package}/{file.name}\x1f".encode() + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""Groups of rows are those that plain Python finds; a table's hash is that of its contents."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dose_audit.audit.columns import Columns
+from dose_audit.audit.freeze import table_sha256
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [(1, (2, 2)), (500, (3, 40, 7)), (3000, (3000, 2500, 2000)), (200, (200, 200, 200, 200, 200)), (2000, (9, 90000))],
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_groups_are_those_of_plain_python(rows: int, words: tuple[int, ...], masked: bool) -> None:
+    """With few combinations, with more than sixteen bits hold, and with more than 32 bits do."""
+    random = np.random.default_rng(rows)
+    names = [f"k{place}" for place in range(len(words))]
+    texts = [[f"w{n}" if n else None for n in random.integers(0, many, rows)] for many in words]
+    columns = Columns(pa.table(dict(zip(names, texts, strict=True))))
+    mask = random.random(rows) < 0.5 if masked else None
+    within = random.integers(0, 5, rows)
+    expected: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for row in range(rows):
+        if mask is None or mask[row]:
+            key = tuple((text[row] is not None, text[row] or "") for text in texts)
+            expected[(*key, int(within[row]))].append(row)
+    found = [(key, members.tolist()) for key, members in columns.groups(names, mask, within=within)]
+    assert found == [
+        (tuple(word if known else None for known, word in key[:-1]), members)
+        for key, members in sorted(expected.items())
+    ]
+
+
+def test_encoded_texts_are_used_like_an_array_of_objects() -> None:
+    words = ["b", None, "a", "b"]
+    plain = np.array(words, dtype=object)
+    column = Columns(pa.table({"x": pa.array(words).dictionary_encode()}))["x"]
+    rows = np.array([3, 1])
+    assert (column[0], column[rows].tolist(), column.tolist()) == ("b", plain[rows].tolist(), words)
+    for other in ("b", None, "absent"):
+        assert (column == other).tolist() == (plain == other).tolist()
+        assert (column != other).tolist() == (plain != other).tolist()
+    assert (np.asarray(column).tolist(), column.astype(str).tolist()) == (words, plain.astype(str).tolist())
+
+
+def test_the_hash_does_not_tell_how_texts_are_held() -> None:
+    words = ["b", None, "a", "b", ""]
+    plain = pa.table({"x": pa.array(words)})
+    # Another order, and a text that does not occur.
+    encoded = pa.DictionaryArray.from_arrays(pa.array([2, None, 1, 2, 3], pa.int8()), pa.array(["z", "a", "b", ""]))
+    assert table_sha256(pa.table({"x": encoded})) == table_sha256(plain)
+    chunks = pa.chunked_array([pa.array(words[:2]), pa.array(words[2:])])
+    assert table_sha256(pa.table({"x": chunks})) == table_sha256(plain)
+    assert table_sha256(pa.table({"x": pa.array(["b", "", "a", "b", ""])})) != table_sha256(plain)

@@ -1,0 +1,176 @@
+"""Night after night with what earlier nights kept, and the same night with nothing kept: one report, whatever happened."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dose_audit.audit import steps
+from dose_audit.audit.examine import Result, examine
+from dose_audit.audit.kept import FOLDER, KeptResults
+from dose_audit.audit.mapping import StoredMapping
+from dose_audit.audit.nightly import default_since
+from dose_audit.audit.runs import json_ready
+from dose_audit.audit.schedule import nightly_schedule
+from dose_audit.drl import ExamMapping, MappingTable
+from dose_audit.statistics.sequential import running_chart, sequential_scores
+
+from .stored import StoredExams
+
+PLACES = [("North", "CT 1", "Chest"), ("North", "CT 1", "CAP"), ("South", "CT 2", "Chest"), ("South", "CT 2", "CAP")]
+MEDIANS = {"Chest": 260.0, "CAP": 600.0}
+
+
+def _report(result: Result) -> str:
+    """All that a report is drawn from, as text."""
+    parts = {
+        "comparisons": result.comparisons,
+        "completeness": result.completeness,
+        "excluded": result.excluded,
+        "findings": [(f.key, f.severity, f.message, f.evidence, f.causes) for f in result.findings],
+        "sections": result.sections,
+        "unmapped": result.unmapped,
+    }
+    return json.dumps(json_ready(parts), sort_keys=True, default=str)
+
+
+class Nights:
+    """A store that grows, audited each night with and without what earlier nights kept."""
+
+    def __init__(self, registry, folder: Path, seed: int) -> None:
+        self.registry, self.folder = registry, folder
+        self.random = np.random.default_rng(seed)
+        self.stored = StoredExams()
+        self.protocols = {"Chest": "ct-chest-lung-cancer", "CAP": "ct-chest-abdomen-pelvis-cancer"}
+
+    def add(self, first: datetime, days: float, n: int, *, factor: float = 1.0) -> None:
+        """Exams of random places and doses."""
+        for moment in np.sort(self.random.uniform(0.0, days, n)):
+            site, scanner, protocol = PLACES[int(self.random.integers(len(PLACES)))]
+            weight = float(76.0 * math.exp(0.15 * self.random.standard_normal()))
+            step = 1.6 if scanner == "CT 2" and first + timedelta(days=float(moment)) >= datetime(2026, 1, 20) else 1.0
+            dose = MEDIANS[protocol] * step * factor * weight / 76.0 * math.exp(0.2 * self.random.standard_normal())
+            self.stored.add_ct(
+                first + timedelta(days=float(moment)),
+                float(dose),
+                site=site,
+                equipment=scanner,
+                acquisition_protocol=protocol,
+                weight_kg=round(weight, 1),
+                pseudonym=f"{int(self.random.integers(200)):016x}",
+            )
+
+    def night(self, day: date, *, keep: bool = True) -> Result:
+        """A night's result, with what was kept or without it."""
+        rows = [
+            ExamMapping(level="exact", acquisition_protocol=name, examination=slug, line=line)
+            for line, (name, slug) in enumerate(self.protocols.items(), start=2)
+        ]
+        since = default_since(day)
+        return examine(
+            self.stored.write(self.folder),
+            self.registry,
+            StoredMapping(MappingTable(tuple(rows)), 1, "0" * 64),
+            self.registry.examinations,
+            since=since,
+            until=day,
+            now=datetime(day.year, day.month, day.day, 2),
+            schedule=nightly_schedule(since, day),
+            keep=keep,
+        )
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of the series in which steps were searched for anew."""
+    asked: list[int] = []
+    search = steps._changes
+
+    def counted(doses: np.ndarray, level: float) -> list[tuple[int, float]]:
+        asked.append(doses.size)
+        return search(doses, level)
+
+    monkeypatch.setattr(steps, "_changes", counted)
+    return asked
+
+
+SEEDS = range(20) if os.environ.get("DOSE_AUDIT_LONG") else [7]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nights_with_what_was_kept_are_what_they_are_without(
+    registry, tmp_path: Path, searches: list[int], seed: int
+) -> None:
+    """Exams come in, one is written anew, one goes, a period closes, the mapping changes, the folder is damaged."""
+    nights = Nights(registry, tmp_path / "parquet", seed)
+    nights.add(datetime(2025, 4, 2), 410, 560)
+    first = nights.night(date(2026, 5, 20))
+    assert any(finding.kind == "step_change" for finding in first.findings)
+    assert first.sections["cross_site"] and first.sections["size_curves"]
+    whole = len(searches)
+
+    def the_same(day: date) -> int:
+        """Searches that a night with what was kept made anew."""
+        searches.clear()
+        kept = nights.night(day)
+        made = len(searches)
+        assert _report(kept) == _report(nights.night(day, keep=False))
+        return made
+
+    nights.add(datetime(2026, 5, 20), 0.9, 25)
+    assert the_same(date(2026, 5, 21)) == 0  # nothing of the closed periods is another
+
+    nights.add(datetime(2026, 5, 21), 0.9, 20)
+    north = [row for row in nights.stored.exams if row["site"] == "North"]
+    north[int(nights.random.integers(50))]["ct_dlp_mgy_cm"] *= 3.0
+    gone = north[int(nights.random.integers(50, 100))]
+    nights.stored.exams.remove(gone)
+    nights.stored.events = [event for event in nights.stored.events if event["exam_id"] != gone["exam_id"]]
+    assert 0 < the_same(date(2026, 5, 22)) < whole  # the one scanner's alone
+
+    nights.protocols["CAP"] = "ct-abdomen-pelvis-abscess"
+    nights.stored.exams[-1]["software_versions"] = "2.0"
+    (tmp_path / "parquet" / FOLDER / "results.json").write_bytes(b"damaged")
+    (tmp_path / "parquet" / FOLDER / "grown.bin").write_bytes(b"\0" * 100)
+    assert the_same(date(2026, 7, 1)) > 0
+
+
+def test_scores_go_on_where_they_were() -> None:
+    """One by one, at once and from any place: the same numbers, ties among them."""
+    random = np.random.default_rng(5)
+    values = np.round(random.normal(size=200), 1)
+    values[150:] += 1.5
+    whole = running_chart(values)
+    assert whole.signals
+    for first in (1, 61, 120, 199):
+        known = sequential_scores(values[:first])
+        assert sequential_scores(values, known).tolist() == sequential_scores(values).tolist()
+        again = running_chart(values, known=known)
+        assert again.signals == whole.signals
+        assert np.array_equal(again.scores, whole.scores, equal_nan=True)
+
+
+def test_what_nobody_asks_for_any_more_is_dropped(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def ask(name: str) -> None:
+        kept = KeptResults(tmp_path)
+        assert kept.result("long", (name, np.arange(3)), lambda: made.append(name) or {"name": name}) == {"name": name}
+        kept.write()
+
+    ask("first")
+    for _ in range(9):
+        ask("second")
+    ask("first")
+    assert made == ["first", "second"]
+    for _ in range(12):
+        ask("second")
+    ask("first")
+    assert made == ["first", "second", "first"]
+    assert len(list(tmp_path.iterdir())) == 2
