@@ -12,6 +12,7 @@ from dose_audit.cli.common import JsonOption, fail, print_json, show_table
 
 if TYPE_CHECKING:
     from dose_audit.phantom.analyse import Outcome
+    from dose_audit.phantom.definition import Definition
     from dose_audit.phantom.results import Analysis
 
 OwnOption = Annotated[
@@ -29,6 +30,7 @@ def list_phantoms(own: OwnOption = None, as_json: JsonOption = False) -> None:
     """
     from dose_audit.phantom.definition import definitions
 
+    known = definitions(own)
     records = [
         {
             "id": one.id,
@@ -38,17 +40,33 @@ def list_phantoms(own: OwnOption = None, as_json: JsonOption = False) -> None:
             "measures": [measure.name for measure in one.measures],
             "confirmed": sum(feature.status == "confirmed" for feature in one.features),
             "features": len(one.features),
+            "note": one.note,
             "sha256": one.sha256,
         }
-        for one in definitions(own)
+        for one in known
     ]
     if as_json:
         print_json(records)
         return
     show_table(
-        ["Id", "Name", "Modality", "Measures"],
-        [[one["id"], one["name"], "/".join(one["modalities"]), ", ".join(one["measures"])] for one in records],  # type: ignore[arg-type]
+        ["Id", "Name", "Modality", "Measures", "Unconfirmed places"],
+        [
+            [
+                one.id,
+                one.name,
+                "/".join(one.modalities),
+                ", ".join(each.name for each in one.measures),
+                _unconfirmed(one),
+            ]
+            for one in known
+        ],
     )
+
+
+def _unconfirmed(definition: Definition) -> str:
+    """How many of a definition's places no source confirms; nothing where all are sure."""
+    count = sum(feature.status != "confirmed" for feature in definition.features)
+    return f"{count} of {len(definition.features)}" if count else ""
 
 
 def _pair(text: str | None) -> tuple[float, float] | None:
@@ -136,6 +154,8 @@ def _show(outcome: Outcome) -> None:
             right=("Value", "± (k=2)"),
         )
         print(f"{ANSWERS[one.verdict][1]}.")
+        for said in one.definition.caveats:
+            print(said)
         print()
     for refusal in outcome.refused:
         print(f"not analysed: {refusal.series.describe()}: {refusal.reason}")

@@ -4,64 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize, special
 
+from dose_audit.image_quality.detections import Detection, LowContrast, counted, discoveries, unjudged
 from dose_audit.image_quality.kernels import correlate, disc_kernel
 from dose_audit.image_quality.rois import Position, Spacing, annulus_window, as_image, position_pair, spacing_pair
-from dose_audit.measured import Measured, not_measurable
+from dose_audit.measured import Measured
 
-__all__ = ["Detection", "LowContrast", "low_contrast_visible"]
+__all__ = ["low_contrast_visible"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _METHOD = "matched filter against places without an object; permutation p with a normal tail, Benjamini-Hochberg"
 _FEWEST_NULLS = 12  # independent places; fewer do not tell the noise's spread
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """One disc and its evidence.
-
-    Parameters
-    ----------
-    contrast : Measured
-        Fitted contrast against the disc's surroundings, in the unit of the image.
-    d_prime : float or None
-        Filter output over its standard deviation where there is no object.
-    p : float or None
-        Probability of such an output by noise alone.
-    visible : bool
-        Whether it stands out after the correction for the number of discs.
-    """
-
-    contrast: Measured
-    d_prime: float | None
-    p: float | None
-    visible: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LowContrast:
-    """Which discs, and which groups of discs, are visible.
-
-    Parameters
-    ----------
-    count : Measured
-        Number of visible groups (discs, without groups).
-    detections : tuple of Detection
-        One per disc.
-    groups : tuple of bool
-        Whether every disc of the group is visible.
-    """
-
-    count: Measured
-    detections: tuple[Detection, ...]
-    groups: tuple[bool, ...]
 
 
 def low_contrast_visible(
@@ -103,9 +62,10 @@ def low_contrast_visible(
     consecutive : bool
         Stop counting at the first group that is not visible, as for ACR spokes.
     significance : float
-        False discovery rate; without `correct` the level of each disc by itself.
+        False discovery rate; without `correct`, and for a `consecutive` count, the level of each disc by itself.
     correct : bool
-        Whether the number of discs is corrected for (Benjamini-Hochberg).
+        Whether the number of discs is corrected for (Benjamini-Hochberg). A `consecutive` count needs no correction: a fixed
+        sequence of tests that stops at the first failure keeps the level of one for all (Westfall and Krishen, 2001).
     search_mm : float
         How far each disc may lie from its place. The background is given the same freedom, so that a search buys no evidence.
     blur_mm : float
@@ -177,8 +137,7 @@ def low_contrast_visible(
     if len(known) < len(places):
         lost = len(places) - len(known)
         reason = f"too little background is left to judge {lost} of {len(places)} discs by"
-        nothing = Detection(not_measurable("disc_contrast", unit, reason, method=_METHOD), None, None, False)
-        return LowContrast(not_measurable("visible_discs", "1", reason, method=_METHOD), (nothing,) * len(places), ())
+        return unjudged(len(places), reason, unit=unit, method=_METHOD)
     sign = float(polarity) if polarity else math.copysign(1.0, float(np.median([output[0] for output in known])))
     scores, chances = [], []
     gumbels: dict[int, tuple[float, float]] = {}  # discs of one size share their background
@@ -191,8 +150,9 @@ def low_contrast_visible(
         if beyond < 20 and search_mm > 0 and id(null) not in gumbels:
             gumbels[id(null)] = _gumbel(sign * null / spread)
         chances.append(chance if beyond >= 20 and search_mm > 0 else _tail(gumbels.get(id(null)), score))
-    passed = _discoveries(np.array(chances), significance) if correct else np.array(chances) <= significance
-    detections = tuple(
+    corrected = correct and not consecutive
+    passed = discoveries(np.array(chances), significance) if corrected else np.array(chances) <= significance
+    detections = [
         Detection(
             Measured(
                 "disc_contrast",
@@ -207,24 +167,10 @@ def low_contrast_visible(
             bool(seen),
         )
         for (value, null, spread), size, score, chance, seen in zip(known, sizes, scores, chances, passed, strict=True)
-    )
-    together = [list(group) for group in groups] if groups is not None else [[index] for index in range(len(places))]
-    seen_groups = tuple(all(detections[index].visible for index in group) for group in together)
-    counted = len(seen_groups) if not consecutive or all(seen_groups) else seen_groups.index(False)
-    count = sum(seen_groups[:counted]) if not consecutive else counted
-    threshold = (
-        -float(special.ndtri(max(max(c for c, s in zip(chances, passed, strict=True) if s), 1e-12)))
-        if passed.any()
-        else 3.1
-    )
-    sure = special.ndtr(np.array(scores) - threshold)
-    doubtful = [float(np.prod([sure[index] for index in group])) for group in together]
-    spread = math.sqrt(sum(p * (1 - p) for p in doubtful))
-    return LowContrast(
-        Measured("visible_discs" if groups is None else "visible_groups", float(count), "1", spread, method=_METHOD),
-        detections,
-        seen_groups,
-    )
+    ]
+    last = max((c for c, seen in zip(chances, passed, strict=True) if seen), default=significance)
+    threshold = -float(special.ndtri(max(last, 1e-12) if corrected else significance))
+    return counted(detections, threshold, groups=groups, consecutive=consecutive, method=_METHOD)
 
 
 def _as_mask(region: ArrayLike, shape: tuple[int, ...]) -> Mask:
@@ -434,13 +380,3 @@ def _tail(gumbel: tuple[float, float] | None, score: float) -> float:
         return normal
     location, scale = gumbel
     return max(-math.expm1(-math.exp(min(-(score - location) / scale, 700.0))), normal)
-
-
-def _discoveries(chances: Floats, rate: float) -> Mask:
-    order = np.argsort(chances)
-    limits = rate * (np.arange(chances.size) + 1) / chances.size
-    below = np.flatnonzero(chances[order] <= limits)
-    passed = np.zeros(chances.size, dtype=bool)
-    if below.size:
-        passed[order[: int(below[-1]) + 1]] = True
-    return passed

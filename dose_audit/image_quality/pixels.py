@@ -28,6 +28,7 @@ _IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 _DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95"})
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _MOST_TRAILING = 2  # bytes of padding that may follow the pixel data
+_CLEARLY = 0.9  # in doubt the header is believed
 _MOST_SEARCHED = 64 << 20  # bytes in which pixel data that do not end the object are looked for
 
 
@@ -213,11 +214,14 @@ def _last(data: bytes, heads: list[bytes]) -> int | None:
 
 
 def without_high_bits(values: NDArray[Any], shift: int) -> NDArray[Any]:
-    """Drop what lies above the stored bits (overlays, rubbish), the sign extended from the highest stored one.
+    """Drop what lies above the stored bits, the sign extended from the highest stored one, unless the image lies there.
+
+    Overlays and rubbish above Bits Stored make an image rough. Where a writer stored larger values than its Bits Stored
+    tells, the image is rough without them instead, because values wrap.
 
     Parameters
     ----------
-    values : ndarray of integers
+    values : ndarray of integers, shape (..., rows, columns)
     shift : int
         Bits allocated less bits stored; what is no such number changes nothing.
 
@@ -228,15 +232,31 @@ def without_high_bits(values: NDArray[Any], shift: int) -> NDArray[Any]:
 
     Examples
     --------
-    >>> without_high_bits(np.array([0xF005, 7], np.uint16), 4).tolist()
-    [5, 7]
+    >>> without_high_bits(np.array([[0xF005, 7], [6, 8]], np.uint16), 4).tolist()
+    [[5, 7], [6, 8]]
+    >>> ramp = np.add.outer(np.arange(4000, 4200), np.arange(200)).astype(np.uint16)
+    >>> without_high_bits(ramp, 4) is ramp
+    True
     """
     bits = 8 * values.dtype.itemsize - shift
     if not 0 < bits < 8 * values.dtype.itemsize:
         return values
     low, high = values.min(), values.max()
     least, most = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
-    return values if least <= low and high <= most else (values << shift) >> shift
+    if least <= low and high <= most:
+        return values
+    lower = (values << shift) >> shift
+    return values if _roughness(values) < _CLEARLY * _roughness(lower) else lower
+
+
+def _roughness(values: NDArray[Any]) -> float:
+    """Variance between neighbouring pixels over that of all; 4 where neighbours have nothing in common."""
+    image = values.astype(np.float64)
+    spread = float(image.var())
+    if spread == 0.0:
+        return 0.0
+    between = sum(float(np.square(np.diff(image, axis=axis)).mean()) for axis in range(-2, 0) if image.shape[axis] > 1)
+    return between / spread
 
 
 def _through_pydicom(source: Source, form: PixelFormat, frame: int | None) -> NDArray[np.generic]:

@@ -123,8 +123,8 @@ def fit_slice_profile(
     if s.size < 12:
         return ProfileFit(None, None, None, reason=f"a profile of {s.size} samples is too short")
     start = _start(s, values)
-    if start is None:
-        return ProfileFit(None, None, None, reason="the profile is flat")
+    if start is None or not 1e-100 < abs(start[1]) < 1e100:
+        return ProfileFit(None, None, None, reason="the profile is flat, or its values are beyond all measure")
     base, height, middle, width = start
     span, step = float(s[-1] - s[0]), float(np.median(np.diff(s)))
     scale = abs(height)

@@ -25,7 +25,8 @@ __all__ = ["fractional_uniformity", "percent_integral_uniformity"]
 
 Floats = NDArray[np.float64]
 _PIU = "100 (1 - (max - min)/(max + min)) of 1 cm² means, the noise's share removed"
-_FIELDS = 6
+_FIELDS = 32
+_ORDER = 6  # of the smoothest surface that follows a coil's shading
 
 
 def percent_integral_uniformity(
@@ -60,9 +61,9 @@ def percent_integral_uniformity(
     -----
     ``PIU = 100 (1 - (H - L)/(H + L))`` with the highest and the lowest mean over all 1 cm² discs that lie wholly in the large
     one. Rim pixels count with their share, so that the disc has its area at any pixel size. The greatest of many noisy means
-    lies too high, the least too low: the noise is drawn twelve times (six fields and their negatives) with the image's own
-    power onto the smooth means, at every sixth of the small disc's diameter, and the mean shift that it makes is taken off;
-    its spread is the uncertainty.
+    lies too high, the least too low: noise of the image's own power is drawn 32 times onto the means of a smooth surface, at
+    every sixth of the small disc's diameter, and the mean shift that it makes is taken off; its spread is the uncertainty. The
+    surface is a polynomial of the order (to 6) that the pixels ask for by the Bayesian information criterion.
 
     References
     ----------
@@ -110,7 +111,7 @@ def percent_integral_uniformity(
     where_low = np.argwhere(allowed & (means <= lowest))[0] + [spans[0].start, spans[1].start]
     result = Measured(
         "piu",
-        value - share,
+        min(value - share, 100.0),
         "%",
         spread if correct_noise else None,
         method=_PIU if correct_noise else _PIU.split(",")[0],
@@ -226,7 +227,8 @@ def _noise_share(
     every = [max(1, side // 6) for side in kernel.shape]
     coarse = (slice(None, None, every[0]), slice(None, None, every[1]))
     chosen = allowed[coarse]
-    smooth = _smooth_surface(means[coarse], chosen)
+    surface = correlate(_smooth_surface(part, inside, every), kernel)
+    smooth = surface[coarse]
     # Second differences along rows see the noise and hardly the signal.
     lines = part[::2]
     second = lines[:, 2:] - 2 * lines[:, 1:-1] + lines[:, :-2]
@@ -240,14 +242,18 @@ def _noise_share(
     true, _, _ = _piu(smooth[chosen])
     if true is None:
         return 0.0, 0.0
-    shifts = []
+    sampled, _, _ = _piu(means[coarse][chosen])
+    whole, _, _ = _piu(surface[allowed])
+    measured, _, _ = _piu(means[allowed])
+    if sampled is None or whole is None or measured is None:
+        return 0.0, 0.0
     fields = noise * _means_of_noise(kernel, every, chosen.shape)[:, chosen]
-    for field in (*fields, *-fields):
-        value, _, _ = _piu(smooth[chosen] + field)
-        shifts.append((value if value is not None else true) - true)
-    share = float(np.mean(shifts))
-    # The surface follows the noise a little, which leaves part of the share uncertain.
-    return share, math.hypot(float(np.std(shifts, ddof=1)), 0.25 * share)
+    shifts = [value - true for value, _, _ in (_piu(smooth[chosen] + field) for field in fields) if value is not None]
+    if len(shifts) < 2:
+        return 0.0, 0.0
+    # Between the sampled places the noise reaches a little further yet: that is taken from the image itself.
+    share = float(np.mean(shifts)) + (measured - sampled) - (whole - true)
+    return share, math.hypot(float(np.std(shifts, ddof=1)), 0.05 * share)
 
 
 def _means_of_noise(kernel: Floats, every: list[int], shape: tuple[int, ...]) -> Floats:
@@ -268,23 +274,38 @@ def _means_of_noise(kernel: Floats, every: list[int], shape: tuple[int, ...]) ->
     return correlate(drawn, blocks)[:, reach[0] : reach[0] + shape[0], reach[1] : reach[1] + shape[1]]
 
 
-def _smooth_surface(means: Floats, allowed: NDArray[np.bool_], order: int = 6) -> Floats:
-    """Polynomial surface through the means: the signal without the noise's ripple."""
-    row = np.linspace(-1, 1, means.shape[0])
-    column = np.linspace(-1, 1, means.shape[1])
-    left = np.polynomial.chebyshev.chebvander(row, order)
-    right = np.polynomial.chebyshev.chebvander(column, order)
-    pairs = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
-    rows, columns = np.nonzero(allowed)
-    keep = slice(None, None, max(1, rows.size // 1000))
+def _smooth_surface(part: Floats, inside: NDArray[np.bool_], every: list[int]) -> Floats:
+    """Polynomial surface through the pixels, of the order that they ask for: the signal without the noise.
+
+    A surface of too high an order follows the noise: its own extremes then lie further apart than the signal's, and noise on
+    top of it seems to do less than it does.
+    """
+    rows, columns = ((side // step) * step for side, step in zip(part.shape, every, strict=True))
+    shape = (rows // every[0], every[0], columns // every[1], every[1])
+    whole = inside[:rows, :columns].reshape(shape).all(axis=(1, 3))
+    blocks = part[:rows, :columns].reshape(shape).mean(axis=(1, 3))[whole]
+    # Places of blocks and of pixels, both from -1 to 1 over the part.
+    places = [2.0 * np.arange(side) / (side - 1) - 1.0 for side in part.shape]
+    pairs = sorted(((i, j) for i in range(_ORDER + 1) for j in range(_ORDER + 1 - i)), key=sum)
     first, second = (np.array(order) for order in zip(*pairs, strict=True))
-    design = left[rows[keep]][:, first] * right[columns[keep]][:, second]
-    # Polynomials of Chebyshev are all but orthogonal on a disc: normal equations are safe here, and fast.
-    normal = design.T @ design
-    solution = np.linalg.solve(
-        normal + 1e-12 * np.trace(normal) * np.eye(len(pairs)), design.T @ means[rows[keep], columns[keep]]
+    left, right = (np.polynomial.chebyshev.chebvander(place, _ORDER) for place in places)
+    in_rows = left[:rows].reshape(-1, every[0], _ORDER + 1).mean(axis=1)
+    in_columns = right[:columns].reshape(-1, every[1], _ORDER + 1).mean(axis=1)
+    at = np.nonzero(whole)
+    design = in_rows[at[0]][:, first] * in_columns[at[1]][:, second]
+    if blocks.size <= len(pairs):
+        return np.full(part.shape, float(blocks.mean()) if blocks.size else float(part[inside].mean()))
+    basis, triangle = np.linalg.qr(design)
+    middle = float(blocks.mean())
+    along = basis.T @ (blocks - middle)
+    # The columns stand by order: each order is the first so many of them.
+    counts = [(order + 1) * (order + 2) // 2 for order in range(_ORDER + 1)]
+    total = float(((blocks - middle) ** 2).sum())
+    rests = np.maximum(
+        total - np.array([float((along[:count] ** 2).sum()) for count in counts]), 1e-18 * max(total, 1e-300)
     )
-    weights = np.zeros((order + 1, order + 1))
-    for (i, j), value in zip(pairs, solution, strict=True):
-        weights[i, j] = value
+    terms = counts[int(np.argmin(blocks.size * np.log(rests) + np.array(counts) * math.log(blocks.size)))]
+    weights = np.zeros((_ORDER + 1, _ORDER + 1))
+    weights[first[:terms], second[:terms]] = np.linalg.solve(triangle[:terms, :terms], along[:terms])
+    weights[0, 0] += middle
     return np.asarray(left @ weights @ right.T)

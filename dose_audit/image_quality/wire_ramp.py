@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,10 @@ CATPHAN_TANGENT = math.tan(math.radians(23.0))
 _SINGLE = "inclined wire on one slice: two-dimensional fit, in-plane blur removed, half-maximum width times tangent"
 _STACK = "inclined wire on several slices: fits joined by their z positions, which also give the tangent"
 _ROOT2 = math.sqrt(2.0)
+_FAINTEST = 1e-100  # height whose square is still a number; its inverse the greatest
+_UNSURE = 0.04  # relative uncertainty of a width from which the shape of the profile is left open
+_OPEN, _OPEN_MM = 0.095, 0.35  # uncertainty of a width, relative and along the wire, up to which it is trusted
+_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of a rectangle in the square of a profile's spread
 
 _LEAN_SHARE = 0.04  # of a tangent of 23 degrees: what a lean of 0.8 degrees makes of it
 
@@ -269,7 +273,7 @@ def _fit_wire(
         return "the wire's region lies outside the image"
     pixel = math.sqrt(spacing[0] * spacing[1])
     start = _locate(part, inside, s, t, pixel)
-    if start is None:
+    if start is None or not _FAINTEST < abs(start[1]) < 1.0 / _FAINTEST:
         return "no wire stands out of the noise in its region"
     base, amplitude, s0, t0, length = start
     reach = 0.5 * length + max(6.0, 8 * pixel)
@@ -290,13 +294,21 @@ def _fit_wire(
     lower = [-np.inf, -np.inf, -np.inf, -30 * scale, -2.0, -0.15, 0.3 * pixel, -reach, 0.1 * pixel, 0.0]
     upper = [np.inf, np.inf, np.inf, 30 * scale, 2.0, 0.15, max(2.0, 3 * pixel), reach, reach, 1.0]
     guess = [base, 0.0, 0.0, amplitude, 0.0, 0.0, max(0.6, 0.7 * pixel), 0.0, 0.29 * length, 0.8]
-    fitted = optimize.least_squares(
-        lambda p: model(p) - values,
-        np.clip(guess, np.array(lower) + 1e-9, np.array(upper) - 1e-9),
-        bounds=(lower, upper),
-        x_scale=[scale, scale, scale, scale, pixel, 0.02, 0.3 * pixel, pixel, 0.3 * length, 0.3],
-        max_nfev=100,
-    )
+    steps = [scale, scale, scale, scale, pixel, 0.02, 0.3 * pixel, pixel, 0.3 * length, 0.3]
+
+    def solve(guess: Sequence[float] | Floats, share: float | None = None) -> optimize.OptimizeResult:
+        """The fit, with a rectangle's share in the profile that is free or given."""
+        own = slice(None, None if share is None else -1)
+        rest = np.array([] if share is None else [share])
+        return optimize.least_squares(
+            lambda q: model(np.append(q, rest)) - values,
+            np.clip(guess, np.array(lower) + 1e-9, np.array(upper) - 1e-9)[own],
+            bounds=(lower[own], upper[own]),
+            x_scale=steps[own],
+            max_nfev=100,
+        )
+
+    fitted = solve(guess)
     p = np.asarray(fitted.x)
     peak = float(p[3])
     residual_image = np.zeros(part.shape)
@@ -307,6 +319,8 @@ def _fit_wire(
     slopes = np.zeros(p.size)
     slopes[8:] = fwhm_slopes(float(p[8]), float(p[9]))
     spread = math.sqrt(max(float(slopes @ covariance @ slopes), 0.0))
+    if spread > _UNSURE * fwhm:
+        spread = _over_shapes(solve, p, fwhm, float(fitted.cost), residual_image[inside].size, area)
     noise = math.sqrt(float(np.mean(fitted.fun**2)))
     if peak == 0 or abs(peak) < 4 * math.sqrt(max(float(covariance[3, 3]), 0.0)) or abs(peak) < noise:
         return "no wire stands out of the noise in its region"
@@ -321,6 +335,8 @@ def _fit_wire(
         return "the noise is too high for this thickness"
     if spread > 0.2 * fwhm:
         doubts.append("the noise is too high for this thickness")
+    elif spread > max(_OPEN_MM, _OPEN * fwhm):
+        doubts.append("the noise leaves open whether the slice profile is a plateau or a peak")
     return _Wire(
         fwhm,
         spread,
@@ -332,6 +348,32 @@ def _fit_wire(
         t0 + float(p[4]),
         "; ".join(doubts),
     )
+
+
+def _over_shapes(
+    solve: Callable[[Floats, float], optimize.OptimizeResult],
+    p: Floats,
+    fwhm: float,
+    least: float,
+    pixels: int,
+    area: float,
+) -> float:
+    """Uncertainty of a width over the shapes that a profile may have, where noise does not tell which it is.
+
+    Near the ends of its range, a pure rectangle or a pure Gaussian, the share has no linear uncertainty. A fit for each of some
+    shapes, weighted by its likelihood, has: each fit's own variance and the square of its difference from the best width.
+    """
+    variance = 2.0 * least / max(pixels - p.size * area, 0.2 * pixels) * area
+    widths, variances, excess = [], [], []
+    for share in _SHARES:
+        found = solve(p, share)
+        widths.append(plateau_fwhm(*width_and_blur(float(found.x[8]), share)))
+        covariance = _covariance(np.asarray(found.jac), np.asarray(found.fun), area)
+        variances.append((widths[-1] / max(float(found.x[8]), 1e-9)) ** 2 * max(float(covariance[8, 8]), 0.0))
+        excess.append((2.0 * float(found.cost) - 2.0 * least) / max(variance, 1e-300))
+    weights = np.exp(-0.5 * (np.array(excess) - min(excess)))
+    weights /= weights.sum()
+    return math.sqrt(float(weights @ (np.array(variances) + (np.array(widths) - fwhm) ** 2)))
 
 
 def _locate(

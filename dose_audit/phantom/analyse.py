@@ -174,11 +174,14 @@ def _with_companions(chosen: list[tuple[Workbench, Candidate]], outcome: Outcome
     # Two scans are a repeat; more of one kind are the channels of a coil or a dynamic series, each measured by itself.
     alike = Counter((its.definition.id, *_repeat_key(one.series)) for one, its in chosen)
     for bench, candidate in chosen:
-        others = [
-            other.series for other, its in chosen if other is not bench and its.definition.id == candidate.definition.id
+        bench.beside = [
+            other
+            for other, its in chosen
+            if other is not bench
+            and its.definition.id == candidate.definition.id
+            and other.header("StudyInstanceUID") == bench.header("StudyInstanceUID")
         ]
-        same_study = [one for one in others if one.header.get("StudyInstanceUID") == bench.header("StudyInstanceUID")]
-        bench.companions = same_study
+        bench.companions = [other.series for other in bench.beside]
         if candidate.match.companion:
             if not any(not its.match.companion and its.definition.id == candidate.definition.id for _, its in chosen):
                 outcome.refused.append(
@@ -212,6 +215,8 @@ def _one(
     """Locate, measure and judge one phantom."""
     began = time.perf_counter()
     definition = candidate.definition
+    told = definition.body.get("plane_reach_mm")
+    bench.plane_reach_mm = None if told is None else float(told)
     pose = find_locator(definition.locator).locate(bench, definition)
     if overrides:
         pose = overrides.apply(pose, [float(z) for z in bench.series.z_mm])
@@ -221,7 +226,7 @@ def _one(
         pose,
         recognised_by=candidate.match.evidence,
         companions=tuple(bench.companions),
-        notes=[*bench.series.notes],
+        notes=[*definition.caveats, *bench.series.notes, *bench.untold],
         facts=bench.facts,
     )
     found: list[PhantomMeasurement] = []

@@ -139,6 +139,15 @@ class Definition:
                 return module
         raise KeyError(id)
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader of any result has to know: the definition's note, and that places in it are unconfirmed."""
+        said = [self.note] if self.note else []
+        unconfirmed = sum(one.status != "confirmed" for one in self.features)
+        if unconfirmed:
+            said.append(f"{unconfirmed} of {len(self.features)} places in the definition are unconfirmed")
+        return tuple(said)
+
     def features_of(self, measure: Measure) -> tuple[Feature, ...]:
         """The features a measure asks for: its patterns in their order, or all of its module."""
         if not measure.features:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,31 +12,10 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-__all__ = ["Frame", "frames_of"]
+from dose_audit.image_quality.pixels import without_high_bits
+from dose_audit.phantom.headers import frame_header, integer, many, numbers, plain_header
 
-# Read from each header: what groups, places, scales and describes an image. Nothing that identifies a patient.
-_KEYWORDS = """
-SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID Modality ImageType Manufacturer ManufacturerModelName
-StationName DeviceSerialNumber SoftwareVersions InstitutionName StudyDate StudyTime SeriesDate SeriesTime
-AcquisitionDate AcquisitionTime AcquisitionDateTime ContentDate ContentTime StudyDescription SeriesDescription
-ProtocolName BodyPartExamined SeriesNumber AcquisitionNumber InstanceNumber SliceThickness SpacingBetweenSlices
-SliceLocation ImagePositionPatient ImageOrientationPatient PixelSpacing PixelSpacingCalibrationType ImagerPixelSpacing
-NominalScannedPixelSpacing EstimatedRadiographicMagnificationFactor DistanceSourceToDetector DistanceSourceToPatient
-RTImageSID RadiationMachineSAD ImagePlanePixelSpacing Rows Columns BitsAllocated BitsStored PixelRepresentation
-PhotometricInterpretation SamplesPerPixel RescaleSlope RescaleIntercept RescaleType PixelPaddingValue
-PixelIntensityRelationship PixelIntensityRelationshipSign PresentationLUTShape PresentationIntentType
-LossyImageCompression KVP XRayTubeCurrent Exposure ExposureInuAs ExposureTime FilterType ConvolutionKernel
-ReconstructionDiameter DataCollectionDiameter CTDIvol SpiralPitchFactor TotalCollimationWidth SingleCollimationWidth
-IrradiationEventUID GantryDetectorTilt TableHeight ExposureIndex TargetExposureIndex DeviationIndex DetectorID
-DetectorType Grid AnodeTargetMaterial FilterMaterial BodyPartThickness EntranceDoseInmGy OrganDose
-ImageAndFluoroscopyAreaDoseProduct RelativeXRayExposure FieldOfViewDimensions MagneticFieldStrength RepetitionTime
-EchoTime EchoNumbers FlipAngle NumberOfAverages PixelBandwidth AcquisitionMatrix PercentPhaseFieldOfView
-InPlanePhaseEncodingDirection ReceiveCoilName TransmitCoilName ScanningSequence SequenceVariant MRAcquisitionType
-ImagingFrequency CountsAccumulated ActualFrameDuration NumberOfFrames EnergyWindowVector DetectorVector Units
-DecayCorrection
-"""
-KEYWORDS = tuple(_KEYWORDS.split())
-_CODES = ("CTDIPhantomTypeCodeSequence",)  # of which the first item's Code Value is read
+__all__ = ["Frame", "frames_of"]
 
 _MAXIMUM_PIXELS = 400_000_000
 _MAXIMUM_FRAMES = 20_000
@@ -70,8 +48,8 @@ class Frame:
         self.frame_number = frame_number
         self.sha256 = sha256
         self.source = source
-        self.position_mm = _numbers(header.get("ImagePositionPatient"), 3)
-        self.orientation = _numbers(header.get("ImageOrientationPatient"), 6)
+        self.position_mm = numbers(header.get("ImagePositionPatient"), 3)
+        self.orientation = numbers(header.get("ImageOrientationPatient"), 6)
 
     def __repr__(self) -> str:
         return f"Frame({self.header.get('Modality')}, {self.shape}, z={self.z_mm})"
@@ -86,11 +64,11 @@ class Frame:
 
     @property
     def instance_number(self) -> int:
-        return _integer(self.header.get("InstanceNumber"))
+        return integer(self.header.get("InstanceNumber"))
 
     @property
     def acquisition_number(self) -> int:
-        return _integer(self.header.get("AcquisitionNumber"))
+        return integer(self.header.get("AcquisitionNumber"))
 
     @property
     def acquired(self) -> str:
@@ -106,7 +84,7 @@ class Frame:
     @property
     def kind(self) -> str:
         """Localiser, phase image, magnitude … : the third value of Image Type, by which stacks are kept apart."""
-        values = [str(one).upper() for one in _many(self.header.get("ImageType"))]
+        values = [str(one).upper() for one in many(self.header.get("ImageType"))]
         return "LOCALIZER" if "LOCALIZER" in values else "/".join(values[2:4])
 
     @property
@@ -130,7 +108,7 @@ class Frame:
             return round(float(np.dot(self.position_mm, self.normal)), 6)
         if self.position_mm is not None and self.orientation is None:
             return float(self.position_mm[2])
-        location = _numbers(self.header.get("SliceLocation"), 1)
+        location = numbers(self.header.get("SliceLocation"), 1)
         return None if location is None else float(location[0])
 
     def forget_position(self) -> None:
@@ -140,12 +118,12 @@ class Frame:
 
     @property
     def thickness_mm(self) -> float | None:
-        found = _numbers(self.header.get("SliceThickness"), 1)
+        found = numbers(self.header.get("SliceThickness"), 1)
         return float(found[0]) if found and found[0] > 0 else None
 
     @property
     def spacing_between_mm(self) -> float | None:
-        found = _numbers(self.header.get("SpacingBetweenSlices"), 1)
+        found = numbers(self.header.get("SpacingBetweenSlices"), 1)
         return abs(float(found[0])) if found and found[0] else None
 
     @property
@@ -172,7 +150,7 @@ class Frame:
             return imager, "Imager Pixel Spacing, in the plane of the detector"
         plane = _pair(header.get("ImagePlanePixelSpacing"))
         if plane:
-            source, axis = _numbers(header.get("RTImageSID"), 1), _numbers(header.get("RadiationMachineSAD"), 1)
+            source, axis = numbers(header.get("RTImageSID"), 1), numbers(header.get("RadiationMachineSAD"), 1)
             if source and axis and source[0] > 0 and axis[0] > 0:
                 factor = float(source[0] / axis[0])
                 return (plane[0] / factor, plane[1] / factor), f"Image Plane Pixel Spacing / (SID / SAD) {factor:.3f}"
@@ -182,11 +160,11 @@ class Frame:
     @property
     def magnification(self) -> float | None:
         """Radiographic magnification as sent, or from the distances; never assumed."""
-        sent = _numbers(self.header.get("EstimatedRadiographicMagnificationFactor"), 1)
+        sent = numbers(self.header.get("EstimatedRadiographicMagnificationFactor"), 1)
         if sent and 1.0 <= sent[0] < 20.0:
             return float(sent[0])
-        far = _numbers(self.header.get("DistanceSourceToDetector"), 1)
-        near = _numbers(self.header.get("DistanceSourceToPatient"), 1)
+        far = numbers(self.header.get("DistanceSourceToDetector"), 1)
+        near = numbers(self.header.get("DistanceSourceToPatient"), 1)
         if far and near and 0 < near[0] <= far[0]:
             return float(far[0] / near[0])
         return None
@@ -197,9 +175,11 @@ class Frame:
         Stored polarity is kept: MONOCHROME1 is a matter of display, and a measurement says which way it is.
         """
         stored = self._loader()
+        if self.header.get("Modality") == "MR":
+            stored = _without_padding(stored, self.header.get("PixelPaddingValue"))
         slope, intercept = (
-            _numbers(self.header.get("RescaleSlope"), 1),
-            _numbers(self.header.get("RescaleIntercept"), 1),
+            numbers(self.header.get("RescaleSlope"), 1),
+            numbers(self.header.get("RescaleIntercept"), 1),
         )
         image = stored.astype(np.float32)
         if slope is not None and slope[0] not in (0.0, 1.0):
@@ -209,85 +189,13 @@ class Frame:
         return image
 
 
-def _many(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
-
-
-def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """That many finite numbers, or `None`."""
-    try:
-        found = tuple(float(one) for one in _many(value))
-    except (TypeError, ValueError):
-        return None
-    if len(found) < count or not all(math.isfinite(one) for one in found[:count]):
-        return None
-    return found[:count]
-
-
-def _integer(value: Any) -> int:
-    found = _numbers(value, 1)
-    return int(found[0]) if found else 0
-
-
 def _pair(value: Any) -> tuple[float, float] | None:
-    found = _numbers(value, 2)
+    found = numbers(value, 2)
     return (found[0], found[1]) if found and min(found) > 0 else None
 
 
 def _same(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return all(abs(a - b) <= 1e-4 * max(a, b) for a, b in zip(one, other, strict=True))
-
-
-def _plain(dataset: Dataset) -> dict[str, Any]:
-    """The attributes of `KEYWORDS` that can be read; a value that pydicom refuses counts as absent."""
-    found: dict[str, Any] = {}
-    for keyword in (*KEYWORDS, *_CODES):
-        try:
-            value = dataset.get(keyword)
-            if keyword in _CODES:
-                value = str(value[0].CodeValue) if value else None
-        except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError):
-            continue
-        if value is not None and value != "":
-            found[keyword] = value
-    return found
-
-
-# Macros of enhanced objects and what they carry for a frame (PS3.3 C.7.6.16).
-_MACROS = (
-    "PixelMeasuresSequence",
-    "PlanePositionSequence",
-    "PlaneOrientationSequence",
-    "PixelValueTransformationSequence",
-    "FrameContentSequence",
-    "MRTimingAndRelatedParametersSequence",
-    "MREchoSequence",
-    "CTExposureSequence",
-    "CTXRayDetailsSequence",
-    "CTReconstructionSequence",
-)
-_RENAMED = {"EffectiveEchoTime": "EchoTime", "ExposureInmAs": "Exposure", "XRayTubeCurrentInmA": "XRayTubeCurrent"}
-
-
-def _functional_groups(dataset: Dataset, index: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    for group in (shared[0] if shared else None, per_frame[index] if index < len(per_frame) else None):
-        if group is None:
-            continue
-        for macro in _MACROS:
-            items = group.get(macro)
-            if not items:
-                continue
-            item = items[0]
-            found |= _plain(item)
-            for theirs, ours in _RENAMED.items():
-                if item.get(theirs) is not None:
-                    found[ours] = item.get(theirs)
-    return found
 
 
 def _native(dataset: Dataset, frame: int) -> np.ndarray | None:
@@ -298,7 +206,6 @@ def _native(dataset: Dataset, frame: int) -> np.ndarray | None:
         return None
     if int(dataset.get("SamplesPerPixel") or 1) != 1 or "PixelData" not in dataset:
         return None
-    stored = int(dataset.get("BitsStored") or bits)
     signed = bool(dataset.get("PixelRepresentation"))
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     size = rows * columns * bits // 8
@@ -306,30 +213,19 @@ def _native(dataset: Dataset, frame: int) -> np.ndarray | None:
     part = data[frame * size : (frame + 1) * size]
     if len(part) != size:
         raise ValueError(f"pixel data ends early: frame {frame + 1} has {len(part)} of {size} bytes")
-    image = np.frombuffer(part, dtype=f"<{'i' if signed else 'u'}{bits // 8}").reshape(rows, columns)
-    return image if stored >= bits else _stored_bits(image, stored, bits)
+    image = np.frombuffer(part, dtype=f"<{'i' if signed else 'u'}{bits // 8}")
+    return without_high_bits(image.reshape(rows, columns), bits - int(dataset.get("BitsStored") or bits))
 
 
-def _stored_bits(image: np.ndarray, stored: int, bits: int) -> np.ndarray:
-    """The lower `stored` bits; all of them where the image evidently goes on in the others.
-
-    Bits above the stored ones may hold overlays or rubbish, and then the image is rough with them; where a writer has put
-    larger values than Bits Stored tells, it is rough without them, because values wrap.
-    """
-    shift = bits - stored
-    lower = np.asarray((image << shift) >> shift)
-    if np.array_equal(lower, image):
-        return lower
-    return image if _roughness(image) < _roughness(lower) else lower
-
-
-def _roughness(image: np.ndarray) -> float:
-    """Share of the variance between neighbouring pixels in that of all."""
-    values = image.astype(np.float64)
-    spread = float(values.var())
-    if spread == 0:
-        return 0.0
-    return float(np.diff(values, axis=0).var() + np.diff(values, axis=1).var()) / spread
+def _without_padding(image: np.ndarray, sent: Any) -> np.ndarray:
+    """A magnitude with 0 for its padding: what lies outside the reconstructed field is no signal, not a negative one."""
+    found = numbers(sent, 1)
+    if found is None:
+        return image
+    # Sent as an unsigned number for signed pixels by some.
+    wrapped = found[0] > 32767 and np.issubdtype(image.dtype, np.signedinteger)
+    value = found[0] - 65536 if wrapped else found[0]
+    return np.where(image == value, 0, image) if value < 0 else image
 
 
 def _loader(dataset: Dataset, index: int, count: int) -> Callable[[], np.ndarray]:
@@ -372,7 +268,7 @@ def frames_of(source: Dataset | bytes | Path) -> Iterable[Frame]:
         dataset: Dataset = pydicom.dcmread(io.BytesIO(source), force=True)
     else:
         dataset = source
-    header = _plain(dataset)
+    header = plain_header(dataset)
     if "PixelData" not in dataset and "FloatPixelData" not in dataset:
         raise ValueError(f"no image: {header.get('Modality') or 'unknown modality'} object without pixel data")
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
@@ -388,7 +284,7 @@ def frames_of(source: Dataset | bytes | Path) -> Iterable[Frame]:
         )
     for index in range(count):
         own = (
-            header | _functional_groups(dataset, index)
+            header | frame_header(dataset, index)
             if count > 1 or "SharedFunctionalGroupsSequence" in dataset
             else header
         )

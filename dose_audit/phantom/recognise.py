@@ -56,4 +56,16 @@ def recognise(bench: Workbench, known: Sequence[Definition]) -> list[Candidate]:
                 match, score=min(1.0, match.score + 2 * LEAD), evidence=(*match.evidence, "named in the description")
             )
         found.append(Candidate(definition, match))
-    return sorted(found, key=lambda one: (-one.match.score, one.definition.id))
+    return _told_apart(sorted(found, key=lambda one: (-one.match.score, one.definition.id)))
+
+
+def _told_apart(ranked: list[Candidate]) -> list[Candidate]:
+    """The best one says which others these images do not tell it from."""
+    if not ranked or ranked[0].match.score < ACCEPTED:
+        return ranked
+    best = ranked[0]
+    alike = [one.definition.name for one in ranked[1:] if best.match.score - one.match.score < LEAD]
+    if not alike:
+        return ranked
+    said = f"these images do not tell it from {' or '.join(alike)}"
+    return [replace(best, match=replace(best.match, evidence=(*best.match.evidence, said))), *ranked[1:]]

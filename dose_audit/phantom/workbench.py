@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
+from dose_audit.phantom.beam import is_cone_beam
 from dose_audit.phantom.definition import Definition, DefinitionError, Measure
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.results import PhantomMeasurement
@@ -41,11 +42,18 @@ class Match:
 
 @dataclass
 class Workbench:
-    """One series with its companions (other series of the same phantom: repeats, other planes, localisers)."""
+    """One series with its companions (other series of the same phantom: repeats, other planes, localisers).
+
+    ``beside`` holds the companions' own benches, with what was found in them while they were recognised.
+    ``plane_reach_mm`` is how far from its plane a section of the phantom can still be measured, where its definition says so
+    (``[body] plane_reach_mm``): in an incomplete set the nearest slice may be another section's.
+    """
 
     series: ImageSeries
     companions: Sequence[ImageSeries] = ()
     cache: dict[str, Any] = field(default_factory=dict)
+    plane_reach_mm: float | None = None
+    beside: Sequence[Workbench] = ()
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """`make()` the first time, the same result afterwards."""
@@ -68,13 +76,16 @@ class Workbench:
         z_mm : float
             In the phantom's own frame.
         within_mm : float, optional
-            How far the frame may lie from the plane; by default half the larger of step and thickness, plus 0.5 mm.
+            How far the frame may lie from the plane; by default half the larger of step and thickness, plus 0.5 mm, and
+            no more than ``plane_reach_mm``.
         """
         wanted = pose.z_in_series(z_mm)
         index = self.series.nearest(wanted)
         reach = within_mm
         if reach is None:
             reach = max(self.series.step_mm or 0.0, self.series.thickness_mm or 0.0) / 2 + 0.5
+            if self.plane_reach_mm is not None:
+                reach = min(reach, self.plane_reach_mm)
         return index if abs(float(self.series.z_mm[index]) - wanted) <= reach else None
 
     def frames_between(self, pose: Pose, from_mm: float, to_mm: float) -> list[int]:
@@ -82,6 +93,13 @@ class Workbench:
         low, high = sorted((pose.z_in_series(from_mm), pose.z_in_series(to_mm)))
         z = self.series.z_mm
         return [int(index) for index in np.flatnonzero((z >= low - 1e-6) & (z <= high + 1e-6))]
+
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """What limits may depend on and the header does not tell, in words."""
+        if self.series.modality == "CT" and is_cone_beam(self.series.header) is None:
+            return ("the header does not tell fan from cone beam: limits that hold for one of them are not applied",)
+        return ()
 
     def header(self, keyword: str, default: Any = None) -> Any:
         """An attribute of the first frame."""
@@ -93,7 +111,9 @@ class Workbench:
         header = self.series.header
         found: dict[str, Any] = {"modality": self.series.modality, "thickness_mm": self.series.thickness_mm}
         if self.series.modality == "CT":
-            found["cone_beam"] = _is_cone_beam(header)
+            cone_beam = is_cone_beam(header)
+            if cone_beam is not None:
+                found["cone_beam"] = cone_beam
         for name, keyword in (
             ("field_strength_t", "MagneticFieldStrength"),
             ("kvp_kv", "KVP"),
@@ -107,26 +127,6 @@ class Workbench:
         if found.get("field_strength_t", 0.0) > 100.0:
             found["field_strength_t"] /= 10_000.0
         return found
-
-
-# Makers of cone-beam devices label their images as CT; only the model, its maker or the type tell.
-_CONE_BEAM_TEXT = re.compile(
-    r"cone[ _-]?beam|\bcbct\b|\bobi\b|on-?board imager|\bxvi\b|truebeam|halcyon|ethos|\bdvt\b|newtom|i-?cat\b|"
-    r"planmeca|promax|dyna ?ct|xpercct",
-    re.IGNORECASE,
-)
-_CONE_BEAM_MAKERS = re.compile(r"varian|elekta|planmeca|carestream dental|morita|vatech|newtom|sirona", re.IGNORECASE)
-
-
-def _is_cone_beam(header: Mapping[str, Any]) -> bool:
-    """Whether a CT series comes from a cone-beam device, by its model, maker, type and descriptions."""
-    texts = (
-        str(header.get(keyword) or "")
-        for keyword in ("ManufacturerModelName", "ImageType", "SeriesDescription", "StudyDescription", "ProtocolName")
-    )
-    if _CONE_BEAM_TEXT.search(" ".join(texts)):
-        return True
-    return bool(_CONE_BEAM_MAKERS.search(str(header.get("Manufacturer") or "")))
 
 
 class Locator(Protocol):

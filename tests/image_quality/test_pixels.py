@@ -63,10 +63,21 @@ def test_a_file_that_ends_early_or_is_too_large_is_refused(tmp_path: Path) -> No
 
 
 def test_what_lies_above_the_stored_bits_is_dropped_with_the_sign_kept() -> None:
-    twelve = np.array([5, 2047, -1, -2048], "<i2")
+    twelve = np.array([[5, 2047], [-1, -2048]], "<i2")
     overlaid = (twelve.view("<u2") & 0x0FFF | 0x5000).view("<i2")
     assert without_high_bits(overlaid, 4).tolist() == twelve.tolist()
     assert without_high_bits(twelve, 4) is twelve
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5])
+def test_values_above_the_announced_bits_are_kept_where_only_the_header_is_wrong(share: float) -> None:
+    rng = np.random.default_rng(5)
+    smooth = np.add.outer(np.linspace(0, 3000, 128), np.linspace(0, 1000, 128)) + rng.normal(0, 10, (128, 128))
+    inside = np.clip(smooth, 0, 4095).astype(np.uint16)
+    beyond = (inside + (4095 - np.quantile(inside, 1 - share))).astype(np.uint16)
+    assert np.array_equal(without_high_bits(beyond, 4), beyond)
+    overlaid = inside | np.where(rng.random((128, 128)) < share, 0x8000, 0).astype(np.uint16)
+    assert np.array_equal(without_high_bits(overlaid, 4), inside)
 
 
 def test_a_colour_image_or_none_at_all_has_no_format(tmp_path: Path) -> None:

@@ -117,6 +117,42 @@ def test_recognised_without_a_name_or_positions(scanned: Truth) -> None:
     assert not disagreements(analysis, scanned.record) or analysis.pose.status != "ok"
 
 
+def test_cone_beam_with_its_scale_shading_and_rings(tmp_path: Path) -> None:
+    """A short 604 scan: CT numbers are those of the image, the uniform module is measured in what is there of it."""
+    phantom = recipe("catphan604")
+    effects = replace(phantom.acquisition.effects, hu_gain=0.85, hu_offset=-40.0, rings_hu=8.0, cupping_hu=60.0)
+    acquisition = replace(
+        phantom.acquisition, thickness_mm=2.0, z_mm=slice_positions(-74.0, 14.0, 4.0), effects=effects
+    )
+    truth = write_series(tmp_path, phantom, acquisition=acquisition, pose=Pose(4.0, -7.0, 0.3, roll_deg=1.2), seed=5)
+    analysis = only(truth.folder)
+    assert analysis.definition.id == "catphan604"
+    assert analysis.pose.status == "ok"
+    assert abs(position_error_mm(analysis, truth.record)) < 0.5
+    assert abs(roll_error_deg(analysis, truth.record)) < 0.1
+    found = values(analysis)
+    rendered = {entry["name"]: entry["rendered"] for entry in truth.record["features"]}
+    for insert in ("pmp", "ldpe", "acrylic", "delrin", "teflon", "bone50"):
+        one = found[f"hu.{insert}"]
+        assert one.value == pytest.approx(rendered[insert], abs=3.0 + 3.0 * (one.uncertainty or 0.0)), insert
+    assert found["uniformity"].value is not None
+    assert found["noise"].value is not None
+    assert found["slice_thickness"].value == pytest.approx(2.0, rel=0.03)
+
+
+def test_an_insert_module_cut_off_by_the_series_end(tmp_path: Path) -> None:
+    """Half a 600: its bars, 70 mm away, tell it from the models that share its inserts."""
+    phantom = recipe("catphan600")
+    acquisition = replace(phantom.acquisition, thickness_mm=5.0, z_mm=slice_positions(-77.0, 3.0, 5.0))
+    truth = write_series(tmp_path, phantom, acquisition=acquisition, pose=Pose(4.0, -7.0, 1.3, tilt_x_deg=0.6), seed=1)
+    images = [pydicom.dcmread(path) for path in truth.files]
+    for image in images:
+        image.SeriesDescription = image.StudyDescription = image.ProtocolName = "Head"
+    analysis = only(images)
+    assert analysis.definition.id == "catphan600"
+    assert not disagreements(analysis, truth.record)
+
+
 def test_low_contrast_rods_against_the_ideal_observer(tmp_path: Path) -> None:
     phantom = recipe("catphan504")
     acquisition = replace(phantom.acquisition, thickness_mm=3.0, z_mm=slice_positions(-93.0, 12.0, 3.0))

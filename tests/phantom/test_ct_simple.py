@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from dose_audit.phantom.analyse import analyse
+from dose_audit.phantom.beam import is_cone_beam
 from dose_audit.phantom.definition import definitions
 from dose_audit.phantom.digital import recipe, slice_positions, write_series
 from tests.phantom.ct_truth import values
@@ -41,3 +43,35 @@ def test_limits_for_ct_are_not_applied_to_cone_beam() -> None:
     assert definition.tolerance_of("uniformity", {"cone_beam": False}) is not None
     assert definition.tolerance_of("uniformity", {"cone_beam": True}) is None
     assert definition.tolerance_of("hu.teflon", {}) is None
+
+
+def test_fan_or_cone_beam_by_what_the_header_tells() -> None:
+    maker = {"Manufacturer": "Varian Medical Systems"}
+    assert is_cone_beam({**maker, "DistanceSourceToDetector": "1500.0"}) is True
+    assert is_cone_beam({"Manufacturer": "ELEKTA", "ManufacturerModelName": "XVI"}) is True
+    assert is_cone_beam({**maker, "RevolutionTime": 0.5}) is False
+    assert is_cone_beam({**maker, "ScanOptions": "HELICAL MODE"}) is False
+    assert is_cone_beam({**maker, "DistanceSourceToDetector": "no number"}) is None
+    assert is_cone_beam({"Manufacturer": "GE MEDICAL SYSTEMS", "DistanceSourceToDetector": 946.7}) is False
+
+
+def test_what_the_header_does_not_tell_is_said_and_not_judged(tmp_path: Path) -> None:
+    phantom = recipe("catphan504")
+    acquisition = replace(phantom.acquisition, z_mm=slice_positions(-5.0, 5.0, 2.5))
+    truth = write_series(tmp_path, phantom, acquisition=acquisition, seed=1)
+    images = [pydicom.dcmread(path) for path in truth.files]
+    told = (
+        "SpiralPitchFactor SingleCollimationWidth RevolutionTime DistanceSourceToDetector AcquisitionType ScanOptions"
+    )
+    for image in images:
+        image.Manufacturer, image.ManufacturerModelName = "ELEKTA", ""
+        image.SeriesDescription = image.StudyDescription = image.ProtocolName = "QA"
+        for keyword in told.split():
+            if keyword in image:
+                delattr(image, keyword)
+    (analysis,) = analyse(images).analyses
+    judged = {one.name: one.judgement for one in analysis.measurements}
+    assert judged["hu.teflon"] == "no_tolerance"
+    assert any("fan from cone beam" in note for note in analysis.notes)
+    # The inserts alone do not tell the models that share them.
+    assert any("do not tell it from CatPhan 503" in said for said in analysis.recognised_by)

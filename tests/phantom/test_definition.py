@@ -96,3 +96,11 @@ def test_a_locator_or_procedure_that_is_not_there_is_told():
         find_procedure("ct_inserts._statistics")
     with pytest.raises(DefinitionError, match="expected"):
         find_procedure("../evil.run")
+
+
+def test_unconfirmed_places_are_told_with_every_result() -> None:
+    by_id = {one.id: one for one in definitions()}
+    for plate in ("leeds-tor-cdr", "scale-plate", "bar-pattern-38"):
+        note, places = by_id[plate].caveats
+        assert "this program's own" in note and "unconfirmed" in places
+    assert not any("unconfirmed" in said for said in by_id["leeds-tor18fg"].caveats)

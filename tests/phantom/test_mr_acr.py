@@ -94,6 +94,16 @@ def test_the_position_of_a_leaning_phantom_is_that_of_its_axis(tmp_path: Path) -
     assert analysis.pose.origin_z_mm == pytest.approx(0.0, abs=0.3)
 
 
+def test_a_lean_is_not_taken_for_a_wrong_slice_position(tmp_path: Path) -> None:
+    (analysis,) = made(tmp_path, pose=Pose(tilt_y_deg=-3.0, roll_deg=2.0)).analyses
+    by_name = {one.name: one.measured for one in analysis.measurements}
+    # The wedges lie 62 mm off the axis, where a lean of 3 degrees makes 3.2 mm, and twice that between the bars.
+    for slice_ in (1, 11):
+        difference = by_name[f"slice_position_{slice_}"]
+        assert difference.value == pytest.approx(6.5, abs=0.5)
+        assert difference.status == "suspect" and "leans" in difference.reason
+
+
 def test_turned_end_for_end_it_is_seen_from_behind(tmp_path: Path) -> None:
     behind = {"z_mm": tuple(10.0 * k - 100.0 for k in range(11))}
     (analysis,) = made(tmp_path, pose=Pose(end_for_end=True), acquisition=behind).analyses

@@ -19,6 +19,7 @@ from dose_audit.phantom.analyse import Outcome, analyse
 from dose_audit.phantom.definition import definitions
 from dose_audit.phantom.digital import recipe, write_series
 from dose_audit.phantom.results import Analysis
+from tests.phantom.enhanced import as_enhanced
 
 MR = [one for one in definitions() if "MR" in one.modalities]
 WHOLE = bool(os.environ.get("DOSE_AUDIT_POSE_GRID"))
@@ -134,6 +135,34 @@ def bare(datasets: list[Dataset]) -> list[Dataset]:
     return datasets
 
 
+def padded(datasets: list[Dataset]) -> list[Dataset]:
+    """Signed pixels, and a padding far below zero outside the reconstructed circle."""
+    down, right = np.ogrid[:256, :256]
+    outside = np.hypot(down - 127.5, right - 127.5) > 128
+    for one in datasets:
+        image = np.where(outside, -2000, one.pixel_array).astype("<i2")
+        one.PixelRepresentation, one.PixelPaddingValue, one.PixelData = 1, -2000, image.tobytes()
+        one.BitsStored, one.HighBit = 16, 15
+    return datasets
+
+
+def narrow_phase_field(datasets: list[Dataset]) -> list[Dataset]:
+    """Three quarters of the lines over three quarters of the field, filled up to a square image: pixels are no coarser."""
+    for one in datasets:
+        one.AcquisitionMatrix, one.PercentPhaseFieldOfView = [0, 256, 192, 0], 75
+    return datasets
+
+
+def with_phases(datasets: list[Dataset]) -> list[Dataset]:
+    """A phase image after each magnitude, all in one multi-frame object."""
+    random, both = np.random.default_rng(2), []
+    for one in datasets:
+        phase = with_pixels(copy.deepcopy(one), random.uniform(0, 4095, (256, 256)))
+        phase.ImageType, phase.SOPInstanceUID = ["ORIGINAL", "PRIMARY", "P", "ND"], generate_uid()
+        both += [one, phase]
+    return [as_enhanced(both)]
+
+
 def without_positions(datasets: list[Dataset]) -> list[Dataset]:
     for one in datasets:
         for name in ("ImagePositionPatient", "ImageOrientationPatient", "SliceLocation"):
@@ -146,7 +175,7 @@ CHANGES: dict[str, Change] = {
     one.__name__: one
     for one in (
         two_echoes, coronal, oblique, reversed_numbers, interpolated, rectangular, upside_down, wrapped, mirrored, scaled,
-        beyond_bits_stored, bare, without_positions,
+        beyond_bits_stored, bare, without_positions, padded, narrow_phase_field, with_phases,
     )
 }  # fmt: skip
 TRUTH = {
@@ -180,7 +209,8 @@ def run(datasets: list[Dataset], change: Change) -> Outcome:
 @pytest.mark.parametrize("name", sorted(CHANGES) if WHOLE else sorted(CHANGES)[1::3])
 def test_what_is_measured_without_a_doubt_is_true(name: str, sent: list[Dataset]) -> None:
     outcome = run(sent, CHANGES[name])
-    assert len(outcome.analyses) == (2 if name == "two_echoes" else 1) and not outcome.refused
+    assert len(outcome.analyses) == (2 if name == "two_echoes" else 1)
+    assert len(outcome.refused) == (1 if name == "with_phases" else 0)
     for analysis in outcome.analyses:
         assert analysis.definition.id == "acr-mri-large"
         found = doubtless(analysis)
@@ -191,8 +221,8 @@ def test_what_is_measured_without_a_doubt_is_true(name: str, sent: list[Dataset]
             assert not found and "mirrored" in analysis.pose.reason
         else:
             assert {"slice_thickness", "diameter_slice5", "low_contrast_slice11"} <= set(found)
-        # Where the phantom fills the field of view there is no air for ghosts.
-        assert ("psg" in found) == (name not in ("wrapped", "mirrored"))
+        # Where the phantom fills the field of view there is no air for ghosts, and padding is none.
+        assert ("psg" in found) == (name not in ("wrapped", "mirrored", "padded"))
 
 
 def test_a_localiser_and_two_weightings_in_one_folder(sent: list[Dataset]) -> None:
@@ -211,6 +241,22 @@ def test_a_localiser_and_two_weightings_in_one_folder(sent: list[Dataset]) -> No
     assert seen == ["acr-mri-large", "acr-mri-large", "acr-mri-large-localiser"]
     (length,) = (one for one in outcome.analyses if one.definition.id.endswith("localiser"))
     assert doubtless(length)["cylinder_length"] == pytest.approx(148.0, abs=0.2)
+
+
+def test_one_multi_frame_object_measures_as_its_slices(sent: list[Dataset]) -> None:
+    shuffled = [sent[k] for k in (3, 0, 10, 7, 1, 9, 2, 8, 5, 4, 6)]
+    (slices,) = analyse(copy.deepcopy(sent), known=MR).analyses
+    (whole,) = analyse([as_enhanced(shuffled)], known=MR).analyses
+    assert [m.as_record() for m in whole.measurements] == [m.as_record() for m in slices.measurements]
+
+
+def test_few_slices_are_measured_as_what_they_show(sent: list[Dataset]) -> None:
+    (analysis,) = analyse([copy.deepcopy(sent[k]) for k in (0, 6, 10)], known=MR).analyses
+    found = doubtless(analysis)
+    assert found["slice_thickness"] == pytest.approx(5.0, abs=0.15) and found["snr"] == pytest.approx(125.0, abs=6.0)
+    by_name = {one.name: one.measured for one in analysis.measurements}
+    for name in ("diameter_slice5", "low_contrast_slice8", "low_contrast_slice10"):
+        assert by_name[name].value is None and "gap" in by_name[name].reason
 
 
 @pytest.mark.parametrize("kept", [slice(1, None), slice(4, None), slice(6, 7)], ids=("no slice 1", "from 5", "7 alone"))

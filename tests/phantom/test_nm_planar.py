@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from scipy import ndimage
 
 from dose_audit.phantom.analyse import Outcome, analyse
 from dose_audit.phantom.digital import recipe, write_series
@@ -32,6 +33,39 @@ def test_flood_with_a_warm_and_a_cold_place(tmp_path: Path) -> None:
     _, values, _ = _analysed(tmp_path, "nm-flood-bump")
     # 100 (1.06 - 0.96)/(1.06 + 0.96) without noise, which widens the extremes.
     assert 4.9 < values["uniformity_integral_cfov"].value < 6.2
+
+
+def test_each_head_of_an_object_is_measured(tmp_path: Path) -> None:
+    write_series(tmp_path, recipe("nm-flood"))
+    dataset = pydicom.dcmread(next(tmp_path.glob("*.dcm")))
+    first = dataset.pixel_array
+    second = first.copy()
+    second[60:70, 40:50] //= 4
+    dataset.NumberOfFrames, dataset.DetectorVector, dataset.EnergyWindowVector = 2, [1, 2], [1, 1]
+    dataset.PixelData = np.stack([first, second]).astype("<u2").tobytes()
+    values = {one.name: one for one in analyse(dataset).analyses[0].measurements}
+    assert values["uniformity_head1_integral_cfov"].judgement == "pass"
+    faulty = values["uniformity_head2_integral_cfov"]
+    # 100 (1 - 1/4)/(1 + 1/4), the filter reaching one pixel into a place of ten.
+    assert faulty.measured.value == pytest.approx(60.0, abs=3.0) and faulty.judgement == "suspension"
+
+
+@pytest.mark.parametrize("change", ["clipped", "divided", "filtered"])
+def test_pixels_that_are_no_plain_counts_are_doubted(change: str, tmp_path: Path) -> None:
+    write_series(tmp_path, recipe("nm-flood"))
+    dataset = pydicom.dcmread(next(tmp_path.glob("*.dcm")))
+    image = dataset.pixel_array.astype(float)
+    image = {
+        "clipped": np.minimum(image, 10_050.0),
+        "divided": image / 4.0,
+        "filtered": ndimage.gaussian_filter(image, 1.0),
+    }[change]
+    dataset.PixelData = np.round(image).astype("<u2").tobytes()
+    (analysis,) = analyse(dataset).analyses
+    by_name = {one.name: one.measured for one in analysis.measurements}
+    said = "clipped" if change == "clipped" else "scaled or filtered"
+    assert by_name["uniformity_integral_cfov"].status == "suspect"
+    assert said in by_name["uniformity_integral_cfov"].reason
 
 
 def test_four_bars_give_pixel_size_and_width(tmp_path: Path) -> None:

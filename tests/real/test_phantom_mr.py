@@ -15,6 +15,7 @@ from scipy import optimize
 from dose_audit.phantom.analyse import Outcome, analyse
 from dose_audit.phantom.definition import definitions
 from dose_audit.phantom.results import Analysis
+from tests.phantom.enhanced import as_enhanced
 
 MR = [one for one in definitions() if "MR" in one.modalities]
 SETS = (
@@ -68,6 +69,17 @@ def test_near_what_other_programs_say(acr: tuple[str, Analysis], expected_dir: P
             assert found["psg"] == pytest.approx(row[3], abs=0.15)
             compared += 1
     assert compared or name == "GE_Signa_3T_T1"
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["mr-acr/Philips3TdStream", "mr-magnet/snr/GE", "mr-magnet/resolution/philips", "mr-magnet/slicewidth/512_matrix"],
+)
+def test_one_multi_frame_object_measures_as_its_images(folder: str, real_dir: Path) -> None:
+    classic = [dcmread(file) for file in sorted((real_dir / folder).iterdir())]
+    one, other = (analyse(given, known=MR).analyses[0] for given in (classic, [as_enhanced(classic)]))
+    assert one.definition.id == other.definition.id
+    assert [m.as_record() for m in one.measurements] == [m.as_record() for m in other.measurements]
 
 
 @pytest.mark.parametrize(("name", "total"), [("PhilipsAchieva", 40), ("Siemens_Aera_1.5T_T1", 38)])

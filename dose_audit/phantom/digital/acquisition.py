@@ -78,6 +78,10 @@ class Effects:
         Patient table under the phantom (CT).
     bubble_mm : float
         Depth of the air bubble at the top of the body.
+    hu_gain, hu_offset : float
+        CT: ``hu_gain (HU + 1000) - 1000 + hu_offset``, a scale that is not calibrated (cone beam).
+    rings_hu : float
+        Standard deviation of rings about the image's centre, one each half millimetre, fading outwards (cone beam).
     padding : float or None
         Value outside the inscribed circle.
     inverted : bool
@@ -89,6 +93,9 @@ class Effects:
     ghost_fraction: float = 0.0
     table: bool = False
     bubble_mm: float = 0.0
+    hu_gain: float = 1.0
+    hu_offset: float = 0.0
+    rings_hu: float = 0.0
     padding: float | None = None
     inverted: bool = False
 

@@ -1,4 +1,4 @@
-"""What happens to an image besides blur and noise: bubbles, receive fields, cupping, ghosts, padding and a table in view."""
+"""What happens to an image besides blur and noise: bubbles, receive fields, cupping, rings, ghosts, padding, a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dose_audit.phantom.digital.pose import pixel_positions
 from dose_audit.phantom.digital.psf import blurred_disc, gaussian_integral
 
-__all__ = ["air_bubble", "bias_field", "circular_padding", "cupping", "ghost"]
+__all__ = ["air_bubble", "bias_field", "circular_padding", "cupping", "ghost", "rings"]
 
 Array = NDArray[np.float64]
 
@@ -65,3 +65,12 @@ def circular_padding(image: Array, padding: float) -> Array:
     y, x = np.ogrid[:rows, :columns]
     outside = ((y - (rows - 1) / 2) / (rows / 2)) ** 2 + ((x - (columns - 1) / 2) / (columns / 2)) ** 2 > 1
     return np.where(outside, padding, image)
+
+
+def rings(shape: tuple[int, int], spacing_mm: tuple[float, float], sd: float) -> Array:
+    """Rings about the image's centre, as miscalibrated detector elements leave them; always the same ones."""
+    x, y = pixel_positions(shape, spacing_mm)
+    radius = np.hypot(x, y)
+    at = np.arange(0.0, float(radius.max()) + 1.0, 0.5)
+    heights = np.random.default_rng(0).normal(0.0, sd, at.size) * np.exp(-at / 60.0)
+    return np.interp(radius, at, heights)

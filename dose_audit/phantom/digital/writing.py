@@ -165,7 +165,7 @@ def clean_images(phantom: DigitalPhantom, acquisition: Acquisition, pose: Pose) 
 def _disturbed(
     image: Array, phantom: DigitalPhantom, acquisition: Acquisition, pose: Pose, z: float, table: Array | None
 ) -> Array:
-    """Bubble, cupping, receive field, table and ghost."""
+    """Bubble, cupping, receive field, table, scale of CT numbers, rings and ghost."""
     what, spacing = acquisition.effects, acquisition.spacing_mm
     shape = (image.shape[0], image.shape[1])
     cx, cy = pose.in_slice(0.0, 0.0, z) if acquisition.z_mm else (pose.x_mm, pose.y_mm)
@@ -189,6 +189,10 @@ def _disturbed(
         )
     if table is not None:
         image = image + table
+    if what.hu_gain != 1.0 or what.hu_offset:
+        image = what.hu_gain * (image + 1000.0) - 1000.0 + what.hu_offset
+    if what.rings_hu > 0:
+        image = image + effects.rings(shape, spacing, what.rings_hu)
     if what.ghost_fraction > 0:
         image = effects.ghost(image, what.ghost_fraction)
     return image

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.phantom.definition import Definition, Feature
+from dose_audit.phantom.locate.ct_position import along, ring_features, slab_mm
 from dose_audit.phantom.locate.inserts import insert_centres, rigid_fit, ring_centre
-from dose_audit.phantom.locate.markers import marker_origin
 from dose_audit.phantom.locate.outline import axis_line, outlines, ring_profile
-from dose_audit.phantom.locate.wires import wire_origin
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Match, Workbench
 
@@ -27,6 +26,10 @@ _SAMPLES = 720
 # Contrast against the ring's median beyond this many HU tells no more: air and bone do not drown what lies between.
 _CLIP_HU = 250.0
 _SLAB_AGREEMENT = 0.55
+# About the ends of the inserts no bars are sought, nor where a ring is not within the body.
+_ENDS_MM, _IN_BODY_HU = 5.0, -300.0
+# How far the bars may lie from their place as seen from the middle of the inserts, and the slice that is too far to show them.
+_LANDMARK_MM, _BARS_MM = 6.0, 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,6 @@ class _Axis:
         return self.row[0] + self.row[1] * z_mm, self.column[0] + self.column[1] * z_mm
 
 
-def _ring_features(definition: Definition) -> list[Feature]:
-    reference = definition.recognise.get("reference")
-    return [
-        one
-        for one in definition.features
-        if one.module == reference and one.shape == "disc" and one.nominal is not None
-    ]
-
-
 def _axis(bench: Workbench, definition: Definition) -> _Axis | None:
     """The axis from body edges; from the ring of inserts itself where the field of view cuts the body off."""
     nominal = float(definition.body["diameter_mm"])
@@ -74,15 +68,18 @@ def _axis(bench: Workbench, definition: Definition) -> _Axis | None:
         if one.radius_mm is not None and abs(2 * one.radius_mm - nominal) <= allowed
     ]
     if len(own) >= max(1, min(3, len(found) // 4)):
+        if len(own) >= 8:
+            # The phantom's tilted faces fill the first and the last slice in part, which pulls their centres.
+            own = own[1:-1]
         positions = z[own]
         rows = axis_line(positions, np.array([found[index].row for index in own]))
         columns = axis_line(positions, np.array([found[index].column for index in own]))
         diameter = float(np.median([2 * (found[index].radius_mm or 0.0) for index in own]))
         return _Axis(rows[:2], columns[:2], diameter, f"body edges in {len(own)} slices")
     cut = [one for one in found if one.radius_mm is None and "outside the image" in one.reason]
-    if len(cut) > len(found) // 2 and _ring_features(definition):
+    if len(cut) > len(found) // 2 and ring_features(definition):
         centre = bench.once(
-            f"ring centre {definition.id}", lambda: ring_centre(bench.series, _ring_features(definition))
+            f"ring centre {definition.id}", lambda: ring_centre(bench.series, ring_features(definition))
         )
         if centre is not None:
             return _Axis(
@@ -123,7 +120,7 @@ def _profiles(bench: Workbench, axis: _Axis, radius_mm: float) -> Floats:
 
 def _ring(bench: Workbench, definition: Definition, axis: _Axis) -> _Ring | None:
     """Circular correlation of each slice's ring with the expected one, in both senses of rotation."""
-    features = _ring_features(definition)
+    features = ring_features(definition)
     if not features:
         return None
     profiles = _profiles(bench, axis, float(np.median([one.r_mm for one in features])))
@@ -182,8 +179,11 @@ def _landmark(bench: Workbench, definition: Definition, axis: _Axis, slab: tuple
     detail = profiles - _smooth(profiles, 41)
     strength = np.percentile(np.abs(detail), 90, axis=1)
     z = bench.series.z_mm
-    outside = np.ones(z.size, dtype=bool)
+    # Where inserts or the body itself end within a slice, a tilted ring is as rough as bars are.
+    margin = _ENDS_MM + 0.5 * (bench.series.thickness_mm or 0.0)
+    outside = (z < z[slab[0]] - margin) | (z > z[slab[1]] + margin)
     outside[max(0, slab[0] - 1) : slab[1] + 2] = False
+    outside &= np.median(profiles, axis=1) > _IN_BODY_HU
     if outside.sum() < 3:
         return None
     usual = float(np.median(strength[outside]))
@@ -206,28 +206,59 @@ def _smooth(profiles: Floats, width: int) -> Floats:
     return np.asarray(uniform_filter1d(profiles, width, axis=-1, mode="wrap"))
 
 
-def _slab_centre(bench: Workbench, ring: _Ring) -> float:
-    """Middle of the stretch in which the inserts are seen, with its ends between slices where agreement halves."""
+def _slab_centre(bench: Workbench, definition: Definition, ring: _Ring) -> float:
+    """Middle of the stretch in which the inserts are seen, with its ends between slices where agreement halves.
+
+    Where the series shows one end only, the middle lies half the module's length from it.
+    """
     z, agreement = bench.series.z_mm, ring.agreement
     half = 0.5 * ring.best
     first, last = ring.slab
-    low, high = float(z[first]), float(z[last])
+    ends: list[float | None] = []
     for index, neighbour in ((first, first - 1), (last, last + 1)):
         if not 0 <= neighbour < z.size:
+            ends.append(None)
             continue
         inside, beyond = float(agreement[index]), float(agreement[neighbour])
         part = np.clip((inside - half) / max(inside - beyond, 1e-6), 0.0, 1.0)
-        edge = float(z[index] + part * (z[neighbour] - z[index]))
-        low, high = (edge, high) if index == first and neighbour < index else (low, edge)
+        ends.append(float(z[index] + part * (z[neighbour] - z[index])))
+    low, high = ends
+    from_mm, to_mm = slab_mm(definition)
+    if low is None and high is None:
+        return 0.5 * float(z[first] + z[last])
+    if low is None or high is None:
+        seen = high - 0.5 * (to_mm - from_mm) if high is not None else (low or 0.0) + 0.5 * (to_mm - from_mm)
+        # The slices that show the inserts lie within the module.
+        return float(np.clip(seen, z[last] - 0.5 * (to_mm - from_mm), z[first] + 0.5 * (to_mm - from_mm)))
     return 0.5 * (low + high)
 
 
-def _identity(
-    bench: Workbench, definition: Definition
-) -> tuple[_Axis, _Ring, float | None, int, float, tuple[str, ...]] | None:
+def _unseen(bench: Workbench, definition: Definition, ring: _Ring) -> float:
+    """Length of the module of inserts that lies beyond the end of the series, mm."""
+    z, (first, last) = bench.series.z_mm, ring.slab
+    if first > 0 and last < z.size - 1:
+        return 0.0
+    low, high = slab_mm(definition)
+    return max(0.0, high - low - float(z[last] - z[first]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """What tells one phantom from another, and the doubt that the bars' place leaves."""
+
+    axis: _Axis
+    ring: _Ring
+    landmark_mm: float | None
+    direction: int
+    score: float
+    evidence: tuple[str, ...]
+    doubt: str
+
+
+def _identity(bench: Workbench, definition: Definition) -> _Identity | None:
     """Axis, ring, landmark, direction, score and evidence; found once for each definition."""
 
-    def make() -> tuple[_Axis, _Ring, float | None, int, float, tuple[str, ...]] | None:
+    def make() -> _Identity | None:
         axis = _axis(bench, definition)
         if axis is None:
             return None
@@ -235,10 +266,10 @@ def _identity(
         if ring is None:
             return None
         evidence = [f"ring of inserts agrees to {ring.best:.2f}", axis.how]
-        score = ring.best
+        score, doubt = ring.best, ""
         # The images of one phantom are mirrored when it lies the other way round, and then its modules follow against z.
         direction = -1 if ring.mirrored else 1
-        middle = _slab_centre(bench, ring) - direction * float(definition.recognise.get("slab_middle_mm", 0.0))
+        middle = _slab_centre(bench, definition, ring) - direction * 0.5 * sum(slab_mm(definition))
         seen = _landmark(bench, definition, axis, ring.slab)
         wanted = (
             float(definition.module(definition.recognise["landmark"]).z_mm)
@@ -248,26 +279,35 @@ def _identity(
         z = bench.series.z_mm
         if wanted is not None and seen is not None:
             distance = seen - middle
-            if abs(abs(distance) - abs(wanted)) <= 6.0:
+            if abs(abs(distance) - abs(wanted)) <= _LANDMARK_MM + 0.5 * _unseen(bench, definition, ring):
                 found = 1 if distance * wanted > 0 else -1
                 if found == direction:
                     evidence.append(f"bars {distance:+.1f} mm from the inserts, as expected")
-                else:
-                    evidence.append(f"bars {distance:+.1f} mm from the inserts, on the other side than expected")
+                elif bench.series.first.z_mm is None:
+                    evidence.append(
+                        f"bars {distance:+.1f} mm from the inserts: the order of the slices is taken from them"
+                    )
                     score *= 0.9
                     direction = found
+                else:
+                    doubt = f"bars {distance:+.1f} mm from the inserts, on the other side than expected"
+                    evidence.append(doubt)
+                    score *= 0.85
+                    direction = found
             else:
-                evidence.append(f"bars {distance:+.1f} mm from the inserts, expected at {wanted:+.0f} mm")
+                doubt = f"bars {distance:+.1f} mm from the inserts, expected at {direction * wanted:+.0f} mm"
+                evidence.append(doubt)
                 score *= 0.75
         elif wanted is not None:
             expected = middle + direction * wanted
-            if z[0] - 1.0 <= expected <= z[-1] + 1.0:
+            if z[0] - 1.0 <= expected <= z[-1] + 1.0 and np.abs(z - expected).min() <= _BARS_MM:
                 evidence.append(f"no bars where they were expected ({direction * wanted:+.0f} mm)")
                 score *= 0.85
             else:
                 evidence.append("the slices do not reach the bars")
-                score *= 0.93
-        return axis, ring, seen, direction, score, tuple(evidence)
+                # Of models that differ only beyond these slices: the one that stands upright, then the one met most often.
+                score *= 0.92 + 0.015 * (abs(ring.roll_deg) < 90.0) + 0.005 * bool(definition.recognise.get("usual"))
+        return _Identity(axis, ring, seen, direction, score, tuple(evidence), doubt)
 
     return bench.once(f"identity {definition.id}", make)
 
@@ -278,8 +318,11 @@ def match(bench: Workbench, definition: Definition) -> Match:
         return Match(0.0)
     found = _identity(bench, definition)
     if found is None:
+        if _axis(bench, definition) is not None:
+            # Told to whoever asks for this phantom by name; never enough to be taken for it.
+            return Match(0.05, ("a body of that diameter, but the module of its inserts is not in these slices",))
         return Match(0.0, ("no body of that diameter with such inserts",))
-    return Match(max(0.0, min(1.0, found[4])), found[5])
+    return Match(max(0.0, min(1.0, found.score)), found.evidence)
 
 
 def locate(bench: Workbench, definition: Definition) -> Pose:
@@ -294,10 +337,10 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
             status="not_measurable",
             reason="neither body nor inserts were found",
         )
-    axis, ring, landmark, direction, _, evidence = identity
+    axis, ring, direction = identity.axis, identity.ring, identity.direction
     z = bench.series.z_mm
-    notes = list(evidence)
-    origin = _slab_centre(bench, ring) - direction * float(definition.recognise.get("slab_middle_mm", 0.0))
+    notes = list(identity.evidence)
+    origin = _slab_centre(bench, definition, ring) - direction * 0.5 * sum(slab_mm(definition))
     centre = axis.at(origin)
     slope = (axis.row[1], axis.column[1])
     pose = Pose(origin, centre, bench.spacing_mm, slope, ring.roll_deg, direction, ring.mirrored, quality=ring.best)
@@ -306,7 +349,7 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
         pose = replace(pose, slope_px_per_mm=slope)
     # Inserts for centre and roll, in the slices that show them whole.
     frames = [i for i in range(ring.slab[0], ring.slab[1] + 1) if ring.agreement[i] > 0.9 * ring.best]
-    fit = rigid_fit(insert_centres(bench.series, frames, pose, _ring_features(definition)), pose)
+    fit = rigid_fit(insert_centres(bench.series, frames, pose, ring_features(definition)), pose)
     if fit is None:
         pose = pose.doubt("fewer than three inserts could be centred: roll and centre are from the ring alone")
     else:
@@ -317,10 +360,12 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
         notes.append(f"centre and roll from {fit.count} inserts, {fit.residual_mm:.2f} mm from their places")
         if fit.residual_mm > 1.0:
             pose = pose.doubt(f"inserts lie {fit.residual_mm:.1f} mm from where they should")
-    pose, said = _along(bench, definition, pose)
+    if identity.doubt:
+        pose = pose.doubt(f"{identity.doubt}: other modules may not lie where they should")
+    pose, said = along(bench, definition, pose)
     if said:
         notes.append(said)
-    elif landmark is not None and "landmark" in definition.recognise:
+    elif identity.landmark_mm is not None and "landmark" in definition.recognise:
         notes.append("position from the middle of the insert module")
     if not said and (ring.slab[0] == 0 or ring.slab[1] == z.size - 1):
         pose = pose.doubt("the module of the inserts is cut off by the end of the series; its position may be wrong")
@@ -333,7 +378,7 @@ def _lean(bench: Workbench, definition: Definition, pose: Pose, ring: _Ring) -> 
     for index in range(ring.slab[0], ring.slab[1] + 1):
         if ring.agreement[index] < 0.9 * ring.best:
             continue
-        fit = rigid_fit(insert_centres(bench.series, [index], pose, _ring_features(definition)), pose)
+        fit = rigid_fit(insert_centres(bench.series, [index], pose, ring_features(definition)), pose)
         if fit is not None:
             z.append(float(bench.series.z_mm[index]))
             rows.append(fit.centre_px[0])
@@ -342,26 +387,3 @@ def _lean(bench: Workbench, definition: Definition, pose: Pose, ring: _Ring) -> 
         return 0.0, 0.0
     along = np.asarray(z)
     return axis_line(along, np.asarray(rows))[1], axis_line(along, np.asarray(columns))[1]
-
-
-def _along(bench: Workbench, definition: Definition, pose: Pose) -> tuple[Pose, str]:
-    """Position from oblique wires or surface markers; where these are lost, the middle of the inserts' slab, in doubt."""
-    wires = [
-        one
-        for one in definition.features
-        if one.shape == "wire_ramp" and one.module == definition.recognise.get("reference")
-    ]
-    markers = [one for one in definition.features if one.shape == "marker"]
-    if not wires and markers:
-        by_markers = marker_origin(bench.series, pose, definition, markers)
-        if by_markers is None:
-            return pose.doubt("no surface marker was found: the position is from the middle of the inserts alone"), ""
-        moved = replace(pose, origin_z_mm=by_markers.z_mm, centre_px=pose.centre_at(by_markers.z_mm))
-        return moved, f"position from {by_markers.count} markers, which agree within {by_markers.spread_mm:.2f} mm"
-    if not wires:
-        return pose, ""
-    found = wire_origin(bench.series, pose, wires)
-    if found is None:
-        return pose.doubt("no wire was found: the position is from the middle of the insert module alone"), ""
-    moved = replace(pose, origin_z_mm=found.z_mm, centre_px=pose.centre_at(found.z_mm))
-    return moved, f"position from {len(wires)} wires in {found.slices} slices"

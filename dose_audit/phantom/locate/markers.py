@@ -1,36 +1,58 @@
-"""Position along the slices from small beads on the phantom's surface, each by the slices in which it lights up."""
+"""Position along the slices from small beads on the phantom's surface: which slices hold how much of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dose_audit.phantom.definition import Definition, Feature
+from dose_audit.phantom.locate.columns import ColumnOrigin
 from dose_audit.phantom.locate.wires import lean_mm_per_mm
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.series import ImageSeries
 
 __all__ = ["MarkerOrigin", "marker_origin"]
 
+Floats = NDArray[np.float64]
 _WITHIN_MM = 3.0
 _ALONG_MM = 9.0
 _STANDS_OUT = 8.0
+_STEP_MM = 0.02
+# What the model of a bead leaves unexplained, as a share of its height: the slice's profile is not quite a rectangle.
+_MODEL = 0.1
+# Beads are pressed in by hand.
+_PLACED_MM = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class MarkerOrigin:
-    """Position of the definition's z = 0 by the beads found, and how far they agree."""
+    """Position of the definition's z = 0, its standard uncertainty, the beads that tell it, and how far they are apart.
+
+    ``apart_mm`` is the distance between what the beads say and what the module's ends say, where both were given.
+    """
 
     z_mm: float
+    uncertainty_mm: float
     count: int
-    spread_mm: float
+    apart_mm: float = 0.0
 
 
-def _seen_at(series: ImageSeries, pose: Pose, marker: Feature, expected_mm: float) -> float | None:
-    """Position of one bead: centroid over the slices of what rises over the same place's usual value."""
+@dataclass(frozen=True, slots=True)
+class _Bead:
+    """One bead's height in the slices about it, by their distance from where it is expected."""
+
+    away_mm: Floats
+    heights: Floats
+    noise: float
+    size_mm: float
+
+
+def _seen(series: ImageSeries, pose: Pose, marker: Feature, expected_mm: float) -> _Bead | None:
+    """Heights over the same place's usual value, at the pixel where the bead is brightest."""
     reach = _ALONG_MM + (series.thickness_mm or series.step_mm or 0.0)
     frames = np.flatnonzero(np.abs(series.z_mm - expected_mm) <= reach)
     if frames.size < 3:
@@ -48,40 +70,89 @@ def _seen_at(series: ImageSeries, pose: Pose, marker: Feature, expected_mm: floa
     heights = rise[:, at_row, at_column]
     if heights[index] < _STANDS_OUT * noise or index in (0, frames.size - 1):
         return None
-    lit = heights > 0.25 * heights[index]
-    first = last = int(index)
-    while first > 0 and lit[first - 1]:
-        first -= 1
-    while last < frames.size - 1 and lit[last + 1]:
-        last += 1
-    weights = heights[first : last + 1]
-    return float((series.z_mm[frames[first : last + 1]] * weights).sum() / weights.sum())
+    return _Bead(series.z_mm[frames] - expected_mm, heights, noise, marker.size_mm[0])
+
+
+def _misfit(bead: _Bead, shifts: Floats, thickness_mm: float) -> Floats:
+    """Chi-square of a bead that lies at each of the shifts: its share of every slice, with the best height for it."""
+    away = bead.away_mm[None, :] - shifts[:, None]
+    wide, thin = max(thickness_mm, bead.size_mm), min(thickness_mm, bead.size_mm)
+    share = np.clip((0.5 * (wide + thin) - np.abs(away)) / max(thin, 0.05), 0.0, 1.0)
+    weight = (share**2).sum(axis=1)
+    height = (share * bead.heights).sum(axis=1) / np.maximum(weight, 1e-9)
+    sigma = np.hypot(bead.noise, _MODEL * float(bead.heights.max()))
+    misfit = ((bead.heights - np.maximum(height, 0.0)[:, None] * share) ** 2).sum(axis=1)
+    return np.asarray(misfit / sigma**2)
 
 
 def marker_origin(
-    series: ImageSeries, pose: Pose, definition: Definition, markers: Sequence[Feature]
+    series: ImageSeries,
+    pose: Pose,
+    definition: Definition,
+    markers: Sequence[Feature],
+    columns: ColumnOrigin | None = None,
 ) -> MarkerOrigin | None:
-    """Position of z = 0 from all beads that are seen, freed of the tilt that the pose tells.
+    """Position of z = 0 from all beads that are seen and the module's ends together, freed of the tilt that the pose tells.
+
+    Parameters
+    ----------
+    columns : ColumnOrigin, optional
+        What the ends of the inserts say.
 
     Returns
     -------
     MarkerOrigin or None
-        `None` where fewer than two beads are seen or they disagree by more than the slices' width.
+        `None` where fewer than two beads are seen.
+
+    Notes
+    -----
+    A bead of diameter d in slices of thickness T contributes to each the share of it that the slice holds, a trapezoid in
+    the distance. Chi-square of all beads and the module's ends is summed over a grid of positions; where a bead lies
+    whole in one slice it has a flat floor, whose width is the uncertainty that remains.
     """
     lean_x, lean_y = lean_mm_per_mm(pose)
-    origins = []
+    thickness = series.thickness_mm or series.step_mm or 1.0
+    reach = max(4.0, thickness, series.step_mm or 0.0)
+    shifts = np.arange(-reach, reach + _STEP_MM / 2, _STEP_MM)
+    beads = []
     for marker in markers:
         row, column = pose.to_pixel(marker.x_mm, marker.y_mm)
         x, y = (column - pose.centre_px[1]) * pose.spacing_mm[1], (row - pose.centre_px[0]) * pose.spacing_mm[0]
         offset = pose.direction * definition.module(marker.module).z_mm - (lean_x * x + lean_y * y)
-        seen = _seen_at(series, pose, marker, pose.origin_z_mm + offset)
-        if seen is not None:
-            origins.append(seen - offset)
-    if len(origins) < 2:
+        bead = _seen(series, pose, marker, pose.origin_z_mm + offset)
+        if bead is not None:
+            beads.append(_misfit(bead, shifts, thickness))
+    if len(beads) < 2:
         return None
-    middle = float(np.median(origins))
-    width = max(series.thickness_mm or 0.0, series.step_mm or 0.0, 1.0)
-    agreeing = [one for one in origins if abs(one - middle) <= width]
-    if len(agreeing) < 2:
+    # A bead that was taken for something else cannot pull the others: beyond a limit its misfit tells no more.
+    floors = np.stack([one - one.min() for one in beads])
+    total = np.minimum(floors, 25.0).sum(axis=0)
+    count = int((floors[:, int(np.argmin(total))] < 9.0).sum())
+    if count < 2:
         return None
-    return MarkerOrigin(float(np.mean(agreeing)), len(agreeing), float(np.ptp(agreeing)))
+    alone, _ = _centre(shifts, total)
+    apart = 0.0
+    if columns is not None:
+        by_ends = columns.z_mm - pose.origin_z_mm
+        apart = _distance(shifts, total, by_ends)
+        total = total + ((shifts - by_ends) / max(columns.uncertainty_mm, 0.05)) ** 2
+        if apart > 3.0 * columns.uncertainty_mm + _PLACED_MM:
+            return MarkerOrigin(pose.origin_z_mm + alone, apart, count, apart)
+    place, spread = _centre(shifts, total)
+    return MarkerOrigin(pose.origin_z_mm + place, sqrt(spread**2 + _PLACED_MM**2 / count), count, apart)
+
+
+def _centre(shifts: Floats, misfit: Floats) -> tuple[float, float]:
+    """Mean and standard deviation of the position under exp(-χ²/2)."""
+    weight = np.exp(-0.5 * (misfit - misfit.min()))
+    weight /= weight.sum()
+    mean = float((weight * shifts).sum())
+    return mean, sqrt(max(float((weight * (shifts - mean) ** 2).sum()), _STEP_MM**2 / 12))
+
+
+def _distance(shifts: Floats, misfit: Floats, place: float) -> float:
+    """How far a place is from the positions that the beads allow."""
+    allowed = shifts[misfit - misfit.min() <= 4.0]
+    if allowed[0] <= place <= allowed[-1]:
+        return 0.0
+    return float(np.abs(allowed - place).min())

@@ -80,10 +80,11 @@ def cells_of(definition: Definition) -> Cells:
     )
 
 
-def gold_of(bench: Workbench, definition: Definition) -> Gold | None:
-    """The sheet in the first frame of a series."""
+def gold_of(bench: Workbench, definition: Definition, frame: int = 0) -> Gold | None:
+    """The sheet in a frame of a series."""
     return bench.once(
-        f"mg_gold:{definition.id}", lambda: find_gold(bench.series.image(0), bench.spacing_mm, cells_of(definition))
+        f"mg_gold:{definition.id} {frame}",
+        lambda: find_gold(bench.series.image(frame), bench.spacing_mm, cells_of(definition)),
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dose_audit.phantom.definition import Definition, Feature
 from dose_audit.phantom.locate.mr_looks import Look, agreement, looks, template
+from dose_audit.phantom.locate.mr_uniform import is_magnitude
 from dose_audit.phantom.locate.mr_wedges import refined
 from dose_audit.phantom.locate.outline import axis_line
 from dose_audit.phantom.pose import Pose
@@ -143,7 +144,7 @@ def _value(
 def match(bench: Workbench, definition: Definition) -> Match:
     """Agreement of size and of the sequence of slices."""
     series = bench.series
-    if len(series.frames) < 2 or series.first.kind.startswith("P"):
+    if len(series.frames) < 2 or not is_magnitude(bench):
         return Match(0.0)
     fitting = _fitting(bench, definition)
     if len(fitting) < 2:

@@ -17,13 +17,15 @@ _EMPTY = 0.12
 _SHADED = 0.03
 _NOTCH = 0.45
 _BASE = 0.62
+# What makers write from the third value of Image Type on where pixels are neither magnitudes nor phase-corrected real parts.
+_OTHERS = {"P", "I", "PHASE", "PHASE MAP", "IMAGINARY"}
 _BONUS = 0.25
 
 
 def is_magnitude(bench: Workbench) -> bool:
-    """Whether the pixels are magnitudes: phase images and field maps are none."""
+    """Whether the pixels are as good as magnitudes: phase images, field maps and imaginary parts are none."""
     values = [str(one).upper() for one in bench.header("ImageType") or ()]
-    if "P" in values[2:] or "PHASE MAP" in values or "PHASE" in values:
+    if _OTHERS & set(values[2:]):
         return False
     middle = bench.series.image(len(bench.series.frames) // 2)
     return float(np.percentile(middle, 99)) > 0 and float(np.percentile(middle, 50)) > -0.1 * float(middle.max())

@@ -9,7 +9,7 @@ from dose_audit.phantom.definition import Definition, Feature
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["bars", "refined"]
+__all__ = ["bars", "by_lean", "refined"]
 
 # Off by more, a slice is nearer to the next one's place, and its bars run out of their strips.
 _MOST_MM = 4.6
@@ -51,7 +51,7 @@ def refined(bench: Workbench, pose: Pose, definition: Definition) -> Pose:
         if seen.value is None or seen.status != "ok" or abs(seen.value) > _MOST_MM:
             continue
         away = pose.direction * (z - pose.z_in_series(module.z_mm))
-        found.append(seen.value - away - _by_lean(pose, pair, z))
+        found.append(seen.value - away - by_lean(pose, pair, z))
     if not found or max(found) - min(found) > _TOGETHER_MM:
         return pose
     offset = sum(found) / len(found)
@@ -64,7 +64,7 @@ def refined(bench: Workbench, pose: Pose, definition: Definition) -> Pose:
     )
 
 
-def _by_lean(pose: Pose, pair: list[Feature], z_mm: float) -> float:
+def by_lean(pose: Pose, pair: list[Feature], z_mm: float) -> float:
     """How much deeper in the phantom the bars lie than its axis does in the same slice."""
     middle = [sum(one.x_mm for one in pair) / 2, sum(one.y_mm for one in pair) / 2]
     centre, place = pose.centre_at(z_mm), pose.to_pixel(middle[0], middle[1], z_mm)

@@ -37,22 +37,22 @@ class Quadrant:
     modulation: float
 
 
-def quadrants(bench: Workbench) -> list[Quadrant]:
-    """The four quadrants of the first frame: upper left, upper right, lower left, lower right."""
-    return bench.once("nm_quadrants", lambda: _search(bench))
+def quadrants(bench: Workbench, frame: int = 0) -> list[Quadrant]:
+    """The four quadrants of a frame: upper left, upper right, lower left, lower right."""
+    return bench.once(f"nm_quadrants {frame}", lambda: _search(bench, frame))
 
 
-def strongest_pattern(bench: Workbench) -> float:
+def strongest_pattern(bench: Workbench, frame: int = 0) -> float:
     """Largest modulation of bars that stand out of the noise in any quadrant."""
-    return max((one.modulation for one in quadrants(bench) if one.strength > _SURE), default=0.0)
+    return max((one.modulation for one in quadrants(bench, frame) if one.strength > _SURE), default=0.0)
 
 
-def _search(bench: Workbench) -> list[Quadrant]:
-    lit = lit_field(bench)
+def _search(bench: Workbench, frame: int) -> list[Quadrant]:
+    lit = lit_field(bench, frame)
     if lit is None:
         return []
     spacing = bench.spacing_mm
-    image = np.asarray(bench.series.image(0), dtype=np.float64)
+    image = np.asarray(bench.series.image(frame), dtype=np.float64)
     away = _AWAY * min(lit.size_mm)
     side = min(_SIDE_MM, 1.5 * away)
     found = []
@@ -110,4 +110,6 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
     if lit is None or not found:
         return Pose(0.0, (0.0, 0.0), bench.spacing_mm, status="not_measurable", reason="no quadrants", quality=0.0)
     share = sum(one.strength > _CLEAR for one in found) / 4
-    return Pose(0.0, lit.centre_px, bench.spacing_mm, quality=share)
+    more = len(bench.series.frames) - 1
+    notes = (f"the first frame; {more} more are not measured",) if more else ()
+    return Pose(0.0, lit.centre_px, bench.spacing_mm, quality=share, notes=notes)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["Lit", "lit_field"]
+__all__ = ["Lit", "fullest_frame", "lit_field"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -34,6 +34,8 @@ class Lit:
         Of the image's area.
     background : float
         Mean counts outside over the median inside.
+    bounded : bool
+        Whether the field ends inside the image on one side at least.
     """
 
     mask: Mask
@@ -43,15 +45,22 @@ class Lit:
     unevenness: float
     share: float
     background: float
+    bounded: bool
 
 
-def lit_field(bench: Workbench) -> Lit | None:
-    """The lit field of the first frame; `None` where there is none."""
-    return bench.once("nm_lit", lambda: _search(bench))
+def lit_field(bench: Workbench, frame: int = 0) -> Lit | None:
+    """The lit field of a frame; `None` where there is none."""
+    return bench.once(f"nm_lit {frame}", lambda: _search(bench, frame))
 
 
-def _search(bench: Workbench) -> Lit | None:
-    image = np.asarray(bench.series.image(0), dtype=np.float64)
+def fullest_frame(bench: Workbench) -> int:
+    """The first frame with at least half of the counts of the fullest: heads that were off and scatter windows have few."""
+    counts = bench.series.volume.sum(axis=(1, 2), dtype=np.float64)
+    return int(np.argmax(counts >= 0.5 * counts.max()))
+
+
+def _search(bench: Workbench, frame: int) -> Lit | None:
+    image = np.asarray(bench.series.image(frame), dtype=np.float64)
     spacing = bench.spacing_mm
     sigma = tuple(max(4.0 / step, 0.5) for step in spacing)
     smooth = ndimage.gaussian_filter(image, sigma)
@@ -84,4 +93,5 @@ def _search(bench: Workbench) -> Lit | None:
         float(uneven),
         float(mask.mean()),
         background,
+        bool(rows[0] > 0 or columns[0] > 0 or rows[-1] < mask.shape[0] - 1 or columns[-1] < mask.shape[1] - 1),
     )

@@ -137,4 +137,6 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
         middle[pair.axis] = sum(pair.places_px) / 2
     # Upright lines lean to the right going down where the image is turned against the clock.
     roll = float(np.mean([-pair.tilt_deg if pair.axis == 1 else pair.tilt_deg for pair in found]))
-    return Pose(0.0, (middle[0], middle[1]), spacing, roll_deg=roll)
+    more = len(bench.series.frames) - 1
+    notes = (f"the first frame; {more} more are not measured",) if more else ()
+    return Pose(0.0, (middle[0], middle[1]), spacing, roll_deg=roll, notes=notes)

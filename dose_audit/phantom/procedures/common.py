@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.measured import Measured, not_measurable
-from dose_audit.phantom.definition import Feature, Measure
+from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["Plane", "absent", "box", "circle", "module_plane", "plane_at", "result"]
+__all__ = ["Plane", "absent", "box", "circle", "module_plane", "plane_at", "result", "section_plane"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,35 @@ def module_plane(bench: Workbench, pose: Pose, measure: Measure, module_z_mm: fl
         module_z_mm + float(settings.get("offset_mm", 0.0)),
         half_length_mm=float(settings.get("half_length_mm", 0.0)),
         most=int(settings.get("most_frames", 64)),
+    )
+
+
+def section_plane(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Plane | str:
+    """As `module_plane`, for a module that is alike along its whole length.
+
+    Where the series ends before the plane but shows a part of the module, the slices that lie whole in that part are taken,
+    as far from the nearest one as would have been averaged about the plane itself.
+    """
+    module = definition.module(measure.module)
+    found = module_plane(bench, pose, measure, module.z_mm)
+    if isinstance(found, Plane):
+        away = abs(float(bench.series.z_mm[found.frame]) - pose.z_in_series(module.z_mm))
+        # Sparse slices: the nearest one may show another module.
+        return "no slice lies within this module" if away > module.half_length_mm > 0.0 else found
+    inner = module.half_length_mm - 0.5 * (bench.series.thickness_mm or bench.series.step_mm or 0.0)
+    frames = bench.frames_between(pose, module.z_mm - inner, module.z_mm + inner) if inner > 0.0 else []
+    if not frames:
+        return found
+    z = bench.series.z_mm
+    wanted = pose.z_in_series(module.z_mm + float(measure.settings.get("offset_mm", 0.0)))
+    nearest = min(frames, key=lambda one: abs(float(z[one]) - wanted))
+    reach = float(measure.settings.get("half_length_mm", 0.0))
+    taken = sorted(
+        [one for one in frames if abs(float(z[one] - z[nearest])) <= reach],
+        key=lambda one: abs(one - nearest),
+    )[: int(measure.settings.get("most_frames", 64))]
+    return Plane(
+        bench.series.volume[sorted(taken)].mean(axis=0), tuple(sorted(taken)), nearest, float(np.mean(z[taken]))
     )
 
 

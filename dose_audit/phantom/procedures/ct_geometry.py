@@ -13,7 +13,7 @@ from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.locate.outline import outlines
 from dose_audit.phantom.pose import Pose
-from dose_audit.phantom.procedures.common import absent, module_plane, result
+from dose_audit.phantom.procedures.common import absent, result, section_plane
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
@@ -56,7 +56,7 @@ def node_distance(
     bench: Workbench, pose: Pose, definition: Definition, measure: Measure
 ) -> Iterable[PhantomMeasurement]:
     """Distances of neighbouring nodes around their square, ``<name>.<node>-<node>``, and the mean of all."""
-    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    plane = section_plane(bench, pose, definition, measure)
     nodes = definition.features_of(measure)
     if isinstance(plane, str):
         yield absent(f"{measure.name}.mean", "mm", plane, measure, title="Mean distance of nodes")

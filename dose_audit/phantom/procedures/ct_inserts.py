@@ -15,7 +15,7 @@ from dose_audit.image_quality.rois import RoiStatistics, disc_statistics
 from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.pose import Pose
-from dose_audit.phantom.procedures.common import Plane, absent, circle, module_plane, result
+from dose_audit.phantom.procedures.common import Plane, absent, circle, result, section_plane
 from dose_audit.phantom.results import PhantomMeasurement
 from dose_audit.phantom.workbench import Workbench
 
@@ -58,7 +58,7 @@ def _all_statistics(
 
 def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """Mean CT number of each insert, ``hu.<insert>``, over 65 % of its radius."""
-    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    plane = section_plane(bench, pose, definition, measure)
     share = float(measure.settings.get("roi_share", _ROI_SHARE))
     features = definition.features_of(measure)
     if isinstance(plane, str):
@@ -80,7 +80,7 @@ def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Me
 
 def linearity(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """Straight line of measured against nominal CT numbers: slope, intercept, largest deviation."""
-    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    plane = section_plane(bench, pose, definition, measure)
     if isinstance(plane, str):
         yield absent(measure.name, "1", plane, measure, title="CT number linearity")
         return
@@ -103,7 +103,7 @@ def contrast_to_noise(
 ) -> Iterable[PhantomMeasurement]:
     """Contrast of an insert to a background region over the background's noise, in one slice."""
     title = str(measure.settings.get("title", "Contrast to noise"))
-    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    plane = section_plane(bench, pose, definition, measure)
     if isinstance(plane, str):
         yield absent(measure.name, "1", plane, measure, title=title)
         return
@@ -122,7 +122,7 @@ def task_transfer(
     bench: Workbench, pose: Pose, definition: Definition, measure: Measure
 ) -> Iterable[PhantomMeasurement]:
     """Frequency at which the transfer function of an insert's edge falls to a half, for each insert named."""
-    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    plane = section_plane(bench, pose, definition, measure)
     for feature in definition.features_of(measure):
         name, title = f"ttf50.{feature.id}", f"Task transfer function of {feature.material or feature.id}: 50 %"
         if isinstance(plane, str):

@@ -12,7 +12,7 @@ from dose_audit.image_quality import hu_uniformity, noise_power_spectrum, noise_
 from dose_audit.image_quality.rois import disc_mask
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.pose import Pose
-from dose_audit.phantom.procedures.common import absent, box, circle, module_plane, result
+from dose_audit.phantom.procedures.common import absent, box, circle, result, section_plane
 from dose_audit.phantom.results import PhantomMeasurement
 from dose_audit.phantom.workbench import Workbench
 
@@ -26,7 +26,7 @@ def five_regions(
 ) -> Iterable[PhantomMeasurement]:
     """CT number at the centre and at 3, 6, 9 and 12 o'clock: the centre, and the largest difference to it."""
     settings = measure.settings
-    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    plane = section_plane(bench, pose, definition, measure)
     if isinstance(plane, str):
         yield absent(measure.name, "HU", plane, measure, title="Uniformity: largest difference to the centre")
         yield absent(f"{measure.name}_centre", "HU", plane, measure, title="CT number at the centre")
@@ -57,7 +57,7 @@ def five_regions(
 def noise(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """Standard deviation in the central region after removing a plane: root mean square over the single slices."""
     title = "Noise"
-    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    plane = section_plane(bench, pose, definition, measure)
     if isinstance(plane, str):
         yield absent(measure.name, "HU", plane, measure, title=title)
         return
@@ -92,7 +92,7 @@ def noise(bench: Workbench, pose: Pose, definition: Definition, measure: Measure
 
 def noise_power(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """Mean and peak frequency of the noise power spectrum in the largest square within a circle."""
-    plane = module_plane(bench, pose, measure, definition.module(measure.module).z_mm)
+    plane = section_plane(bench, pose, definition, measure)
     titles = {"f_av": "Noise power spectrum: mean frequency", "f_peak": "Noise power spectrum: peak frequency"}
     if isinstance(plane, str):
         for part, title in titles.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dose_audit.image_quality.rois import strip_profile
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Feature, Measure
+from dose_audit.phantom.locate.wires import lean_mm_per_mm
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent, box, plane_at, result
 from dose_audit.phantom.results import PhantomMeasurement
@@ -24,15 +25,23 @@ _REACH_MM = 8.0
 _COLUMNS_MM = (-5.0, 5.0)
 _WIDTH_MM = 6.0
 _STANDS_OUT = 4.0
-_BIN_MM = 0.25
+# Profiles that are tried: rectangular through wires of two heights, and Gaussian. What they differ by is not known better.
+_PROFILES = (("rect", 0.3), ("rect", 0.6), ("gauss", 0.3))
+_WIDTHS_MM = np.geomspace(0.35, 12.0, 72)
+_PLACES_MM = np.arange(-3.0, 3.01, 0.1)
+# Profiles that leave not much more unexplained than the best one are as likely.
+_AS_GOOD = 1.3
+_EXPLAINED, _WELL_EXPLAINED = 0.25, 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Heights:
-    """Height of every wire in every slice: (slices, wires), the wires' places along the array, and the noise."""
+    """Height of every wire in every slice by column, (columns, slices, wires); distance of each from its slice for wires that
+    rise outwards, both parts of it; and the noise."""
 
     values: Floats
-    along_mm: Floats
+    rise_mm: Floats
+    lean_mm: Floats
     noise: float
 
 
@@ -54,45 +63,104 @@ def _heights(bench: Workbench, pose: Pose, frames: list[int], array: Feature) ->
             at, values = strip_profile(
                 bench.series.image(index), centre, length + 3 * pitch, _WIDTH_MM, pose.spacing_mm, angle_deg=along_deg
             )
-            # The largest within a part of the pitch: the array may lie a little off its drawing.
+            # The mean over a part of the pitch: the array may lie a little off its drawing.
             fine = np.stack([np.interp(places + d, at, values) for d in np.linspace(-0.3, 0.3, 7) * pitch])
             between = 0.5 * (np.interp(places - pitch, at, values) + np.interp(places + pitch, at, values))
             columns.append(fine.mean(axis=0) - between)
             quiet.append(np.median(np.abs(np.diff(values))))
-        table.append(np.maximum(columns[0], columns[1]))
-    return _Heights(np.stack(table), np.asarray(places, dtype=np.float64), float(np.median(quiet)))
+        table.append(columns)
+    lean_x, lean_y = lean_mm_per_mm(pose)
+    turn = np.radians(along_deg)
+    out = array.r_mm + places
+    rise = float(array.extra["step_mm"]) / pitch * places
+    return _Heights(
+        np.moveaxis(np.asarray(table, dtype=np.float64), 0, 1),
+        np.asarray(rise, dtype=np.float64),
+        -(lean_x * np.cos(turn) + lean_y * np.sin(turn)) * out,
+        float(np.median(quiet)),
+    )
 
 
-def _width(away: Floats, heights: Floats, noise: float) -> tuple[float, float] | None:
-    """Full width at half maximum of heights against distance, and how far they scatter about a common profile."""
-    edges = np.arange(away.min(), away.max() + _BIN_MM, _BIN_MM)
-    counts, _ = np.histogram(away, edges)
-    sums, _ = np.histogram(away, edges, weights=heights)
-    middle, there = 0.5 * (edges[1:] + edges[:-1]), counts > 0
-    at, mean = middle[there], sums[there] / counts[there]
-    if at.size < 5:
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Width of the profile, its uncertainty, the share of the heights' squares it explains, and the height of a wire."""
+
+    width_mm: float
+    spread_mm: float
+    explained: float
+    height: float
+    rest: float
+
+
+def _fit(away: Floats, heights: Floats, profile: str, wire_mm: float) -> _Fit | None:
+    """Least squares of ``height · profile((away - place) / width)`` over a grid of widths and places."""
+    distance = np.abs(away[None, :] - _PLACES_MM[:, None])
+    rest = np.empty((_WIDTHS_MM.size, _PLACES_MM.size))
+    total = float((heights**2).sum())
+    tall = np.empty_like(rest)
+    for k, width in enumerate(_WIDTHS_MM):
+        if profile == "gauss":
+            shape = np.exp(-4.0 * np.log(2.0) * (distance / width) ** 2)
+        else:
+            wide, thin = max(width, wire_mm), min(width, wire_mm)
+            shape = np.clip((0.5 * (wide + thin) - distance) / thin, 0.0, 1.0)
+        norm = (shape**2).sum(axis=1)
+        height = np.maximum((shape * heights).sum(axis=1), 0.0) / np.maximum(norm, 1e-9)
+        rest[k] = total - height**2 * norm
+        tall[k] = height
+    at = np.unravel_index(int(np.argmin(rest)), rest.shape)
+    best = float(rest[at])
+    if at[0] in (0, _WIDTHS_MM.size - 1) or total <= 0.0:
         return None
-    top = float(np.mean(np.sort(mean)[-max(3, at.size // 8) :]))
-    floor = float(np.median(np.sort(mean)[: max(3, at.size // 3)]))
-    if top - floor < _STANDS_OUT * max(noise, 1e-6):
+    valley = rest.min(axis=1)
+    # Neighbouring values share noise: half of them count.
+    allowed = _WIDTHS_MM[valley <= best * (1.0 + 2.0 / max(heights.size / 2.0, 4.0))]
+    if allowed[-1] == _WIDTHS_MM[-1]:
         return None
-    half = 0.5 * (top + floor)
-    above = np.flatnonzero(mean > half)
-    first, last = int(above[0]), int(above[-1])
-    if first == 0 or last == at.size - 1:
+    near = slice(at[0] - 1, at[0] + 2)
+    curve = np.polyfit(np.log(_WIDTHS_MM[near]), valley[near], 2)
+    width = float(np.exp(-curve[1] / (2 * curve[0]))) if curve[0] > 0 else float(_WIDTHS_MM[at[0]])
+    return _Fit(width, 0.5 * float(np.ptp(allowed)), 1.0 - best / total, float(tall[at]), best)
+
+
+def _width(seen: _Heights, z_mm: Floats) -> _Fit | None:
+    """The best fit over both senses in which the wires may rise, both ways in which they may alternate, and all profiles."""
+    odd = np.arange(seen.rise_mm.size) % 2
+    fits: list[list[_Fit]] = []
+    for sense in (1.0, -1.0):
+        away = (z_mm[:, None] - (sense * seen.rise_mm + seen.lean_mm)[None, :]).ravel()
+        for first in (0, 1):
+            heights = np.where(odd[None, :] == first, seen.values[0], seen.values[1]).ravel()
+            found = [_fit(away, heights, profile, wire) for profile, wire in _PROFILES]
+            fits.append([one for one in found if one is not None])
+    there = [own for own in fits if own]
+    if not there:
         return None
-    low = np.interp(half, mean[first - 1 : first + 1], at[first - 1 : first + 1])
-    high = np.interp(-half, -mean[last : last + 2], at[last : last + 2])
-    scatter = float(np.sqrt(np.mean((heights - np.interp(away, at, mean)) ** 2))) / (top - floor)
-    return float(high - low), scatter
+    own = max(there, key=lambda one: max(fit.explained for fit in one))
+    best = max(own, key=lambda one: one.explained)
+    alike = [one.width_mm for one in own if one.rest <= _AS_GOOD * best.rest]
+    # Wires and slices in step sample the profile at few distances, and between those it is the model's word.
+    sampled = _sampled_mm(z_mm, seen.rise_mm, best.width_mm)
+    if best.height < _STANDS_OUT * seen.noise or best.explained < _EXPLAINED:
+        return None
+    model = float(np.hypot(0.5 * np.ptp(alike), sampled**2 / (4.0 * best.width_mm)))
+    return replace(best, spread_mm=float(np.hypot(best.spread_mm, model)))
+
+
+def _sampled_mm(z_mm: Floats, rise_mm: Floats, width_mm: float) -> float:
+    """Usual distance of the places at which the profile is sampled."""
+    away = (z_mm[:, None] - rise_mm[None, :]).ravel()
+    near = np.unique(np.round(away[np.abs(away) <= width_mm] / 0.02))
+    return float(np.median(np.diff(near))) * 0.02 if near.size > 1 else width_mm
 
 
 def array_thickness(
     bench: Workbench, pose: Pose, definition: Definition, measure: Measure
 ) -> Iterable[PhantomMeasurement]:
-    """Full width at half maximum of the wires' heights against their distance from the slice, over all slices near.
+    """Width of the profile that the wires' heights follow against their distance from the slice, over all slices near.
 
-    In which direction the wires rise is not taken from the drawing: the sense in which all slices show one profile is.
+    In which direction the wires rise, and in which column the first one lies, is not taken from the drawing: what lets all
+    slices show one profile is.
     """
     title, z_mm = "Slice thickness", definition.module(measure.module).z_mm
     plane = plane_at(bench, pose, z_mm)
@@ -104,21 +172,16 @@ def array_thickness(
     found, rois = [], []
     for array in definition.features_of(measure):
         seen = _heights(bench, pose, frames, array)
-        rise = float(array.extra["step_mm"]) / float(array.extra["pitch_mm"])
-        senses = []
-        for sense in (1.0, -1.0):
-            away = (z[:, None] - sense * rise * seen.along_mm[None, :]).ravel()
-            width = _width(away, seen.values.ravel(), seen.noise)
-            if width is not None:
-                senses.append(width)
         outline = box(pose, array.x_mm, array.y_mm, array.size_mm[0], array.size_mm[1], 0.0, plane, array.id)
         rois.append(outline)
         name = f"{measure.name}.{array.id}"
-        if senses:
-            width_mm, scatter = min(senses, key=lambda one: one[1])
-            one = Measured(name, width_mm, "mm", max(0.5 * _BIN_MM, width_mm * scatter / 4), method=_METHOD)
-            if scatter > 0.25:
+        fit = _width(seen, z - pose.z_in_series(z_mm))
+        if fit is not None:
+            one = Measured(name, fit.width_mm, "mm", max(_FLOOR_MM, fit.spread_mm), method=_METHOD)
+            if fit.explained < _WELL_EXPLAINED:
                 one = one.doubt("the wires' heights follow no common profile")
+            elif fit.spread_mm > 0.25 * fit.width_mm:
+                one = one.doubt("the wires are too few or too far apart for a slice this thin")
         else:
             one = not_measurable(name, "mm", "no wires stand out of the noise, or the slice is wider than the array")
         found.append(one)
@@ -128,7 +191,8 @@ def array_thickness(
         yield absent(measure.name, "mm", "; ".join(dict.fromkeys(one.reason for one in found)), measure, title=title)
         return
     values = [one.value for one in usable if one.value is not None]
-    spread = max(max(one.uncertainty or 0.0 for one in usable) / len(usable) ** 0.5, float(np.ptp(values)) / 2)
+    # Both arrays are sampled at the same distances: their mean is no surer than one of them.
+    spread = max(max(one.uncertainty or 0.0 for one in usable), float(np.ptp(values)) / 2)
     mean = Measured(measure.name, float(np.mean(values)), "mm", spread, method=_METHOD)
     if len(values) > 1 and np.ptp(values) > 0.3 * float(np.mean(values)):
         mean = mean.doubt(f"the arrays differ by {np.ptp(values):.2f} mm")
@@ -144,4 +208,5 @@ def array_thickness(
     yield result(error, measure, title=f"{title} against the nominal {nominal:g} mm")
 
 
-_METHOD = "width at half maximum of the wires' heights against their distance from the slice"
+_METHOD = "width at half maximum of the profile that the wires' heights follow against their distance from the slice"
+_FLOOR_MM = 0.05

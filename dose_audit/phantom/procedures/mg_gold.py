@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 from dose_audit.image_quality.forced_choice import threshold_thickness
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Measure
-from dose_audit.phantom.locate.mg_gold import CORNERS, Cells, Gold, cells_of, find_gold
+from dose_audit.phantom.locate.mg_gold import CORNERS, Cells, Gold, cells_of, gold_of
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent, result
 from dose_audit.phantom.procedures.xray_values import doubted
@@ -51,7 +51,7 @@ def thresholds(bench: Workbench, pose: Pose, definition: Definition, measure: Me
     of the system's blur that the filter assumes), ``least_images``.
     """
     cells = cells_of(definition)
-    reading = _read(bench, cells, float(measure.settings.get("blur_mm", 0.08)))
+    reading = _read(bench, definition, cells, float(measure.settings.get("blur_mm", 0.08)))
     name = measure.name
     if reading.images == 0:
         yield absent(name, "um", "the gold discs were not found", measure, title="Threshold gold thickness")
@@ -127,15 +127,15 @@ def _smoothed(points: list[tuple[float, float, float]], diameter: float, name: s
     return smooth
 
 
-def _read(bench: Workbench, cells: Cells, blur_mm: float) -> _Reading:
+def _read(bench: Workbench, definition: Definition, cells: Cells, blur_mm: float) -> _Reading:
     """All images: those of the series and of the other series of the study."""
     shape = cells.corners.shape
     reading = _Reading(np.zeros(shape, dtype=int), np.zeros(shape, dtype=int), 0, 0, [])
-    for series in (bench.series, *bench.companions):
-        for index in range(len(series.frames)):
-            image, spacing = series.image(index), series.spacing_mm
-            gold = None if spacing is None else find_gold(image, spacing, cells)
-            if gold is None or spacing is None or gold.share < 0.7:
+    for own in (bench, *bench.beside):
+        for index in range(len(own.series.frames)):
+            image, spacing = own.series.image(index), own.spacing_mm
+            gold = gold_of(own, definition, index)
+            if gold is None or gold.share < 0.7:
                 reading.left_out += 1
                 continue
             right = _choices(np.asarray(image, dtype=np.float64), spacing, cells, gold, blur_mm)

@@ -122,8 +122,25 @@ def _acquired_mm(bench: Workbench) -> float:
         for axis in (0, 1):
             lines = max(matrix[axis], matrix[axis + 2])
             if 0 < lines < bench.series.shape[axis] <= 4 * lines:
-                sizes[axis] *= bench.series.shape[axis] / lines
+                sizes[axis] = min(sizes[axis] * bench.series.shape[axis] / lines, _by_field(bench, matrix, axis) or 1e9)
     return max(sizes)
+
+
+def _by_field(bench: Workbench, matrix: list[int], axis: int) -> float | None:
+    """Side of an acquired pixel along the phase direction, where its field is told to be a part of the other one's.
+
+    Some makers fill a narrower field up to a square image: fewer lines then are no coarser pixels.
+    """
+    try:
+        share = float(bench.header("PercentPhaseFieldOfView")) / 100.0
+    except (TypeError, ValueError):
+        return None
+    lines = matrix[axis + 2]
+    if not lines or not 0.2 <= share < 1.0:
+        return None
+    other = 1 - axis
+    field = share * bench.series.shape[other] * bench.spacing_mm[other]
+    return max(field / lines, bench.spacing_mm[axis])
 
 
 def _modulation(

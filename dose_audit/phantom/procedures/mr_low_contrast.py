@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, optimize
 
-from dose_audit.image_quality import LowContrast, circle_diameter, disc_mask, low_contrast_visible
+from dose_audit.image_quality import circle_diameter, disc_mask, low_contrast_fitted
+from dose_audit.image_quality.disc_fit import DiscFit, fit_discs, plane_shapes, ring_shapes
 from dose_audit.image_quality.kernels import correlate, disc_kernel
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Feature, Measure
@@ -30,10 +31,18 @@ _SHIFT_MM = 1.5
 _SIZES = (0.99, 1.0, 1.01, 1.02, 1.03)
 # Less than the ring's wall, so that its inner edge is not taken for the outer one.
 _RING_SEARCH_MM = 3.0
+# Fewer spokes than in a slice of less contrast, in spokes and in standard deviations, that noise does not explain.
+_FEWER, _FEWER_SIGMAS = 2.0, 3.0
 # Kept free inside the ring: its wall rings and has partial volume.
 _MARGIN_MM = 1.5
 # The filter of the outermost discs reaches over the ring's inner edge.
 _AROUND_MM = 10.0
+# A ring's centre this far from where the other slices have it was fitted to something else.
+_STRAY_MM = 0.75
+# Of one disc: a spoke needs its three, which chance gives to one in 8,000.
+_SIGNIFICANCE = 0.05
+# Orders of the smooth background among which the image itself chooses.
+_ORDERS = (2, 4, 6, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ def spokes(bench: Workbench, pose: Pose, definition: Definition, measure: Measur
     """Complete spokes of each slice, from the largest on, and their total.
 
     The disc's place is fitted to its ring, and how the discs are turned in it to the larger discs of all slices, so that
-    no single disc is looked for where it appears by chance.
+    no single disc is looked for where it appears by chance. ``slices`` lists the modules by rising contrast.
     """
     (disc,) = definition.features_of(measure)
     names = [str(one) for one in measure.settings["slices"]]
@@ -73,8 +82,10 @@ def spokes(bench: Workbench, pose: Pose, definition: Definition, measure: Measur
         else:
             assert not isinstance(plane, str)
             found.append(_Slice(module, module.rpartition("-")[2], plane, ready, first))
+    found = _agreed(pose, disc, found)
     turned = _turned(bench, pose, disc, measure, found) if found else _Turn()
     total, spread, reasons, rois_all = 0.0, 0.0, [], []
+    best: Measured | None = None
     for module in names:
         name = f"{measure.name}_{module.replace('-', '')}"
         title = f"Spokes seen in {definition.module(module).name.split(':')[0].lower()}"
@@ -84,6 +95,9 @@ def spokes(bench: Workbench, pose: Pose, definition: Definition, measure: Measur
             reasons.append(f"{module}: {lost[module]}")
             continue
         counted, rois = _count(bench, pose, disc, measure, one, turned, name)
+        counted = _against_weaker(counted, best)
+        if counted.value is not None and (best is None or counted.value > (best.value or 0.0)):
+            best = counted
         rois_all += rois
         yield PhantomMeasurement(counted, title=title, module=module, rois=tuple(rois))
         if counted.value is None:
@@ -105,6 +119,19 @@ def spokes(bench: Workbench, pose: Pose, definition: Definition, measure: Measur
         yield result(sum_of.doubt("; ".join(reasons)) if reasons else sum_of, measure, title=title)
 
 
+def _against_weaker(counted: Measured, best: Measured | None) -> Measured:
+    """The count, doubted where far fewer spokes are seen than in a slice of less contrast: it is not contrast that lacks."""
+    if best is None or best.value is None or counted.value is None:
+        return counted
+    spread = math.hypot(counted.uncertainty or 0.0, best.uncertainty or 0.0)
+    if best.value - counted.value <= max(_FEWER, _FEWER_SIGMAS * spread):
+        return counted
+    slice_ = best.name.rpartition("slice")[-1]
+    return counted.doubt(
+        f"slice {slice_} with less contrast shows {best.value:.0f} spokes: an artefact, or shading at the ring"
+    )
+
+
 def _ring(bench: Workbench, pose: Pose, disc: Feature, plane: Plane) -> tuple[float, float] | str:
     """Centre of the disc from the outer edge of its ring."""
     radius = 0.5 * disc.size_mm[1] * pose.scale
@@ -118,6 +145,20 @@ def _ring(bench: Workbench, pose: Pose, disc: Feature, plane: Plane) -> tuple[fl
     if away > 6.0:
         return f"the ring about the disc lies {away:.1f} mm from its place"
     return ring.centre_px
+
+
+def _agreed(pose: Pose, disc: Feature, found: list[_Slice]) -> list[_Slice]:
+    """The slices with their centres, those that stray put where the others have the ring."""
+    if len(found) < 3:
+        return found
+    nominal = np.array([pose.to_pixel(disc.x_mm, disc.y_mm, one.plane.z_mm) for one in found])
+    away = np.array([one.centre_px for one in found]) - nominal
+    usual = np.median(away, axis=0)
+    agreed = []
+    for one, own, at in zip(found, away, nominal, strict=True):
+        stray = float(np.hypot(*((own - usual) * pose.spacing_mm))) > _STRAY_MM
+        agreed.append(replace(one, centre_px=(float((at + usual)[0]), float((at + usual)[1]))) if stray else one)
+    return agreed
 
 
 def _places(pose: Pose, measure: Measure, one: _Slice, turned: _Turn) -> Floats:
@@ -144,10 +185,7 @@ def _turned(bench: Workbench, pose: Pose, disc: Feature, measure: Measure, found
     for one in found:
         window, corner, inside = _inside(one, disc, pose, spacing)
         flat = _without_rings(_flattened(window, inside), inside, one, corner, pose)
-        flat = flat - float(np.median(flat[inside]))
-        near = correlate(flat, kernel / kernel.sum())
-        # A bright blemish weighs as much as a few discs, not more.
-        near = np.clip(near / (float(np.median(np.abs(near[inside]))) + 1e-9), -4.0, 8.0)
+        near = _smoothed(flat - float(np.median(flat[inside])), kernel, inside)
         for i, turn in enumerate(turns):
             for j, size in enumerate(_SIZES):
                 base = _places(pose, measure, one, _Turn(float(turn), (0.0, 0.0), size))[:largest] - corner
@@ -155,7 +193,82 @@ def _turned(bench: Workbench, pose: Pose, disc: Feature, measure: Measure, found
                 table[i, j] += ndimage.map_coordinates(near, at, order=1, mode="nearest").mean(axis=0)
     best = np.unravel_index(int(np.argmax(table)), table.shape)
     i, j, k, m = (int(one) for one in best)
-    return _Turn(float(turns[i]), (float(shifts[k]), float(shifts[m])), _SIZES[int(j)])
+    start = np.array([turns[i], shifts[k], shifts[m], _SIZES[j]])
+    return _refined(disc, pose, measure, found, start, kernel, largest)
+
+
+def _refined(
+    disc: Feature,
+    pose: Pose,
+    measure: Measure,
+    found: Sequence[_Slice],
+    start: Floats,
+    kernel: Floats,
+    largest: int,
+) -> _Turn:
+    """Between the points of the grid: where the larger discs answer most, over the background fitted together with them."""
+    maps: list[tuple[_Slice, Floats, Floats]] = []
+    for one in found:
+        window, corner, inside = _inside(one, disc, pose, pose.spacing_mm)
+        flat = _flattened(window, inside)
+        places = _places(pose, measure, one, _unpacked(start)) - corner
+        fitted = fit_discs(
+            flat,
+            pose.spacing_mm,
+            [(float(row), float(column)) for row, column in places],
+            _sizes(pose, measure),
+            region=inside,
+            shapes=_background(inside, one, corner, pose, _ORDERS[1]),
+            white=True,
+        )
+        if not isinstance(fitted, str):
+            near = correlate(np.where(inside, flat - fitted.background, 0.0), kernel / kernel.sum())
+            height = float(np.median(ndimage.map_coordinates(near, places[:largest].T, order=1, mode="nearest")))
+            # The fainter the membrane the less it says; a bright blemish weighs as much as two discs, not more.
+            near = max(height, 0.0) * np.clip(near, -abs(height), 2.0 * abs(height))
+            maps.append((one, np.asarray(ndimage.spline_filter(near, 3, mode="nearest")), corner))
+    if not maps:
+        return _unpacked(start)
+    steps = np.array([0.5, 0.25, 0.25, 0.01])
+
+    def loss(moved: Floats) -> float:
+        lies = _unpacked(start + steps * moved)
+        total = 0.0
+        for one, near, corner in maps:
+            at = (_places(pose, measure, one, lies)[:largest] - corner).T
+            total -= float(ndimage.map_coordinates(near, at, order=3, mode="nearest", prefilter=False).mean())
+        return total
+
+    simplex = np.vstack([np.zeros(4), np.eye(4)])
+    finer = optimize.minimize(
+        loss, np.zeros(4), method="Nelder-Mead", options={"initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-9}
+    )
+    return _unpacked(start + steps * np.clip(finer.x, -2.0, 2.0))
+
+
+def _smoothed(flat: Floats, kernel: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Means over a disc in units of their usual size; a bright blemish weighs as much as a few discs, not more."""
+    near = correlate(flat, kernel / kernel.sum())
+    return np.asarray(np.clip(near / (float(np.median(np.abs(near[inside]))) + 1e-9), -4.0, 8.0))
+
+
+def _sizes(pose: Pose, measure: Measure) -> list[float]:
+    """Diameters of all discs in the order of their places."""
+    rings = len(measure.settings["radii_mm"])
+    return [float(one) * pose.scale for one in measure.settings["diameters_mm"] for _ in range(rings)]
+
+
+def _background(inside: NDArray[np.bool_], one: _Slice, corner: Floats, pose: Pose, order: int) -> list[Floats]:
+    """What may lie under the discs: what the surface left, and circles by which the ring's wall rings through them."""
+    shape = (inside.shape[0], inside.shape[1])
+    centre = (one.centre_px[0] - float(corner[0]), one.centre_px[1] - float(corner[1]))
+    reach = 0.5 * max(size * step for size, step in zip(shape, pose.spacing_mm, strict=True))
+    return [*plane_shapes(shape, order), *ring_shapes(shape, centre, reach, pose.spacing_mm)]
+
+
+def _unpacked(four: Floats) -> _Turn:
+    turn, down, right, size = (float(one) for one in four)
+    return _Turn(turn, (down, right), size)
 
 
 def _inside(
@@ -193,11 +306,21 @@ def _count(
     rings, diameters = len(settings["radii_mm"]), [float(d) for d in settings["diameters_mm"]]
     window, corner, inside = _inside(one, disc, pose, spacing)
     places = [(float(row), float(column)) for row, column in _places(pose, measure, one, turned) - corner]
-    flat = _without_rings(_flattened(window, inside), inside, one, corner, pose)
-    seen = _visible(flat, inside, places, measure, pose, float(settings.get("search_mm", 0.5)))
-    if seen.count.value is None:
-        # Looking for each disc about its place takes background that there may not be.
-        seen = _visible(flat, inside, places, measure, pose, 0.0)
+    flat = _flattened(window, inside)
+    region, shapes = _chosen(flat, inside, places, measure, pose, one, corner)
+    seen = low_contrast_fitted(
+        flat,
+        spacing,
+        places,
+        _sizes(pose, measure),
+        region=region,
+        shapes=shapes,
+        groups=[range(rings * spoke, rings * spoke + rings) for spoke in range(len(diameters))],
+        consecutive=True,
+        significance=float(settings.get("significance", _SIGNIFICANCE)),
+        blur_mm=0.4 * max(spacing),
+        unit="1",
+    )
     rois = []
     for index, (place, detection) in enumerate(zip(places, seen.detections, strict=True)):
         half = 0.5 * diameters[index // rings] * pose.scale
@@ -220,30 +343,39 @@ def _count(
     ), rois  # fmt: skip
 
 
-def _visible(
+def _chosen(
     flat: Floats,
     inside: NDArray[np.bool_],
     places: Sequence[tuple[float, float]],
     measure: Measure,
     pose: Pose,
-    search_mm: float,
-) -> LowContrast:
-    settings = measure.settings
-    rings, diameters = len(settings["radii_mm"]), [float(d) for d in settings["diameters_mm"]]
-    return low_contrast_visible(
-        flat,
-        pose.spacing_mm,
-        places,
-        [diameter * pose.scale for diameter in diameters for _ in range(rings)],
-        region=inside,
-        polarity=1,
-        groups=[range(rings * spoke, rings * spoke + rings) for spoke in range(len(diameters))],
-        consecutive=True,
-        significance=float(settings.get("significance", 0.05)),
-        search_mm=search_mm,
-        blur_mm=0.4 * max(pose.spacing_mm),
-        unit="1",
-    )
+    one: _Slice,
+    corner: Floats,
+) -> tuple[NDArray[np.bool_], list[Floats]]:
+    """Pixels and background for the discs: the order that the image asks for, and no pixels that belong to neither.
+
+    A rim of the wall that the mask let in stands out of the fit far from any disc; it would bend all of the background.
+    """
+    sizes, spacing = _sizes(pose, measure), pose.spacing_mm
+    shapes = {order: _background(inside, one, corner, pose, order) for order in _ORDERS}
+    clear = inside.copy()
+    for place, size in zip(places, sizes, strict=True):
+        clear &= ~disc_mask((flat.shape[0], flat.shape[1]), place, 0.5 * size + 2.0 * max(spacing), spacing)
+
+    def fitted(region: NDArray[np.bool_], order: int) -> DiscFit | str:
+        return fit_discs(
+            flat, spacing, places, sizes, region=region, shapes=shapes[order], blur_mm=0.4 * max(spacing), white=True
+        )
+
+    first = fitted(inside, _ORDERS[1])
+    if isinstance(first, str):
+        return inside, shapes[_ORDERS[1]]
+    rest = np.where(clear, flat - first.background, 0.0)
+    usual = 1.4826 * float(np.median(np.abs(rest[clear]))) if clear.any() else 0.0
+    region = inside & ~(np.abs(rest) > 5.0 * usual)
+    fits = {order: fitted(region, order) for order in _ORDERS}
+    sound = {order: found.criterion for order, found in fits.items() if not isinstance(found, str)}
+    return region, shapes[min(sound, key=lambda order: sound[order], default=_ORDERS[1])]
 
 
 def _flattened(window: Floats, inside: NDArray[np.bool_]) -> Floats:
@@ -269,8 +401,9 @@ def _flattened(window: Floats, inside: NDArray[np.bool_]) -> Floats:
 def _without_rings(flat: Floats, inside: NDArray[np.bool_], one: _Slice, corner: Floats, pose: Pose) -> Floats:
     """The image less its median about each radius, and beyond the mask the local mean of what is inside.
 
-    The ring's wall rings through the disc in circles about it; the discs cover less than half of any circle. Without the
-    filling a filter near the wall would see the wall and no contrast.
+    For finding the discs: the ring's wall rings through them in circles about it. The median takes part of the discs with
+    it where they cover half of a circle, so that it is not for judging them. Without the filling a filter near the wall
+    would see the wall and no contrast.
     """
     down = (np.arange(flat.shape[0]) + corner[0] - one.centre_px[0])[:, None] * pose.spacing_mm[0]
     right = (np.arange(flat.shape[1]) + corner[1] - one.centre_px[1])[None, :] * pose.spacing_mm[1]

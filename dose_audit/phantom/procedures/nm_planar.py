@@ -15,7 +15,7 @@ from dose_audit.image_quality.nema import nema_uniformity
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.locate.nm_bars import Quadrant, quadrants
-from dose_audit.phantom.locate.nm_field import lit_field
+from dose_audit.phantom.locate.nm_field import Lit, lit_field
 from dose_audit.phantom.locate.nm_lines import Pair, line_pairs
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent, result
@@ -27,41 +27,97 @@ __all__ = ["lines", "quadrant_bars", "uniformity"]
 
 Floats = NDArray[np.float64]
 _ROUND = 0.83  # area over bounding box, below which a field is a circle
+# Share of a field's pixels with the very largest value from which they are clipped; of counts it is some pixels.
+_CLIPPED = 0.02
+# Variance of neighbours over that of counts, below which pixels are no plain counts.
+_LEAST_CHANCE = 0.5
 _LINE_METHOD = "NEMA NU 1: peaks of the profile across the lines; half maximum by straight lines between pixels"
 
 
 def uniformity(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
-    """Integral and differential uniformity in the useful and the central field, and the counts of the flood."""
-    image = bench.series.image(0)
-    lit = lit_field(bench)
-    round_field = lit is not None and lit.solidity < _ROUND
+    """Integral and differential uniformity in the useful and the central field, and the counts of the flood.
+
+    Of an object with a frame for each head or energy window each is measured: ``<name>_head2_integral_ufov``.
+    """
+    labels = _labels(bench)
+    for frame, label in enumerate(labels):
+        yield from _frame_uniformity(bench, measure, frame, label)
+
+
+def _labels(bench: Workbench) -> list[str]:
+    """What tells the frames apart: head, energy window, both, or only their number; nothing for a single one."""
+    count = len(bench.series.frames)
+    if count == 1:
+        return [""]
+    numbers = bench.series.frames
+    vectors: dict[str, list[int]] = {}
+    for text, keyword in (("head", "DetectorVector"), ("window", "EnergyWindowVector")):
+        sent = bench.header(keyword)
+        own = list(sent) if isinstance(sent, list | tuple) or type(sent).__name__ == "MultiValue" else []
+        if all(one.frame_number <= len(own) for one in numbers):
+            vectors[text] = [int(own[one.frame_number - 1]) for one in numbers]
+    for chosen in (("head",), ("window",), ("head", "window")):
+        if all(text in vectors for text in chosen):
+            labels = ["_".join(f"{text}{vectors[text][k]}" for text in chosen) for k in range(count)]
+            if len(set(labels)) == count:
+                return labels
+    return [f"frame{k + 1}" for k in range(count)]
+
+
+def _frame_uniformity(bench: Workbench, measure: Measure, frame: int, label: str) -> Iterable[PhantomMeasurement]:
+    image = bench.series.image(frame)
+    lit = lit_field(bench, frame)
     field = measure.settings.get("ufov_mm")
     found = nema_uniformity(
         image,
         bench.spacing_mm,
         ufov_mm=(float(field[0]), float(field[1])) if field else None,
-        shape="circle" if round_field else "rectangle",
+        shape="circle" if lit is not None and lit.solidity < _ROUND else "rectangle",
     )
     rois = []
-    for mask, label in ((found.ufov, "UFOV"), (found.cfov, "CFOV")):
+    for mask, text in ((found.ufov, "UFOV"), (found.cfov, "CFOV")):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if rows.size and columns.size:
             factors = [round(p / s) for p, s in zip(found.pixel_mm, bench.spacing_mm, strict=True)]
-            rois.append(
-                frame_roi(
-                    (int(rows[0]) * factors[0], int(rows[-1] + 1) * factors[0]),
-                    (int(columns[0]) * factors[1], int(columns[-1] + 1) * factors[1]),
-                    label,
-                )
+            outline = frame_roi(
+                (int(rows[0]) * factors[0], int(rows[-1] + 1) * factors[0]),
+                (int(columns[0]) * factors[1], int(columns[-1] + 1) * factors[1]),
+                text,
             )
+            rois.append(replace(outline, frame=frame))
+    before, after = (f"{label}_", f", {label.replace('_', ', ')}") if label else ("", "")
     values = [
-        (found.integral_ufov, "integral_ufov", "Integral uniformity, useful field"),
-        (found.differential_ufov, "differential_ufov", "Differential uniformity, useful field"),
-        (found.integral_cfov, "integral_cfov", "Integral uniformity, central field"),
-        (found.differential_cfov, "differential_cfov", "Differential uniformity, central field"),
-        (found.mean_counts, "counts", "Counts of a central pixel"),
+        (found.integral_ufov, f"{before}integral_ufov", f"Integral uniformity, useful field{after}"),
+        (found.differential_ufov, f"{before}differential_ufov", f"Differential uniformity, useful field{after}"),
+        (found.integral_cfov, f"{before}integral_cfov", f"Integral uniformity, central field{after}"),
+        (found.differential_cfov, f"{before}differential_cfov", f"Differential uniformity, central field{after}"),
+        (found.mean_counts, f"{before}counts", f"Counts of a central pixel{after}"),
     ]
-    yield from named(values, measure, tuple(rois))
+    yield from named(values, measure, tuple(rois), *([] if lit is None else _no_plain_counts(image, lit, bool(field))))
+
+
+def _no_plain_counts(image: NDArray[np.float32], lit: Lit, field_given: bool) -> list[str]:
+    """Why the pixels do not tell the camera's uniformity, as far as they themselves show it."""
+    reasons = []
+    inside = image[lit.mask]
+    top = float(inside.max())
+    if float((inside == top).mean()) > _CLIPPED and top > inside.min():
+        reasons.append(
+            f"{100 * float((inside == top).mean()):.0f} % of the pixels have the largest value: counts are clipped"
+        )
+    if not lit.bounded and not field_given:
+        reasons.append("the field reaches the border of the image: its edge is not seen")
+    inner = ndimage.binary_erosion(lit.mask, iterations=3)
+    apart = [
+        np.diff(image, axis=axis)[np.minimum(*pair)]
+        for axis, pair in ((0, (inner[1:], inner[:-1])), (1, (inner[:, 1:], inner[:, :-1])))
+    ]
+    mean = float(image[inner].mean()) if inner.any() else 0.0
+    if mean > 0 and min(one.size for one in apart) > 100:
+        chance = min(float(np.mean(np.square(one, dtype=np.float64))) for one in apart) / (2.0 * mean)
+        if chance < _LEAST_CHANCE:
+            reasons.append(f"neighbouring pixels differ by {chance:.2f} of the variance of counts: scaled or filtered")
+    return reasons
 
 
 def lines(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
