@@ -34,7 +34,7 @@ _MOST_BYTES = 1 << 30
 _SEAL = 64
 """Bytes of the hash that a file begins with."""
 _PROGRAM = ("dose_audit.audit", "dose_audit.audit.sections", "dose_audit.statistics")
-_LIBRARIES = ("numpy", "scipy", "statsmodels")
+_LIBRARIES = ("numpy", "scipy")
 
 
 @dataclass(frozen=True, slots=True)
