@@ -25,7 +25,7 @@ __all__ = ["fractional_uniformity", "percent_integral_uniformity"]
 
 Floats = NDArray[np.float64]
 _PIU = "100 (1 - (max - min)/(max + min)) of 1 cm² means, the noise's share removed"
-_FIELDS = 32
+_FIELDS = 6
 _ORDER = 6  # of the smoothest surface that follows a coil's shading
 
 
@@ -61,9 +61,10 @@ def percent_integral_uniformity(
     -----
     ``PIU = 100 (1 - (H - L)/(H + L))`` with the highest and the lowest mean over all 1 cm² discs that lie wholly in the large
     one. Rim pixels count with their share, so that the disc has its area at any pixel size. The greatest of many noisy means
-    lies too high, the least too low: noise of the image's own power is drawn 32 times onto the means of a smooth surface, at
-    every sixth of the small disc's diameter, and the mean shift that it makes is taken off; its spread is the uncertainty. The
-    surface is a polynomial of the order (to 6) that the pixels ask for by the Bayesian information criterion.
+    lies too high, the least too low: noise of the image's own power, six fields and their negatives, is put onto the means of
+    a smooth surface, at every sixth of the small disc's diameter, and the mean shift that it makes is taken off; its spread
+    is the uncertainty. The surface is a polynomial of the order (to 6) that the pixels ask for by the Bayesian information
+    criterion.
 
     References
     ----------
@@ -248,7 +249,11 @@ def _noise_share(
     if sampled is None or whole is None or measured is None:
         return 0.0, 0.0
     fields = noise * _means_of_noise(kernel, every, chosen.shape)[:, chosen]
-    shifts = [value - true for value, _, _ in (_piu(smooth[chosen] + field) for field in fields) if value is not None]
+    shifts = [
+        value - true
+        for value, _, _ in (_piu(smooth[chosen] + field) for field in (*fields, *-fields))
+        if value is not None
+    ]
     if len(shifts) < 2:
         return 0.0, 0.0
     # Between the sampled places the noise reaches a little further yet: that is taken from the image itself.
