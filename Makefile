@@ -11,7 +11,7 @@ demo: $(VENV)/.demo-installed
 
 test: $(VENV)/.test-installed
 	@tests/install_peers.sh
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check .
