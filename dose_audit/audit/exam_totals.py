@@ -94,8 +94,11 @@ def _is_dose(value: float | None) -> bool:
 
 def _added(events: Iterable[Event], name: str) -> float | None:
     """Sum over the events; none where one of them has no such value."""
-    values = [getattr(event, name) for event in events]
-    return math.fsum(values) if values and all(_is_dose(value) for value in values) else None
+    return _sum_of_all([getattr(event, name) for event in events])
+
+
+def _sum_of_all(values: Sequence[float | None]) -> float | None:
+    return math.fsum(value or 0.0 for value in values) if values and all(map(_is_dose, values)) else None
 
 
 def _side(event: Event) -> str | None:
@@ -179,23 +182,11 @@ def _activities(exam: Exam, events: Sequence[Event]) -> list[dict[str, Any] | No
         if event.type == "administration":
             substance = event.rest.get("radiopharmaceutical") or event.rest.get("radionuclide") or {}
             given[str(substance.get("meaning") or "")].append(event.administered_activity_mbq)
-    if len(given) < 2:
-        name = next(iter(given), "")
-        parts = given.get(name, [])
-        added = math.fsum(part or 0.0 for part in parts) if parts and all(_is_dose(part) for part in parts) else None
-        total = _total("administered_activity", "MBq", exam.administered_activity_mbq, added)
-        return [_of_substance(total, name)]
+    # The device's total is of one substance or of none in particular.
+    reported = exam.administered_activity_mbq if len(given) < 2 else None
     return [
-        _of_substance(
-            _total(
-                "administered_activity",
-                "MBq",
-                None,
-                math.fsum(part or 0.0 for part in parts) if all(_is_dose(part) for part in parts) else None,
-            ),
-            name,
-        )
-        for name, parts in sorted(given.items())
+        _of_substance(_total("administered_activity", "MBq", reported, _sum_of_all(parts)), name)
+        for name, parts in sorted(given.items() or [("", [])])
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -153,11 +154,15 @@ def _write_grown(path: Path, grown: Mapping[str, _Grown]) -> None:
 
 
 def _write_sealed(path: Path, body: bytes) -> None:
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(hashlib.sha256(body).hexdigest().encode())
-        file.write(body)
-    part.replace(path)
+    # Two runs may end at once: each has a part file of its own, and the later one's results stand.
+    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(hashlib.sha256(body).hexdigest().encode())
+            file.write(body)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _read_sealed(path: Path) -> memoryview | None:
