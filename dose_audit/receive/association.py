@@ -300,6 +300,8 @@ class Association:
         if outcome.status != dimse.SUCCESS:
             listener.refused(outcome.kind, self.address, self.aet)
         self._respond(context_id, dimse.response(command, dimse.C_STORE_RSP, outcome.status, outcome.comment))
+        if outcome.kind == "stored":
+            listener.spool.open_ahead()
 
     def _commitment(self, context_id: int, command: dimse.Command) -> None:
         listener = self._listener

@@ -63,7 +63,7 @@ class Incoming:
         self,
         spool: "Spool",
         part: str,
-        flags: int,
+        descriptor: int,
         *,
         source: str,
         route: str,
@@ -86,11 +86,7 @@ class Incoming:
         # The header waits for the first bytes of the data set, so that a small object is one write.
         self._header = b"" if whole_file else file_header(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
         self.size = len(self._header)
-        self._descriptor = -1
-        try:
-            self._descriptor = os.open(part, flags, 0o640)
-        except OSError as error:
-            raise as_spool_error(error) from error
+        self._descriptor = descriptor
 
     def write(self, *pieces: Buffer) -> None:
         """Append bytes of the data set, several pieces in one call to the system.

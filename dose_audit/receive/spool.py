@@ -149,11 +149,11 @@ class Spool(SeriesQueue):
             )
         ]
         self._check_space()
-        part, flags = self._new_part()
+        part, descriptor = self._new_part()
         return Incoming(
             self,
             part,
-            flags,
+            descriptor,
             source=source,
             route=route,
             sop_class_uid=uids[0],
@@ -162,6 +162,11 @@ class Spool(SeriesQueue):
             whole_file=whole_file,
             association=association,
         )
+
+    def open_ahead(self) -> None:
+        """Open a part file for an object to come; call it once a sender has its answer and prepares its next."""
+        if self._parts is not None:
+            self._parts.open_ahead()
 
     def association_ended(self, association: str) -> None:
         """Say that nothing more comes from it; costs nothing when it brought no phantom images."""
@@ -350,20 +355,23 @@ class Spool(SeriesQueue):
             raise SpoolFull(f"{free} bytes free, {self.min_free_bytes} must stay free")
 
     def _new_part(self) -> tuple[str, int]:
-        """The next part file, and how to open it."""
+        """The next part file, open."""
+        try:
+            return self._part_files().take()
+        except OSError as error:
+            raise as_spool_error(error) from error
+
+    def _part_files(self) -> PartFiles:
         with self._lock:
-            try:
+            if self._parts is None:
                 if self._writer is None:
                     self._writer = WriterLock(self.root / "part", f"{time.time_ns():016x}{secrets.token_hex(4)}")
-                if self._parts is None:
-                    token = self._writer.token
-                    self.ledger.transact(lambda c: c.execute("INSERT OR IGNORE INTO writers VALUES (?, 0)", (token,)))
-                    if self.fsync:
-                        self.ledger.lengthen_log()
-                    self._parts = PartFiles(self._writer.folder, token, durable=self.fsync)
-                return self._parts.next(), self._parts.flags
-            except OSError as error:
-                raise as_spool_error(error) from error
+                token = self._writer.token
+                self.ledger.transact(lambda c: c.execute("INSERT OR IGNORE INTO writers VALUES (?, 0)", (token,)))
+                if self.fsync:
+                    self.ledger.lengthen_log()
+                self._parts = PartFiles(self._writer.folder, token, durable=self.fsync)
+            return self._parts
 
     def _admit(self, incoming: Incoming, part: str, sha256: str) -> Receipt:
         """Rename a flushed part file into place and record it; called by `Incoming.commit`."""

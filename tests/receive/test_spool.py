@@ -376,6 +376,26 @@ def test_spare_part_files_are_no_leavings(tmp_path: Path) -> None:
         put(spool, "1.2.1")
         assert len(list((spool.root / "part").rglob("*.part"))) > 1
     assert list((tmp_path / "s" / "part").iterdir()) == []
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+def test_part_files_opened_ahead_are_few_are_used_and_are_closed(tmp_path: Path, fsync: bool) -> None:
+    def open_files() -> int:
+        return sum(".part" in os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.exists())
+
+    with Spool(tmp_path / "s", min_free_bytes=0, fsync=fsync) as spool:
+        spool.open_ahead()  # nothing has come yet: there is no folder of part files
+        put(spool, "1.2.1")
+        for _ in range(40):
+            spool.open_ahead()
+        assert open_files() == 16
+        for number in range(20):
+            assert put(spool, f"1.3.{number}").state == "stored"
+        assert open_files() == 0
+        spool.open_ahead()
+        assert spool.recover().parts_removed == 0
+    assert list((tmp_path / "s" / "part").iterdir()) == []
+    assert open_files() == 0
     killed = Spool(tmp_path / "s", min_free_bytes=0)
     put(killed, "1.2.2")
     crash(killed)
