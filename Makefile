@@ -1,6 +1,8 @@
 # `make demo` and `make test` are all that a newcomer needs; the rest is for those who change the project.
 PYTHON ?= python3
 VENV   := .venv
+# As the program itself does: threads of the linear algebra gain nothing here, and wait for each other where much is at work.
+export OPENBLAS_NUM_THREADS := 1
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -28,7 +30,7 @@ bench-receive: $(VENV)/.test-installed
 
 # The same images to pylinac and hazen, each in an environment of its own, and docs/accuracy.md with what each makes of them.
 compare-iq: $(VENV)/.test-installed compare/.venv-pylinac/.installed compare/.venv-hazen/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m compare $(COMPARE)
+	$(BIN)/python -m compare $(COMPARE)
 
 compare/.venv-%/.installed: compare/requirements-%.txt
 	$(PYTHON) -m venv compare/.venv-$*

@@ -7,6 +7,7 @@ came in, ``reconcile`` misses studies.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from dose_audit.cli import (
@@ -55,6 +56,9 @@ def main() -> None:
     """Entry point of the ``dose-audit`` program: errors meant for people become one line, not a traceback."""
     from dose_audit.cli.common import run
 
+    # Our matrices are small: threads of the linear algebra gain nothing, and on a busy machine they wait for each other
+    # with three times the work. To be said before numpy is imported; processes that are started from here inherit it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run())
 
 
