@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from dose_audit.quality.history import History, Run
 
@@ -156,7 +156,7 @@ def geometric_mean(values: Iterable[float], *, level: float = LEVEL) -> Geometri
     middle = float(logs.mean())
     if logs.size < _LEAST:
         return GeometricMean(math.exp(middle), None, None, int(logs.size))
-    reach = float(student.ppf(0.5 + level / 2, logs.size - 1)) * float(logs.std(ddof=1)) / math.sqrt(logs.size)
+    reach = float(stdtrit(logs.size - 1, 0.5 + level / 2)) * float(logs.std(ddof=1)) / math.sqrt(logs.size)
     return GeometricMean(math.exp(middle), math.exp(middle - reach), math.exp(middle + reach), int(logs.size))
 
 

@@ -268,13 +268,13 @@ def _arithmetic(values: Sequence[float]) -> dict[str, float | None]:
     from math import sqrt
 
     import numpy as np
-    from scipy.stats import t as student
+    from scipy.special import stdtrit
 
     x = np.asarray(values)
     middle = float(x.mean())
     if x.size < 3:
         return {"value": middle, "low": None, "high": None}
-    reach = float(student.ppf(0.975, x.size - 1)) * float(x.std(ddof=1)) / sqrt(x.size)
+    reach = float(stdtrit(x.size - 1, 0.975)) * float(x.std(ddof=1)) / sqrt(x.size)
     return {"value": middle, "low": middle - reach, "high": middle + reach}
 
 

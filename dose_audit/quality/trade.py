@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from dose_audit.quality.figure_of_merit import LEVEL, DeviceMerit
 
@@ -74,7 +74,7 @@ def ratio_of_means(earlier: Sequence[float], later: Sequence[float], *, level: f
     reach = 0.0
     if va + vb > 0:
         freedom = (va + vb) ** 2 / (va**2 / (a.size - 1) + vb**2 / (b.size - 1))
-        reach = float(student.ppf(0.5 + level / 2, freedom)) * math.sqrt(va + vb)
+        reach = float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(va + vb)
     return Ratio(math.exp(difference), math.exp(difference - reach), math.exp(difference + reach))
 
 

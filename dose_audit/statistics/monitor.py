@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import lfilter
+from scipy.linalg.blas import dtbsv
 
 from dose_audit.statistics.order_statistics import EMPTY, OK, as_finite
 
@@ -72,7 +72,12 @@ def ewma(values: ArrayLike, *, target: float, sigma: float, weight: float = 0.1,
     x = _chart_input(values, sigma)
     if not 0.0 < weight <= 1.0:
         raise ValueError(f"weight {weight} is not in (0, 1]")
-    line: NDArray[np.float64] = target + lfilter([weight], [1.0, weight - 1.0], x - target)
+    line: NDArray[np.float64] = x.copy()
+    if x.size:
+        # The recursion as a system of equations with two diagonals; scipy.signal has it too and is slow to import.
+        diagonals = np.full((2, x.size), weight - 1.0)
+        diagonals[0] = 1.0
+        line = target + dtbsv(1, diagonals, weight * (x - target), lower=1)
     steps = np.arange(1, x.size + 1)
     reach = width * sigma * np.sqrt(weight / (2.0 - weight) * (1.0 - (1.0 - weight) ** (2 * steps)))
     return _judge(line, line, target + reach, target - reach)
