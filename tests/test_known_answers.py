@@ -7,6 +7,7 @@ a site would; then the frozen run is held against the list of what was planted.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -64,8 +65,15 @@ class Night:
 
 
 @pytest.fixture(scope="session")
-def night(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Night:
+def night(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any, made_once: Callable[[str, Callable[[], Any]], Any]
+) -> Night:
     """Run the whole demonstration once."""
+    found: Night = made_once("night", lambda: _audited(tmp_path_factory, django_db_blocker))
+    return found
+
+
+def _audited(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Night:
     import pyarrow.parquet as pq
 
     from dose_audit.audit import run_audit

@@ -38,13 +38,29 @@ def home(scanned: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(scanned, tmp_path / "home"))
 
 
-def test_an_audit_that_compared_nothing_says_so_why_and_what_to_do(home: Path) -> None:
-    done = run(home, "audit", "--since", "2000-01-01", "--until", "2100-01-01", expect=3)
-    assert "nothing to act on" not in done.stdout
-    assert "nothing was compared" in done.stdout
-    assert "no exam mapping is approved yet" in done.stdout
-    assert "dose-audit mapping suggest" in done.stdout
-    done = run(home, "audit", "--since", "1990-01-01", "--until", "1990-12-31", expect=3)  # one object is corrupt
+@pytest.fixture(scope="module")
+def audited(scanned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The same after an audit, to be copied, and what that told."""
+    place = shutil.copytree(scanned, tmp_path_factory.mktemp("audited") / "home")
+    return place, run(place, "audit", "--since", "2000-01-01", "--until", "2100-01-01", expect=3).stdout
+
+
+@pytest.fixture
+def audited_home(audited: tuple[Path, str], tmp_path: Path) -> Path:
+    """An audited home of each test's own."""
+    return Path(shutil.copytree(audited[0], tmp_path / "home"))
+
+
+def test_an_audit_that_compared_nothing_says_so_why_and_what_to_do(
+    audited: tuple[Path, str], audited_home: Path
+) -> None:
+    assert "nothing to act on" not in audited[1]
+    assert "nothing was compared" in audited[1]
+    assert "no exam mapping is approved yet" in audited[1]
+    assert "dose-audit mapping suggest" in audited[1]
+    done = run(
+        audited_home, "audit", "--since", "1990-01-01", "--until", "1990-12-31", expect=3
+    )  # one object is corrupt
     assert "lies in this period" in done.stdout and "nothing to act on" not in done.stdout
 
 
@@ -81,8 +97,8 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def test_a_finding_is_acknowledged_and_reopened_on_record(home: Path) -> None:
-    run(home, "audit", "--since", "2000-01-01", "--until", "2100-01-01", expect=3)
+def test_a_finding_is_acknowledged_and_reopened_on_record(audited_home: Path) -> None:
+    home = audited_home
     rows = json.loads(run(home, "finding", "list", "--json").stdout)
     key = rows[0]["key"]
     assert all(row["role"] for row in rows)
@@ -100,14 +116,14 @@ def test_a_finding_is_acknowledged_and_reopened_on_record(home: Path) -> None:
     assert kept == [("acknowledged", "MPE, North", "known and planned"), ("reopened", "MPE, North", "not the cause")]
 
 
-def test_local_levels_and_mail_explain_what_is_missing(home: Path) -> None:
+def test_local_levels_and_mail_explain_what_is_missing(audited_home: Path) -> None:
+    home = audited_home
     words = ("--since", "2000-01-01", "--until", "2100-01-01", "--by", "MPE")
     assert (
         "no mapped exam in the period"
         in run(home, "drl", "propose", "local-north-ct", "--site", "North", *words, expect=1).stderr
     )
     assert "no proposal" in run(home, "drl", "approve", "local-north-ct", "2026-01-01", "--by", "MPE", expect=1).stderr
-    run(home, "audit", "--since", "2000-01-01", "--until", "2100-01-01", expect=3)
     assert "no table [mail]" in run(home, "mail", "send", expect=1).stdout
     assert run(home, "mail", "list", "--json").stdout.strip() == "[]"
 
