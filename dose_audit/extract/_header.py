@@ -124,6 +124,16 @@ class Header:
     def texts(self, keyword: str) -> list[str]:
         """All values as text; an empty one among several stays as "", which keeps the others' places."""
         number, vr = KEYWORDS[keyword]
+        found = self._elements.get(number)
+        if found is None:
+            return []
+        sent, start, stop = found
+        if (sent in _SHORT_TEXT_VRS or (sent in _UNTOLD and vr in _SHORT_TEXT_VRS)) and stop - start <= _SHORT:
+            raw = self._buffer[start:stop]
+            if raw.isascii() and _ESCAPE not in raw and _TILDE not in raw:
+                padding = UID_PADDING if b"UI" in (sent, vr) else PADDING
+                values = [value.strip(padding) for value in raw.decode().split("\\")]
+                return values if values != [""] else []
         return self._texts(number, vr, keyword)
 
     def number(self, keyword: str) -> float | None:
@@ -134,12 +144,10 @@ class Header:
 
     def present_numbers(self, rows: Iterable[_NumberRow]) -> list[tuple[_NumberRow, float]]:
         """Of rows that begin with tag, VR and keyword: the row and `number` of each that has one."""
-        find, buffer = self._elements.get, self._buffer
+        elements, buffer = self._elements, self._buffer
         there = []
-        for row in rows:
-            found = find(row[0])
-            if found is None:
-                continue
+        for row in [row for row in rows if row[0] in elements]:
+            found = elements[row[0]]
             value: float | None
             if found[0] in _DECIMAL_VRS and found[2] - found[1] <= _SHORT:
                 # What nearly every number is: one plain decimal string. What is none is looked at with more care.
@@ -186,14 +194,16 @@ class Header:
         found = self._elements.get(number)
         if found is None:
             return []
-        if found[0] == b"DS" and found[2] - found[1] <= _SHORT:
+        if found[0] in _DECIMAL_VRS and found[2] - found[1] <= _SHORT:
+            raw = self._buffer[found[1] : found[2]]
             try:
-                value = float(self._buffer[found[1] : found[2]])
+                values = [float(value) for value in raw.split(b"\\")]
             except ValueError:
-                pass  # several values or none: the long way tells which
+                pass  # an empty one, or none: the long way tells which
             else:
-                if not value - value and UNDERSCORE not in self._buffer[found[1] : found[2]]:
-                    return [value]
+                total = sum(values)
+                if not total - total and UNDERSCORE not in raw:
+                    return values
         return self._numbers(number, vr, keyword)
 
     def items(self, keyword: str) -> list[Header]:
@@ -252,19 +262,12 @@ class Header:
         Only for elements that many objects share and that name nobody: those of the device.
         """
         find, buffer = self._elements.get, self._buffer
-        same: list[object] = [name]
-        length = 0
-        for number in numbers:
-            found = find(number)
-            if found is None:
-                same.append(None)
-            else:
-                same += (found[0], buffer[found[1] : found[2]])
-                length += found[2] - found[1]
-        if length > 4 * _CODE_BYTES:
+        # With its VR and length, which stand in front of it.
+        same = [buffer[found[1] - 8 : found[2]] if (found := find(number)) else b"" for number in numbers]
+        if sum(map(len, same)) > 4 * _CODE_BYTES:
             return read(self)
         kept = self._charset.code_sequences
-        where = tuple(same)
+        where = (name, self._explicit, *same)
         made = kept.get(where)
         if made is None:
             made = read(self)

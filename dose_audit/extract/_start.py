@@ -55,7 +55,8 @@ def find_start(front: bytes) -> Start:
     elif _begins_data_set(front):
         position = 0
     else:
-        raise NotDicom("the file is empty" if not front else "not a DICOM object")
+        archive = "a zip archive, " if front.startswith(b"PK\x03\x04") else ""
+        raise NotDicom(f"{archive}not a DICOM object" if front else "the file is empty")
     found: dict[int, str] = {}
     end = len(front)
     while position + 8 <= end:

@@ -37,8 +37,8 @@ __all__ = [
 MAX_WARNINGS = 500
 """Warnings kept per object; one more says that there were more."""
 
-PLAUSIBLE = {"weight_kg": (0.4, 350.0), "height_m": (0.3, 2.3), "age_years": (0.0, 130.0)}
-"""Bounds outside which a patient's size or age is a typing error and not used."""
+PLAUSIBLE = {"weight_kg": (0.4, 350.0), "height_m": (0.3, 2.3), "age_years": (0.0, 120.0)}
+"""Bounds outside which a patient's size or age is a typing error, or a stand-in (1899-12-30), and not used."""
 
 # The objects of a study share dates and times, and so do the attributes of one object.
 date_time_of = lru_cache(maxsize=4096)(iso_date_time)
@@ -243,9 +243,14 @@ def study_from_header(header: Header, exam: Exam, options: ReadOptions) -> None:
     offset = iso_offset(header.text("TimezoneOffsetFromUTC"))
     read_texts(header, STUDY, exam)
     for day, clock in STUDY_MOMENTS:
-        exam.study_datetime = date_time_of(header.text(day), header.text(clock), offset)
-        if exam.study_datetime:
+        date_sent, time_sent = header.text(day), header.text(clock)
+        exam.study_datetime = found = date_time_of(date_sent, time_sent, offset)
+        if found:
+            if time_sent and "T" not in found:
+                warn(exam.warnings, "unreadable_time", f"{clock} is no time of day", clock, time_sent)
             break
+        if date_sent:
+            warn(exam.warnings, "unreadable_time", f"{day} is no date", day, date_sent)
     exam.procedure_codes = header.codes("ProcedureCodeSequence")
     requests = header.items("RequestAttributesSequence")
     request = requests[0] if requests else None

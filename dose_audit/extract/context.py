@@ -17,7 +17,7 @@ from dose_audit.extract.units import convert
 if TYPE_CHECKING:
     from dose_audit.extract.reader import Item
 
-__all__ = ["MAX_TEXT", "Context", "Extra", "short"]
+__all__ = ["MAX_EXTRA", "MAX_TEXT", "Context", "Extra", "short"]
 
 MAX_TEXT = 4096
 """Characters kept of one text value."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dose_audit.extract.codes import key
 from dose_audit.extract.concepts import YES_NO, Key, Terms
-from dose_audit.extract.context import Context, Extra, short
+from dose_audit.extract.context import MAX_EXTRA, Context, Extra, short
 from dose_audit.extract.times import iso_datetime
 from dose_audit.extract.units import QUANTITIES, convert, spellings
 
@@ -34,6 +34,7 @@ __all__ = [
     "moment",
     "number",
     "on",
+    "one_more",
     "part",
     "pulses",
     "term",
@@ -274,10 +275,32 @@ def on(field: str, inner: Rule) -> Rule:
     return rule
 
 
-def aside(name: str, inner: Terms | str | None = None, *, below: Table = _EMPTY) -> Rule:
+def one_more(values: dict[str, Any], name: str, value: Any) -> None:
+    """Keep one more value under a name; a second, different one makes a list of them.
+
+    Examples
+    --------
+    >>> values = {}
+    >>> for lot in ("A", "A", "B"):
+    ...     one_more(values, "lot", lot)
+    >>> values
+    {'lot': ['A', 'B']}
+    """
+    kept = values.get(name)
+    if kept is None:
+        values[name] = value
+    elif not isinstance(kept, list):
+        if kept != value:
+            values[name] = [kept, value]
+    elif value not in kept and len(kept) < MAX_EXTRA:
+        kept.append(value)
+
+
+def aside(name: str, inner: Terms | str | None = None, *, below: Table = _EMPTY, many: bool = False) -> Rule:
     """A value without a field of its own, kept in ``extra`` under `name`.
 
-    `inner` is a quantity for a number, a table of terms for a code, nothing for a code or a text as sent.
+    `inner` is a quantity for a number, a table of terms for a code, nothing for a code or a text as sent. Of several
+    values the first is kept, or with `many` every different one.
     """
 
     def rule(target: Any, item: Item, extra: Extra, ctx: Context) -> None:
@@ -293,7 +316,10 @@ def aside(name: str, inner: Terms | str | None = None, *, below: Table = _EMPTY)
         else:
             value = ctx.text_of(item)
         if value is not None:
-            extra.setdefault(name, value)
+            if many:
+                one_more(extra, name, value)
+            else:
+                extra.setdefault(name, value)
         _below(item, below, target, extra, ctx)
 
     return rule

@@ -241,11 +241,15 @@ def exam_of_image(obj: DicomObject, options: ReadOptions, kind: str = "image") -
     Exam
         With the request's description found wherever image senders put it.
     """
-    exam = Exam(modality=obj.text("Modality"))
-    exam.patient = patient_from_header(obj, options, exam.warnings)
-    exam.equipment = equipment_from_header(obj)
+    warnings: list[Warning] = []
+    exam = Exam(
+        modality=obj.text("Modality"),
+        patient=patient_from_header(obj, options, warnings),
+        equipment=equipment_from_header(obj),
+        sources=[source_of(obj, kind)],
+        warnings=warnings,
+    )
     study_from_header(obj, exam, options)
-    exam.sources = [source_of(obj, kind)]
     if not exam.requested_procedure_description:
         # The order in which image senders without a worklist item put the request.
         for codes in (exam.procedure_codes, obj.codes("PerformedProtocolCodeSequence")):

@@ -20,6 +20,7 @@ from dose_audit.extract.fields import (
     group,
     moment,
     number,
+    one_more,
     term,
     text,
     walk,
@@ -56,7 +57,7 @@ def _identifier(name: str) -> Rule:
     def rule(event: AdministrationEvent, item: Item, extra: Extra, ctx: Context) -> None:
         value: Any = ctx.coded(item) if item.code else ctx.text_of(item)
         if value:
-            event.identifiers.setdefault(name, value)
+            one_more(event.identifiers, name, value)
         walk(item.children, _IDENTIFIERS, event, extra, ctx)
 
     return rule
@@ -76,6 +77,16 @@ _IDENTIFIERS.update(
     }
 )
 
+
+def _extravasation(event: AdministrationEvent, item: Item, extra: Extra, ctx: Context) -> None:
+    """One of the symptoms; the field lists them all."""
+    symptom = ctx.text_of(item) or (item.code.meaning or item.code.value if item.code else None)
+    if symptom:
+        event.extravasation = f"{event.extravasation}; {symptom}" if event.extravasation else symptom
+    if item.code:
+        one_more(extra, "extravasation_code", item.code)
+
+
 _ROUTE: Table = {sct("272737002"): code("site", LATERALITY)}
 
 _EFFECTIVE_DOSE: Table = {
@@ -91,7 +102,7 @@ ADMINISTRATION: Table = {
     sct("304283002"): number("half_life_s", "time_s"),
     dcm("123007"): number("specific_activity_bq_per_mol", "specific_activity_bq_per_mol"),
     dcm("113503"): text("irradiation_event_uid"),
-    dcm("113505"): wording("extravasation", coded_as="extravasation_code"),
+    dcm("113505"): _extravasation,
     dcm("113506"): aside("estimated_extravasation_activity_percent", "percent"),
     dcm("123003"): moment("started_at"),
     dcm("123004"): moment("stopped_at"),
@@ -122,8 +133,8 @@ _CHARACTERISTICS: Table = {
     dcm("113551"): aside("hydration_volume_ml", "volume_ml"),
     dcm("113552"): aside("recent_physical_activity"),
     ("LN", "2160-0"): aside("serum_creatinine_mg_per_dl", "creatinine_mg_per_dl"),
-    sct("80274001"): aside("glomerular_filtration_rate_ml_per_min_1_73_m2", "filtration_ml_per_min"),
-    dcm("109054"): aside("patient_state"),
+    sct("80274001"): aside("glomerular_filtration_rate_ml_per_min_1_73_m2", "filtration_ml_per_min", many=True),
+    dcm("109054"): aside("patient_state", many=True),
 }
 
 

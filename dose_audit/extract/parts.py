@@ -38,6 +38,9 @@ NUCLEAR = frozenset(f"{_STORAGE}.{last}" for last in ("20", "128", "128.1", "130
 """NM, PET, Legacy Converted Enhanced PET, Enhanced PET."""
 SECONDARY_CAPTURE = frozenset(f"{_STORAGE}.{last}" for last in ("7", "7.1", "7.2", "7.3", "7.4"))
 
+_PLAIN = ReadOptions()
+"""No identifiers and no pseudonym."""
+
 _RELEVANT = STRUCTURED_REPORTS | PROJECTION | MAMMOGRAPHY | CT | NUCLEAR | SECONDARY_CAPTURE
 
 
@@ -69,7 +72,7 @@ def read_part(
     OSError
         When the file cannot be opened.
     """
-    options = options or ReadOptions()
+    options = options or _PLAIN
     obj = source if isinstance(source, DicomObject) else read_object(source)
     reader = _reader_for(obj)
     if isinstance(reader, NotDose):
@@ -83,7 +86,7 @@ def read_part(
     first = exam.sources[0]
     first.content_datetime = content_datetime(obj)
     for event in exam.events:
-        event.source_sop_instance_uid = event.source_sop_instance_uid or obj.sop_instance_uid
+        event.source_sop_instance_uid = event.source_sop_instance_uid or first.sop_instance_uid
         event.source_kind = event.source_kind or first.kind
     _report_problems(obj, exam)
     return exam

@@ -138,7 +138,7 @@ EXPOSED = (
     "kvp_kv", "tube_current_ma", "exposure_time_ms", "exposure_mas", "kap_gy_cm2", "dose_rp_mgy", "agd_mgy",
     "entrance_exposure_mgy", "exposure_index", "relative_xray_exposure",
 )  # fmt: skip
-"""An image without any of these is no exposure to audit (a scanned film, a photograph)."""
+"""An image without any of these, and without Sensitivity, is no exposure to audit (a scanned film, a photograph)."""
 
 
 def read_projection_image(obj: DicomObject, options: ReadOptions) -> Exam | NotDose:
@@ -159,7 +159,7 @@ def read_projection_image(obj: DicomObject, options: ReadOptions) -> Exam | NotD
     _enhanced(obj, event, exam.warnings)
     exam.events = [event]
     apply_image_quirks(obj, exam)
-    if all(getattr(event, name) is None for name in EXPOSED):
+    if all(getattr(event, name) is None for name in EXPOSED) and "sensitivity" not in event.extra:
         return NotDose(f"a {exam.modality or 'projection'} image without any exposure attribute")
     return exam
 
@@ -182,6 +182,9 @@ def event_from_header(obj: DicomObject, warnings: list[Warning]) -> ProjectionEv
         value = obj.number(keyword)
         if value:
             event.extra[name] = value
+    if obj.has("FieldOfViewDimensions"):
+        # Of the detector, row dimension first: the beam may be narrower, so it is no collimated field.
+        event.extra["field_of_view_mm"] = obj.numbers("FieldOfViewDimensions")
     derivation = obj.text("EntranceDoseDerivation")
     if derivation:
         event.extra["entrance_dose_derivation"] = derivation

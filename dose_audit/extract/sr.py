@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dose_audit.extract.codes import key
@@ -15,7 +16,7 @@ from dose_audit.extract.concepts import PROCEDURES, dcm
 from dose_audit.extract.ct import CT_CONTAINERS
 from dose_audit.extract.document import DOCUMENT, equipment_from_observers
 from dose_audit.extract.enhanced import ENHANCED_CONTAINERS, ESTIMATE_CONTAINERS, apply_details
-from dose_audit.extract.exam import CtEvent, Exam, PlaneTotals, Report
+from dose_audit.extract.exam import CtEvent, Event, Exam, PlaneTotals, Report
 from dose_audit.extract.fields import Context, Table, moment, number, on, walk
 from dose_audit.extract.nuclear_medicine import NUCLEAR_CONTAINERS, modality_of_nuclear
 from dose_audit.extract.options import NotDose, ReadOptions
@@ -142,9 +143,31 @@ def read_sr(obj: DicomObject, options: ReadOptions | None = None) -> Exam | NotD
     return exam
 
 
+def _list_once(exam: Exam, ctx: Context) -> None:
+    """An event that the report lists twice, with nothing in it that differs, is one exposure.
+
+    Events that share a UID and differ are several: the planes of a biplane run, or a device that uses a UID again.
+    """
+    first: dict[tuple[str, str | None], Event] = {}
+    kept: list[Event] = []
+    for event in exam.events:
+        event.index = len(kept) + 1
+        uid = event.irradiation_event_uid
+        if uid:
+            known = first.setdefault((uid, getattr(event, "plane", None)), event)
+            if known is not event:
+                if replace(event, index=known.index) == known:
+                    ctx.warn("event_listed_twice", "an event is listed twice; it counts once", raw=uid)
+                    continue
+                ctx.warn("event_uid_shared", "different events have one Irradiation Event UID; all count", raw=uid)
+        kept.append(event)
+    exam.events = kept
+
+
 def _finish(exam: Exam, table: Table, ctx: Context) -> None:
     """What needs the whole report: spans, planes, positions, the modality."""
     equipment_from_observers(exam)
+    _list_once(exam, ctx)
     if table is _X_RAY:
         apply_details(exam, ctx)
         add_up_planes(exam)

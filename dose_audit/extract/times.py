@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date
 
 __all__ = ["date_of", "iso_date_time", "iso_datetime", "iso_offset"]
 
-# Digits with the separators of the ACR-NEMA forms (1997.01.31, 09:30:00) allowed; anything after is an error.
-_DT = re.compile(r"(\d{4})[.-]?(\d\d)?[.-]?(\d\d)?(?:(\d\d):?(\d\d)?:?(\d\d)?(?:\.(\d{1,6}))?)?([+-]\d{4})?", re.ASCII)
-_DA = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)", re.ASCII)
-_TM = re.compile(r"(\d\d):?(\d\d)?:?(\d\d)?(?:\.(\d{1,6}))?", re.ASCII)
+# Digits with the separators of the ACR-NEMA forms (1997.01.31, 09:30:00) and of ISO 8601 allowed; anything after
+# is an error. Only seconds have a fraction, of which six digits are kept.
+_CLOCK = r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d*))?)?)?"
+_DT = re.compile(rf"(\d{{4}})(?:[./-]?(\d\d)(?:[./-]?(\d\d)(?:[T ]?{_CLOCK})?)?)?([+-]\d\d:?\d\d|Z)?", re.ASCII)
+_DA = re.compile(r"(\d{4})[./-]?(\d\d)[./-]?(\d\d)", re.ASCII)
+_TM = re.compile(_CLOCK, re.ASCII)
 # GE Surgery writes "UTC-04:00".
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d\d):?(\d\d)", re.ASCII)
+
+
+YEARS = range(1800, 2200)
+"""Years in which somebody can have been born or exposed; 260102 is no day of the year 2601."""
 
 
 def iso_offset(text: str | None) -> str:
@@ -25,6 +31,8 @@ def iso_offset(text: str | None) -> str:
     >>> iso_offset("CET")
     ''
     """
+    if text == "Z":
+        return "+00:00"
     match = _OFFSET.fullmatch(text.strip()) if text else None
     if match is None or int(match[2]) > 14 or int(match[3]) > 59:
         return ""
@@ -35,17 +43,16 @@ def date_of(text: str | None) -> date | None:
     """The calendar date of a DA value (also ``YYYY.MM.DD``), or `None` when it is not one."""
     if not text:
         return None
-    if len(text) == 8 and text.isascii() and text.isdigit():
-        parts: tuple[str, ...] = (text[:4], text[4:6], text[6:])
-    else:
+    if not (len(text) == 8 and text.isascii() and text.isdigit()):
         match = _DA.fullmatch(text.strip())
         if match is None:
             return None
-        parts = match.groups()
+        text = "".join(match.groups())
     try:
-        return date(*map(int, parts))
+        found = date.fromisoformat(text)
     except ValueError:
         return None
+    return found if found.year in YEARS else None
 
 
 def _clock(hour: str, minute: str | None, second: str | None, fraction: str | None) -> str | None:
@@ -54,7 +61,7 @@ def _clock(hour: str, minute: str | None, second: str | None, fraction: str | No
     # DICOM permits the leap second, ISO consumers do not.
     seconds = "59" if second == "60" else second or "00"
     text = f"{hour}:{minute or '00'}:{seconds}"
-    fraction = (fraction or "").rstrip("0")
+    fraction = (fraction or "")[:6].rstrip("0")
     return f"{text}.{fraction}" if fraction else text
 
 
@@ -88,9 +95,7 @@ def iso_datetime(text: str | None, offset: str = "") -> str | None:
     year, month, day, hour, minute, second, fraction, own_offset = match.groups()
     if month is None or day is None:
         return None
-    try:
-        datetime(int(year), int(month), int(day))
-    except ValueError:
+    if date_of(f"{year}{month}{day}") is None:
         return None
     if hour is None:
         return f"{year}-{month}-{day}"

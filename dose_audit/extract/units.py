@@ -7,6 +7,7 @@ possible.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from functools import lru_cache
 from math import isfinite
@@ -48,9 +49,9 @@ UNITS: dict[str, dict[str, str]] = {
     },
     "rate": {
         "{pulse}/s": "1", "pulse/s": "1", "pulses/s": "1", "{pulses}/s": "1", "/s": "1", "1/s": "1",
-        "s-1": "1", "Hz": "1", "{frames}/s": "1", "{frame}/s": "1", "frames/s": "1",
+        "s-1": "1", "Hz": "1", "{frames}/s": "1", "{frame}/s": "1", "frames/s": "1", "fps": "1", "pps": "1",
     },
-    "angle": {"deg": "1", "degrees": "1", "degree": "1"},
+    "angle": {"deg": "1", "degrees": "1", "degree": "1", "°": "1"},
     "force": {"N": "1", "dN": "0.1", "daN": "10", "kgf": "9.80665"},
     "pressure": {"kPa": "1", "Pa": "1e-3", "hPa": "0.1", "mm[Hg]": "0.133322387415", "mbar": "0.1"},
     "activity": {
@@ -147,6 +148,10 @@ QUANTITIES: dict[str, Quantity] = {
 _SPELLING = str.maketrans({"µ": "u", "μ": "u", "^": None, "*": ".", "·": ".", "⋅": ".", "²": "2", "³": "3"})
 
 
+# What UCUM says in braces is for people and changes nothing: Gy.m2{DAP} is Gy.m2.
+_ANNOTATION = re.compile(r"\{[^{}]*\}")
+
+
 def _decimal(text: str) -> Decimal:
     above, _, below = text.partition("/")
     return Decimal(above) / Decimal(below) if below else Decimal(above)
@@ -168,6 +173,8 @@ def factor_for(unit: str, quantity: str) -> Decimal | None:
     spelling = unit.strip()
     if spelling not in known:
         spelling = spelling.translate(_SPELLING).replace(" ", "")
+    if spelling not in known:
+        spelling = _ANNOTATION.sub("", spelling)
     if spelling not in known:
         return None
     return _decimal(known[spelling]) / _decimal(known[wanted.unit])

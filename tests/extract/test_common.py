@@ -112,12 +112,37 @@ def test_study_time(header, expected):
         ("20260230", None),
         ("20260102251500", None),
         ("20260102101560", "2026-01-02T10:15:59+01:00"),
+        ("20260102101530.1234567", "2026-01-02T10:15:30.123456+01:00"),
+        ("20260102101530.", "2026-01-02T10:15:30+01:00"),
+        ("2026-01-02T10:15:30.5Z", "2026-01-02T10:15:30.5+00:00"),
+        ("2026-01-02 10:15:30-05:00", "2026-01-02T10:15:30-05:00"),
+        ("260102101530", None),
         ("soon", None),
         ("", None),
     ],
 )
 def test_moments(sent, expected):
     assert iso_datetime(sent, "+01:00") == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "where"),
+    [
+        ({"StudyDate": "260102"}, ["StudyDate"]),
+        ({"StudyTime": "10.15"}, ["StudyTime"]),
+        ({"StudyDate": "20261302", "ContentDate": "soon"}, ["StudyDate", "ContentDate"]),
+        ({"StudyDate": ""}, []),
+    ],
+)
+def test_a_date_or_time_of_the_study_that_cannot_be_read_is_told(header, where):
+    exam = read(CT, ACQUISITION, **header)
+    assert [warning.where for warning in exam.warnings if warning.code == "unreadable_time"] == where
+    assert exam.study_datetime in (None, "2026-01-02")
+
+
+@pytest.mark.parametrize(("birth", "age"), [("18991230", None), ("19200102", 106.0)])
+def test_a_birth_date_that_stands_for_none_gives_no_age(birth, age):
+    assert read(CT, ACQUISITION, PatientBirthDate=birth).patient.age_years == age
 
 
 def test_old_spellings_of_dates_and_times():

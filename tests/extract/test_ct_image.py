@@ -28,6 +28,12 @@ SLICE = {
 }
 
 
+FOLDED = [
+    image(CT, **{**SLICE, "SOPInstanceUID": uid_of("f", n), "CTDIvol": 0.1 * (n + 1), "XRayTubeCurrent": 100 + n})
+    for n in range(7)
+]
+
+
 def part(**elements: object) -> Exam:
     exam = read_part(image(CT, **{**SLICE, **elements}))
     assert isinstance(exam, Exam)
@@ -85,13 +91,10 @@ def test_many_slices_of_one_event_uid_are_one_event() -> None:
 def test_slices_fold_the_same_in_any_order_and_grouping(order: list[int], cut: int) -> None:
     from dose_audit.extract.slices import fold_parts
 
-    def make(n: int) -> Exam:
-        return part(SOPInstanceUID=uid_of("f", n), CTDIvol=0.1 * (n + 1), XRayTubeCurrent=100 + n)
-
     def folded(numbers: list[int]) -> Exam:
-        whole = make(numbers[0])
-        for n in numbers[1:]:
-            whole = fold_parts(whole, make(n))
+        whole, *rest = [read_part(FOLDED[n]) for n in numbers]
+        for more in rest:
+            whole = fold_parts(whole, more)
         return whole
 
     straight = folded(list(range(7)))

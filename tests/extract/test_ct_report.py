@@ -303,3 +303,19 @@ def test_unnamed_items_are_bounded():
     exam = read(CT, acquisition(*many))
     assert len(exam.events[0].extra) <= 202
     assert "more_items" in codes_of(exam)
+
+
+def listed(uid_of, dlp):
+    return container("113819", uid("113769", uid_of), container("113829", num("113838", dlp, "mGy.cm")))
+
+
+def test_an_event_listed_twice_counts_once():
+    exam = read(CT, listed("1.2.1", 70), listed("1.2.2", 70), listed("1.2.1", 70))
+    assert [(event.index, event.irradiation_event_uid) for event in exam.events] == [(1, "1.2.1"), (2, "1.2.2")]
+    assert codes_of(exam) == ["event_listed_twice"]
+
+
+def test_different_events_that_share_a_uid_all_count():
+    exam = read(CT, listed("1.2.1", 70), listed("1.2.1", 30))
+    assert [(event.index, event.dlp_mgy_cm) for event in exam.events] == [(1, 70.0), (2, 30.0)]
+    assert codes_of(exam) == ["event_uid_shared"]

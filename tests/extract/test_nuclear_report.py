@@ -128,3 +128,24 @@ def test_the_header_wins_over_the_characteristics_and_names_need_a_wish():
     assert exam.patient.weight_kg == 68.5
     assert exam.events[0].patient_characteristics["weight_kg"] == 70
     assert exam.events[0].extra["persons"][0]["name"] == "Somebody^Real"
+
+
+def test_what_an_administration_may_say_several_times_is_kept_whole():
+    exam = read(
+        coded("363589002@SCT", "45316007@SCT"),
+        container(
+            "113502",
+            coded("113505", "1@99X", meaning="Pain"),
+            coded("113505", "2@99X", meaning="Swelling"),
+            *(text("113512", lot) for lot in ("A", "B", "A")),
+            coded("121147", "78@99B"),
+        ),
+        container("121118", coded("109054", "1@99P"), coded("109054", "2@99P")),
+        root="113500",
+    )
+    (event,) = exam.events
+    assert event.extravasation == "Pain; Swelling"
+    assert [code.value for code in event.extra["extravasation_code"]] == ["1", "2"]
+    assert event.identifiers["lot"] == ["A", "B"] and event.identifiers["billing_code"].value == "78"
+    assert [code.value for code in event.patient_characteristics["patient_state"]] == ["1", "2"]
+    assert as_record(from_record(as_record(exam))) == as_record(exam)

@@ -285,3 +285,16 @@ def test_identifiers_stay_out_and_staff_too() -> None:
 
     text = repr(as_record(exam))
     assert not any(word in text for word in ("Doe", "A1234", "1970", "Op^One", "Ref^Two"))
+
+
+def test_the_detectors_field_of_view_is_no_collimated_field() -> None:
+    _, event = read(FieldOfViewDimensions=["229", "191"])
+    assert event.extra["field_of_view_mm"] == [229.0, 191.0]
+    assert event.collimated_field_area_cm2 is None
+
+
+def test_a_computed_radiograph_with_nothing_but_its_sensitivity_is_an_exposure() -> None:
+    exam = read_part(image(CR, Modality="CR", Manufacturer="FUJIFILM Corporation", Sensitivity="245"))
+    assert isinstance(exam, Exam)
+    assert exam.events[0].extra["vendor_exposure_index_name"] == "S"
+    assert isinstance(read_part(image(CR, Modality="CR", Manufacturer="FUJIFILM Corporation")), NotDose)

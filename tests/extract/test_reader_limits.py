@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from dose_audit.extract import _tree
 from dose_audit.extract._charset import charset
 from dose_audit.extract.errors import Malformed, NotDicom, ReadError, TooDeep, TooLarge, Truncated
 from dose_audit.extract.reader import Limits, peek, read_object
@@ -149,17 +150,19 @@ def test_a_value_too_long_to_be_one_is_not_decoded() -> None:
     assert found.problems == [("TextValue", "the value is too long")]
 
 
-def test_what_is_kept_between_objects_is_bounded() -> None:
+def test_what_is_kept_between_objects_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tree, "_KEPT_CODES", 64)
+    charset.cache_clear()
     ds = report()
     for block in range(3):
         event = Dataset()
         event.ValueType, event.RelationshipType = "CONTAINER", "CONTAINS"
-        event.ContentSequence = [number_item((f"{block}-{index}", "99X", "x"), "1", "mGy") for index in range(1000)]
+        event.ContentSequence = [number_item((f"{block}-{index}", "99X", "x"), "1", "mGy") for index in range(50)]
         ds.ContentSequence.append(event)
     root = read_object(encode(ds)).content
     assert root is not None
-    assert [event.children[999].key for event in root.children[2:]] == [("99X", f"{n}-999") for n in range(3)]
-    assert len(charset(b"ISO_IR 192").explicit_codes) <= 2048
+    assert [event.children[49].key for event in root.children[2:]] == [("99X", f"{n}-49") for n in range(3)]
+    assert 0 < len(charset(b"ISO_IR 192").explicit_codes) <= 64
     for number in range(100):
         charset(b"UNHEARD OF %d" % number)
     assert charset.cache_info().currsize <= 16

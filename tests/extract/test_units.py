@@ -158,3 +158,18 @@ def test_a_decimal_string_comes_back_to_its_last_digit(sent, unit):
     printed = Fraction(Decimal(repr(float(sent)))) * SI["kap_gy_cm2"][unit] / own
     assert value == float(printed)
     assert math.isclose(value, float(exact), rel_tol=4e-16, abs_tol=0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "quantity", "value"),
+    [
+        ("Gy.m2{DAP}", "kap_gy_cm2", 10_000.0),
+        ("{frame}", "count", 1.0),
+        ("{whatever}", "ratio", 1.0),
+        ("{pulses}/s", "rate_per_s", 1.0),
+        ("m{Gy}", "dose_mgy", None),
+        ("{mGy}", "dose_mgy", None),
+    ],
+)
+def test_an_annotation_in_braces_changes_no_unit(sent: str, quantity: str, value: float | None) -> None:
+    assert convert(1.0, sent, quantity)[0] == value

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from dose_audit.extract import NotDose, ReadOptions, merge_parts, read_part
-from tests.real.openrem_paths import FORCED_ROWS, NOT_A_VALUE, Reading, find, plain_path
+from tests.real.openrem_getters import Reading
+from tests.real.openrem_paths import FORCED_ROWS, NOT_A_VALUE, find, plain_path
 
 KEEP = ReadOptions(with_identifiers=True, phantom_patterns=("*qa*",))
 DROP = ReadOptions()
