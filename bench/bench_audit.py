@@ -178,12 +178,16 @@ def our_query(folder: Path) -> float:
 
 def values(folder: Path, since: date) -> float:
     """Seconds until the values of the period are there, made or read back."""
+    from dose_audit.audit.block_tables import period_rows
+    from dose_audit.audit.cohort import value_rows
     from dose_audit.audit.engine import open_engine
-    from dose_audit.audit.value_blocks import period_values
+    from dose_audit.audit.kept import FOLDER, KeptResults
 
     start = time.perf_counter()
-    with open_engine(folder) as engine:
-        period_values(engine, since, UNTIL.date()).count().execute()
+    kept = KeptResults(folder / FOLDER)
+    with open_engine(folder, kept=kept) as engine:
+        period_rows(engine, "benchmark", value_rows, since, UNTIL.date())
+    kept.write()
     return time.perf_counter() - start
 
 

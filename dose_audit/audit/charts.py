@@ -11,16 +11,54 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.kept import no_results
 from dose_audit.audit.residuals import device_series
+from dose_audit.audit.samples import evenly
 
 if TYPE_CHECKING:
     from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.values import Values
     from dose_audit.statistics import RunningChart
+    from dose_audit.statistics.sequential import Signal
 
-__all__ = ["Series", "SeriesKey", "watch_all"]
+__all__ = ["DrawnChart", "Series", "SeriesKey", "watch_all"]
+
+_MOST_POINTS = 400
 
 SeriesKey = tuple[str, str, str, str, str, str]
 """Site, equipment, modality, quantity, examination, band; the last two are empty for the device as a whole."""
+
+
+@dataclass(frozen=True)
+class DrawnChart:
+    """What is kept of a running chart: its signals, and as many of its points as are drawn.
+
+    Attributes
+    ----------
+    status : str
+    decision : float or None
+    signals : tuple of Signal
+    places : array of int
+        Of the drawn points in the series.
+    line, reach, high, low : array of float
+        At those places; see `statistics.RunningChart`.
+    """
+
+    status: str
+    decision: float | None
+    signals: tuple[Signal, ...]
+    places: NDArray[np.int64]
+    line: NDArray[np.float64]
+    reach: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+
+
+def _drawn(chart: RunningChart) -> DrawnChart:
+    """Points spread evenly over a chart, and those at which it signalled."""
+    places = evenly(np.arange(chart.n), _MOST_POINTS)
+    if chart.signals:
+        places = np.union1d(places, np.array([signal.index for signal in chart.signals], dtype=int))
+    lines = (chart.line, chart.reach, chart.high, chart.low)
+    return DrawnChart(chart.status, chart.decision, chart.signals, places, *(line[places] for line in lines))
 
 
 @dataclass(frozen=True)
@@ -33,20 +71,31 @@ class Series:
     rows : array of int
         Rows in the table of values, in time order.
     residual : array of float
-    chart : RunningChart
+    chart : DrawnChart
     """
 
     key: SeriesKey
     rows: NDArray[np.int64]
     residual: NDArray[np.float64]
-    chart: RunningChart
+    chart: DrawnChart
+
+
+def _limits(n: int, false_alarm: float, kept: KeptResults) -> tuple[float, float] | None:
+    """Limits of a chart of so many values; None where there are none, and the chart says why."""
+    from dose_audit.statistics.sequential import chart_limits, limits_length
+
+    decision, width = kept.result(
+        "chart limits",
+        (limits_length(n), false_alarm),
+        lambda: [limit.value for limit in chart_limits(n, false_alarm)],
+    )
+    return None if decision is None or width is None else (decision, width)
 
 
 def _parts(values: Values, rows: NDArray[np.int64]) -> dict[tuple[str, str], NDArray[np.int64]]:
     """Places of each examination and band among some rows, in time order as the rows are."""
     codes, words = values.columns.codes("examination")
-    bands = values.band_codes[rows]
-    combined = codes[rows].astype(np.int64) * (int(values.band_codes.max(initial=0)) + 1) + bands
+    combined = codes[rows].astype(np.int64) * values.band.words.size + values.band.codes[rows]
     order = np.argsort(combined, kind="stable")
     edges = np.flatnonzero(np.diff(combined[order])) + 1
     return {(words[codes[rows[p[0]]]], str(values.band[rows[p[0]]])): p for p in np.split(order, edges)}
@@ -93,8 +142,13 @@ def watch_all(
         quantities = len({key[3] for key, _, _ in members})
         for key, rows, part in members:
             series_name = "\x1f".join(map(str, key))
-            chart = running_chart(part, false_alarm=promised / quantities, known=kept.beginning(series_name, part))
+            chart = running_chart(
+                part,
+                false_alarm=promised / quantities,
+                known=kept.beginning(series_name, part),
+                limits=_limits(part.size, promised / quantities, kept),
+            )
             if chart.first_scores is not None:
                 kept.keep_growing(series_name, part, chart.first_scores)
-            found.append(Series(key, rows, part, chart))
+            found.append(Series(key, rows, part, _drawn(chart)))
     return found

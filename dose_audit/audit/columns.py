@@ -4,7 +4,7 @@ on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Columns", "Texts"]
+__all__ = ["Columns", "Texts", "renumbered", "with_sorted_words"]
 
 _FEW = 1 << 16
 _MANY = (1 << 31) - 1
@@ -32,11 +32,14 @@ class Texts:
     >>> texts = Texts(np.array([1, 0, 1]), ["N", "S"])
     >>> texts[0], texts[np.array([1, 2])].tolist(), (texts == "S").tolist()
     ('S', ['N', 'S'], [True, False, True])
+    >>> texts[2] = "N"
+    >>> texts.isin(["N"]).tolist()
+    [False, True, True]
     """
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, codes: NDArray[np.int32], words: Sequence[Any]) -> None:
+    def __init__(self, codes: NDArray[np.integer[Any]], words: Sequence[Any]) -> None:
         self.codes = codes
         self.words: NDArray[Any] = np.array([*words, None], dtype=object)[:-1]  # of texts or not, an array of objects
 
@@ -51,6 +54,14 @@ class Texts:
 
     def __ne__(self, other: object) -> Any:
         return np.asarray(self.words != other)[self.codes]
+
+    def __setitem__(self, rows: Any, word: Any) -> None:
+        self.codes[rows] = self.words.tolist().index(word)
+
+    def isin(self, words: Iterable[Any]) -> NDArray[np.bool_]:
+        """Which of them are one of some words."""
+        wanted = set(words)
+        return np.array([word in wanted for word in self.words], dtype=np.bool_)[self.codes]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         found = self.words[self.codes]
@@ -127,6 +138,9 @@ class Columns:
                 indices = pc.fill_null(indices, len(words))
                 words.append(None)
             order = sorted(range(len(words)), key=lambda i: (words[i] is not None, words[i]))
+            if order == list(range(len(words))) and indices.type == pa.int32():
+                self._codes[name] = (indices.to_numpy(), words)  # the column's own, not a copy
+                return self._codes[name]
             rank = np.empty(len(words), dtype=np.int32)
             rank[order] = np.arange(len(words))
             self._codes[name] = (rank[indices.to_numpy()], [words[i] for i in order])
@@ -144,23 +158,32 @@ class Columns:
         """
         import pyarrow as pa
 
-        keys = []
+        texts: list[tuple[NDArray[np.integer[Any]], int]] = []
+        others: list[NDArray[Any]] = []
         for name in names:
             column = self.table.column(name)
             if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
                 # Numbers sort many times faster than texts, of which there are few distinct ones.
                 codes, words = self.codes(name)
-                keys.append(np.where(codes == 0, len(words), codes) if words[:1] == [None] else codes)
+                if words[:1] == [None]:
+                    codes = np.where(codes == 0, np.int32(len(words)), codes)
+                if others:
+                    others.append(codes)
+                else:
+                    texts.append((codes, len(words) + 1))
             else:
-                keys.append(self[name])
-        return Columns(self.table.take(pa.array(np.lexsort(keys[::-1]))))
+                others.append(self[name])
+        order = _order(texts, others)
+        if np.array_equal(order, np.arange(order.size)):
+            return self
+        return Columns(self.table.take(pa.array(order)))
 
     def groups(
         self,
         names: Sequence[str],
         mask: NDArray[np.bool_] | None = None,
         *,
-        within: NDArray[np.int64] | None = None,
+        within: NDArray[np.integer[Any]] | None = None,
     ) -> Iterator[tuple[tuple[Any, ...], NDArray[np.int64]]]:
         """Yield each combination of values of `names` with its rows, in sorted order of the combination.
 
@@ -180,29 +203,84 @@ class Columns:
         if within is not None:
             parts = within if rows is None else within[rows]
             keys.append((parts, int(parts.max()) + 1))
+        held = [self.codes(name) for name in names]
         for part in _places(keys):
             members = part if rows is None else rows[part]
             first = members[0]
-            yield tuple(self.codes(name)[1][self.codes(name)[0][first]] for name in names), members
+            yield tuple([words[codes[first]] for codes, words in held]), members
+
+
+def with_sorted_words(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same texts with their words in ascending order, so that the column's own numbers are its codes.
+
+    >>> import pyarrow as pa
+    >>> with_sorted_words(pa.array(["b", None, "a"]).dictionary_encode()).indices.to_pylist()
+    [1, None, 0]
+    """
+    import pyarrow as pa
+
+    words = column.dictionary.to_pylist()
+    order = sorted(range(len(words)), key=words.__getitem__)
+    rank = np.empty(len(words), dtype=np.int32)
+    rank[order] = np.arange(len(words))
+    indices = pa.array(rank, pa.int32()).take(column.indices)
+    return pa.DictionaryArray.from_arrays(indices, column.dictionary.take(pa.array(order, pa.int64())))
 
 
 def _places(keys: Sequence[tuple[NDArray[np.integer[Any]], int]]) -> list[NDArray[np.int64]]:
     """The places of each combination of keys that occurs, ascending with them; within one in their order."""
+    combined, size = _combined(keys)
+    edges = np.cumsum(np.bincount(combined, minlength=size))[:-1]
+    return np.split(_stable_order(combined, size), edges)
+
+
+def _combined(keys: Sequence[tuple[NDArray[np.integer[Any]], int]]) -> tuple[NDArray[np.integer[Any]], int]:
+    """Each row's combination of keys as a number, ascending with them, and how many combinations occur."""
     combined, size = keys[0]
     for codes, count in keys[1:]:
         if size * count > _MANY:
-            combined, size = _renumbered(combined, size)  # so that many wide columns cannot overflow
+            combined, size = renumbered(combined, size)  # so that many wide columns cannot overflow
         if size * count > _MANY:
             combined = combined.astype(np.int64)
         combined, size = combined * count + codes, size * count
-    combined, size = _renumbered(combined, size)
-    narrow = combined.astype(np.uint16) if size <= _FEW else combined  # sixteen bits sort by radix
-    edges = np.cumsum(np.bincount(combined, minlength=size))[:-1]
-    return np.split(np.argsort(narrow, kind="stable"), edges)
+    return renumbered(combined, size)
 
 
-def _renumbered(numbers: NDArray[np.integer[Any]], size: int) -> tuple[NDArray[np.integer[Any]], int]:
-    """Numbers under `size` as their ranks among the distinct ones, and how many those are."""
+def _stable_order(numbers: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
+    narrow = numbers.astype(np.uint16) if size <= _FEW else numbers  # sixteen bits sort by radix
+    return np.argsort(narrow, kind="stable")
+
+
+def _order(texts: Sequence[tuple[NDArray[np.integer[Any]], int]], others: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """The order of rows by some columns of few values and then by others.
+
+    What comes in night after night is in the order of time already: only combinations of the first columns in which it is
+    not are sorted.
+    """
+    if not texts or not texts[0][0].size:
+        return np.lexsort(others[::-1]) if others else np.zeros(0, dtype=np.int64)
+    combined, size = _combined(texts)
+    order = _stable_order(combined, size)
+    group = combined[order]
+    equal = group[1:] == group[:-1]
+    wrong = np.zeros(equal.size, dtype=np.bool_)
+    for key in others:
+        ordered = key[order]
+        before, after = ordered[:-1], ordered[1:]
+        same = before == after
+        wrong |= equal & ~(same | (before < after))  # what is not known is never in order
+        equal &= same
+    if wrong.any():
+        disordered = np.zeros(size, dtype=np.bool_)
+        disordered[group[1:][wrong]] = True
+        places = np.flatnonzero(disordered[group])
+        rows = order[places]
+        order[places] = rows[np.lexsort((*(key[rows] for key in reversed(others)), group[places]))]
+    return order
+
+
+def renumbered(numbers: NDArray[np.integer[Any]], size: int) -> tuple[NDArray[np.integer[Any]], int]:
+    """Numbers from zero to under `size` as their ranks among the distinct ones, and how many those are."""
     if size > 8 * numbers.size:
         distinct, place = np.unique(numbers, return_inverse=True)
         return place.astype(np.int32), distinct.size

@@ -15,6 +15,7 @@ from dose_audit.audit.references import flags_of
 from dose_audit.audit.verdicts import GroupVerdict, judge_at_closes
 
 if TYPE_CHECKING:
+    from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.values import Values
     from dose_audit.drl import Comparison, DrlRegistry, Match
@@ -60,7 +61,12 @@ class JudgedGroup:
     raised_at_close: str | None = None
 
 
-def judge_groups(values: Values, schedule: Schedule, standing: Mapping[str, str] | None = None) -> list[JudgedGroup]:
+def judge_groups(
+    values: Values,
+    schedule: Schedule,
+    standing: Mapping[str, str] | None = None,
+    kept: KeptResults | None = None,
+) -> list[JudgedGroup]:
     """Compare each site × device × examination × band × quantity with its reference level.
 
     Parameters
@@ -70,6 +76,8 @@ def judge_groups(values: Values, schedule: Schedule, standing: Mapping[str, str]
         When verdicts are given.
     standing : mapping, optional
         Keys of the exceedances that stand from earlier runs, each with the day of the close that raised it.
+    kept : KeptResults, optional
+        Has the verdicts of earlier runs: a close is judged once.
 
     Notes
     -----
@@ -113,6 +121,7 @@ def judge_groups(values: Values, schedule: Schedule, standing: Mapping[str, str]
             minimum_n=comparison.minimum_n,
             level=CI_LEVEL,
             stood_before=stood_before,
+            kept=kept,
         )
         judged.append(
             JudgedGroup(

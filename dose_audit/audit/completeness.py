@@ -113,14 +113,16 @@ def _by_site(values: Values, objects: Received) -> list[dict[str, Any]]:
         count["received"] += n
         count["quarantined"] += n if state == "quarantined" else 0
     first, reasons = values.exam_reasons()
-    places = values.columns["site"][first]
-    for site, reason in zip(places.tolist(), reasons, strict=True):
-        count = sites.setdefault(site or "", Counter())
-        count["exams"] += 1
-        if reason in _UNMAPPED:
-            count["unmapped"] += 1
-        elif reason not in ("NOT_A_PATIENT", "NO_VALUE"):
-            count["mapped"] += 1
+    codes, places = values.columns.codes("site")
+    exams = np.bincount(codes[first] * reasons.words.size + reasons.codes, minlength=len(places) * reasons.words.size)
+    for site, fates in zip(places, exams.reshape(-1, reasons.words.size), strict=True):
+        for reason, n in zip(reasons.words, fates.tolist(), strict=True):
+            count = sites.setdefault(site or "", Counter())
+            count["exams"] += n
+            if reason in _UNMAPPED:
+                count["unmapped"] += n
+            elif reason not in ("NOT_A_PATIENT", "NO_VALUE"):
+                count["mapped"] += n
     fields = ("received", "exams", "mapped", "unmapped", "quarantined")
     return [
         {"site": site or "not known", **{name: count[name] for name in fields}} for site, count in sorted(sites.items())

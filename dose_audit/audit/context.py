@@ -4,9 +4,10 @@ raised.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dose_audit.audit.kept import no_results
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from dose_audit.statistics import SilenceScan
 
 __all__ = ["AuditContext", "KnownFinding"]
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,15 @@ class AuditContext:
     known: list[KnownFinding] = field(default_factory=list)
     kept: KeptResults = field(default_factory=no_results)
     events: list[DeviceEvent] = field(default_factory=list)
+
+    _made: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, make: Callable[[AuditContext], Made]) -> Made:
+        """What a function makes of this run, worked out for the first who asks."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        found: Made = self._made[make]
+        return found
 
     def same_day(self, kind: str, site: str, equipment: str, evidence: str, day: date, *, within_days: int = 21) -> str:
         """Name a day as an earlier run named it, when that was about the same: an estimate moves as exams

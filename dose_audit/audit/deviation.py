@@ -87,8 +87,12 @@ def drift_a_year(times: NDArray[Any], deviation: NDArray[np.float64], level: flo
     return robust_slope(np.asarray(days, dtype=float) / _DAYS_A_YEAR, deviation, level=level, minimum_n=least)
 
 
-def index_groups(context: AuditContext) -> Iterator[IndexGroup]:
-    """Yield the groups in order of place and name."""
+def index_groups(context: AuditContext) -> list[IndexGroup]:
+    """The groups in order of place and name."""
+    return list(_groups(context))
+
+
+def _groups(context: AuditContext) -> Iterator[IndexGroup]:
     columns = context.exposures.indices
     for (site, equipment, name), rows in columns.groups(("site", "equipment", "acquisition_protocol")):
         index, target, header = (

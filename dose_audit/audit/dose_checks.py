@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dose_audit.audit.values import exam_ref
-
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dose_audit.audit.context import AuditContext
 
 __all__ = ["DoseCheck", "dose_checks"]
@@ -28,11 +29,10 @@ acquisition (NEMA XR 25; DICOM PS3.16, TID 10015)."""
 
 @dataclass(frozen=True, slots=True)
 class DoseCheck:
-    """The Dose Check of one acquisition.
+    """What the Dose Check of an acquisition says.
 
     Attributes
     ----------
-    exam_ref, site, equipment, acquisition_protocol : str
     alert_configured, notification_configured : bool
     alerts, notifications : tuple of dict
         Forecasts above the configured value: `quantity`, `unit`, `value`, `forecast`. DICOM reports the forecast only
@@ -41,10 +41,6 @@ class DoseCheck:
         Whether a reason for proceeding was entered; what it says may name people and stays in the store.
     """
 
-    exam_ref: str
-    site: str
-    equipment: str
-    acquisition_protocol: str
     alert_configured: bool
     notification_configured: bool
     alerts: tuple[dict[str, Any], ...]
@@ -52,22 +48,22 @@ class DoseCheck:
     reason_given: bool
 
 
-def dose_checks(context: AuditContext) -> Iterator[DoseCheck]:
-    """Yield the period's Dose Checks in order of place and time."""
-    columns = context.exposures.dose_checks
-    for row in range(len(columns)):
-        facts = json.loads(columns["dose_check"][row])
-        yield DoseCheck(
-            exam_ref(int(columns["exam_id"][row])),
-            columns["site"][row],
-            columns["equipment"][row],
-            columns["acquisition_protocol"][row] or "",
-            bool(facts.get("dlp_alert_configured") or facts.get("ctdi_vol_alert_configured")),
-            bool(facts.get("dlp_notification_configured") or facts.get("ctdi_vol_notification_configured")),
-            _above(facts, _ALERTS),
-            _above(facts, _NOTIFICATIONS),
-            bool(facts.get("reason_for_proceeding")),
-        )
+def dose_checks(context: AuditContext) -> tuple[NDArray[np.int32], list[DoseCheck]]:
+    """Which Dose Check each acquisition of `Exposures.dose_checks` has, and the different ones: a scanner says the same of
+    nearly all.
+    """
+    places, texts = context.exposures.dose_checks.codes("dose_check")
+    return places, [_read(json.loads(text)) for text in texts]
+
+
+def _read(facts: Mapping[str, Any]) -> DoseCheck:
+    return DoseCheck(
+        bool(facts.get("dlp_alert_configured") or facts.get("ctdi_vol_alert_configured")),
+        bool(facts.get("dlp_notification_configured") or facts.get("ctdi_vol_notification_configured")),
+        _above(facts, _ALERTS),
+        _above(facts, _NOTIFICATIONS),
+        bool(facts.get("reason_for_proceeding")),
+    )
 
 
 def _above(facts: Mapping[str, Any], pairs: tuple[tuple[str, str, str, str], ...]) -> tuple[dict[str, Any], ...]:

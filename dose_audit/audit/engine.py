@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pyarrow as pa
 
+    from dose_audit.audit.kept import KeptResults
     from dose_audit.config import Settings
     from dose_audit.store.columns_manifest import Manifest
 
 __all__ = ["AuditInputError", "Engine", "copy_or_database", "open_engine", "open_store"]
 
 TABLES = ("exams", "events", "objects")
+LONG_TEXTS = ("pseudonym",)
+"""Columns with about as many texts as rows: all others are held as numbers into their words."""
 _BATCH_ROWS = 100_000
 
 
@@ -42,12 +45,15 @@ class Engine:
         Of the columnar copy; none where a database answers itself.
     manifest : Manifest, optional
         The copy's state when it was opened: the files that are read, whatever is written meanwhile.
+    kept : KeptResults, optional
+        Where given, what blocks of the copy gave is kept beside it.
     """
 
     connection: Any
     table: Callable[[str], ir.Table]
     folder: Path | None = None
     manifest: Manifest | None = None
+    kept: KeptResults | None = None
 
     @cached_property
     def exams(self) -> ir.Table:
@@ -63,6 +69,12 @@ class Engine:
     def objects(self) -> ir.Table:
         """One row per received object."""
         return self.table("objects")
+
+    def exams_stored(self) -> int:
+        """How many exams there are, whatever their date."""
+        if self.manifest is not None:
+            return sum(file.rows for file in self.manifest.files.get("exams", {}).values())
+        return int(self.exams.count().execute())
 
     def to_arrow(self, expression: ir.Table) -> pa.Table:
         """Run an expression and return its rows."""
@@ -81,13 +93,13 @@ class Engine:
         with self._batches(expression) as reader:
             schema = reader.schema
             for place, field in enumerate(schema):
-                if pa.types.is_string(field.type):
+                if pa.types.is_string(field.type) and field.name not in LONG_TEXTS:
                     schema = schema.set(place, field.with_type(pa.dictionary(pa.int32(), pa.string())))
             parts = [
                 pa.RecordBatch.from_arrays(
                     [
-                        pc.dictionary_encode(column) if pa.types.is_string(column.type) else column
-                        for column in batch.columns
+                        pc.dictionary_encode(column) if pa.types.is_dictionary(field.type) else column
+                        for field, column in zip(schema, batch.columns, strict=True)
                     ],
                     schema=schema,
                 )
@@ -111,7 +123,12 @@ class Engine:
 
 @contextmanager
 def open_engine(
-    parquet_dir: Path, database_url: str | None = None, *, threads: int = 2, memory_limit: str = "1GB"
+    parquet_dir: Path,
+    database_url: str | None = None,
+    *,
+    threads: int = 2,
+    memory_limit: str = "1GB",
+    kept: KeptResults | None = None,
 ) -> Iterator[Engine]:
     """Open the stored tables for reading.
 
@@ -126,6 +143,8 @@ def open_engine(
         Cores that the engine may use.
     memory_limit : str
         Beyond this DuckDB spills to disk, below `parquet_dir`.
+    kept : KeptResults, optional
+        Where given, what blocks of the copy give is kept beside it for the next run, see `block_tables`.
 
     Yields
     ------
@@ -160,7 +179,7 @@ def open_engine(
         spill = str((parquet_dir / ".spill").absolute()).replace("'", "''")
         connection.raw_sql(f"SET temp_directory = '{spill}'")
         connection.raw_sql("SET enable_progress_bar = false")  # it would print over whatever the caller prints
-        yield Engine(connection, lambda name: _open_table(connection, name, files[name]), parquet_dir, manifest)
+        yield Engine(connection, lambda name: _open_table(connection, name, files[name]), parquet_dir, manifest, kept)
     finally:
         connection.disconnect()
 

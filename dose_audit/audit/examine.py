@@ -10,6 +10,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dose_audit.audit.block_tables import forget_blocks
 from dose_audit.audit.charts import watch_all
 from dose_audit.audit.comparisons import comparison_records, judge_groups
 from dose_audit.audit.completeness import completeness_record, excluded_record
@@ -138,19 +139,28 @@ def examine(
     return_large_arrays()
     kept = KeptResults(parquet_dir / FOLDER if keep else None)
     schedule = schedule or one_look(since, until)
-    with open_engine(parquet_dir, database_url) as engine:
+    with open_engine(parquet_dir, database_url, kept=kept) as engine:
         tell("reading values", 0.0)
         inputs = read_from(engine)
         values = read_values(
-            engine, registry, mapping.table, examinations, since=since, until=until, view=view, now=drl_on or now.date()
+            engine,
+            registry,
+            mapping.table,
+            examinations,
+            since=since,
+            until=until,
+            view=view,
+            now=drl_on or now.date(),
+            kept=kept,
         )
         if ratios is not None:
             values, inputs["corrected_values"] = corrected_values(values, ratios)
         tell("reading exams and objects", 0.3)
         exams = read_exams(engine, since, until)
         objects = read_objects(engine)
-        exposures = read_exposures(engine, since, until)
-        exams_stored = int(engine.exams.count().execute())
+        exposures = read_exposures(engine, exams, since, until)
+        forget_blocks(engine)
+        exams_stored = engine.exams_stored()
 
     tell("looking for slips", 0.4)
     slips = find_slips(values)
@@ -162,10 +172,10 @@ def examine(
         for finding in known
         if finding.standing and finding.kind == "drl_exceeded"
     }
-    groups = judge_groups(values, schedule, standing)
+    groups = judge_groups(values, schedule, standing, kept)
     tell("looking for steps", 0.6)
     software = software_changes(exams)
-    residual = log_residuals(values, None if schedule.single_look else schedule.last_day)
+    residual = log_residuals(values, None if schedule.single_look else schedule.last_day, kept)
     series = watch_all(values, residual, kept=kept)
     steps, residual = find_steps(values, residual, software, series, schedule, kept)
     look_until = _moment_of_looking(now, until)

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from dose_audit.audit.cohort import exams_in_period
+from dose_audit.audit.block_tables import period_rows, sums_by_block
+from dose_audit.audit.cohort import exams_in_period, left_out_events, water_equivalent_diameter_mm
 from dose_audit.audit.columns import Columns
+from dose_audit.audit.quantities import SEQUENCE_TYPES
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     import pyarrow as pa
 
     from dose_audit.audit.engine import Engine
 
-__all__ = ["EXAM_COLUMNS", "Received", "name_devices_apart", "read_exams", "read_objects"]
+__all__ = ["EXAM_COLUMNS", "Received", "exam_rows", "name_devices_apart", "read_exams", "read_objects"]
 
 SET_ASIDE = ("quarantined", "conflict")
 
@@ -28,6 +31,7 @@ EXAM_COLUMNS = (
     "equipment",
     "station_name",
     "modality",
+    "study_date",
     "study_datetime",
     "software_versions",
     "weight_kg",
@@ -60,26 +64,63 @@ class Received:
 
 
 def read_exams(engine: Engine, since: date | None, until: date | None) -> Columns:
-    """Return the exams of the period, and those without a date, in the order of their number."""
+    """Return the exams of the period, and those without a date, in the order of their number: see `exam_rows`."""
+    return Columns(name_devices_apart(period_rows(engine, "exams", exam_rows, since, until))).sorted(("exam_id",))
+
+
+def exam_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
+    """One row an exam with the columns of `EXAM_COLUMNS` and what its events add up to.
+
+    Returns
+    -------
+    ibis table
+        With `localisers` and `sequences`, null without events; of the events that are patient exposures of their own
+        `wed_mm`, the median water-equivalent diameter over imaging sequences, `exposures`, and `distinct`: how many
+        different acquisition protocols, views and sides there were.
+    """
+    import ibis
+
     exams = exams_in_period(engine, since, until).select(*EXAM_COLUMNS)
-    return Columns(name_devices_apart(engine.to_encoded(exams.order_by("exam_id"))))
+    # The period's events alone: a store of many years has far more.
+    events = left_out_events(engine).semi_join(exams, "exam_id")
+    kind, exposed = events.ct_acquisition_type, events.left_out.isnull()
+    imaging = kind.isin(SEQUENCE_TYPES).fill_null(False)
+    diameter = water_equivalent_diameter_mm(events)
+    name = ibis.literal("\x1f").join(
+        [events[part].fill_null("") for part in ("acquisition_protocol", "view", "laterality")]
+    )
+    told = events.group_by("exam_id").agg(
+        localisers=(kind == "constant_angle").fill_null(False).sum().cast("float64"),
+        sequences=imaging.sum().cast("float64"),
+        wed_mm=diameter.quantile(0.5, where=exposed & imaging & (diameter > 0.0)),
+        exposures=exposed.sum().cast("float64"),
+        distinct=name.nunique(where=exposed).cast("float64"),
+    )
+    joined = exams.left_join(told, "exam_id")
+    return joined.select(*EXAM_COLUMNS, "localisers", "sequences", "wed_mm", "exposures", "distinct")
 
 
 def read_objects(engine: Engine) -> Received:
     """Count the received objects, and read those that were set aside."""
+    counts = sums_by_block(engine, "object-counts", _object_counts, of="objects")
+    aside = sums_by_block(engine, "objects-set-aside", _set_aside, of="objects")
+    added = counts.group_by(["site", "state", "reason"]).aggregate([("n", "sum")]).rename_columns({"n_sum": "n"})
+    return Received(Columns(added).sorted(("site", "state", "reason")), Columns(aside).sorted(("object_id",)))
+
+
+def _object_counts(engine: Engine, since: date | None, until: date | None) -> ir.Table:
     import ibis
 
     objects = engine.objects
     quarantined = objects.state == "quarantined"
     named = objects.mutate(reason=ibis.cases((quarantined, objects.reason), else_=ibis.null("string")))
-    counts = named.group_by("site", "state", "reason").agg(n=named.count())
-    aside = objects.filter(objects.state.isin(SET_ASIDE)).select(
-        "object_id", "received_at", "site", "station_name", "state", "reason"
-    )
-    return Received(
-        Columns(engine.to_arrow(counts)).sorted(("site", "state", "reason")),
-        Columns(engine.to_arrow(aside.order_by("object_id"))),
-    )
+    return named.group_by("site", "state", "reason").agg(n=named.count())
+
+
+def _set_aside(engine: Engine, since: date | None, until: date | None) -> ir.Table:
+    objects = engine.objects
+    aside = objects.filter(objects.state.isin(SET_ASIDE))
+    return aside.select("object_id", "received_at", "site", "station_name", "state", "reason")
 
 
 def name_devices_apart(table: pa.Table) -> pa.Table:
@@ -91,6 +132,8 @@ def name_devices_apart(table: pa.Table) -> pa.Table:
     shared = Counter((row["site"], row["equipment"]) for row in devices)
     twins = {row["equipment_id"] for row in devices if shared[row["site"], row["equipment"]] > 1} - {None}
     column = table.column("equipment")
+    if not twins and not column.null_count:
+        return table
     named = pc.fill_null(column.cast(pa.string()), "Unnamed device")
     if twins:
         ids = table.column("equipment_id")

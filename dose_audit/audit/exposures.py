@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from dose_audit.audit.cohort import exams_in_period, left_out_events, water_equivalent_diameter_mm
+import numpy as np
+
+from dose_audit.audit.block_tables import period_rows, sums_by_block
+from dose_audit.audit.cohort import exams_in_period, left_out_events
 from dose_audit.audit.columns import Columns
 from dose_audit.audit.exams import name_devices_apart
-from dose_audit.audit.quantities import SEQUENCE_TYPES, SINGLE_SHOT_MODALITIES
+from dose_audit.audit.quantities import SINGLE_SHOT_MODALITIES
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    from numpy.typing import NDArray
 
+    from dose_audit.audit.block_tables import Rows
     from dose_audit.audit.engine import Engine
 
 __all__ = ["Exposures", "read_exposures"]
@@ -23,7 +28,7 @@ _PLACE = ("site", "equipment_id", "equipment")
 
 @dataclass(frozen=True)
 class Exposures:
-    """Tables of the period's patient exposures, each sorted by place and time.
+    """Tables of the period's patient exposures; those of single events are sorted by place and time.
 
     Attributes
     ----------
@@ -56,95 +61,101 @@ class Exposures:
     first_exams: Columns
 
 
-def read_exposures(engine: Engine, since: date | None, until: date | None) -> Exposures:
-    """Read the tables of a period."""
-    exams = exams_in_period(engine, since, until)
-    exams = exams.filter(exams.left_out.isnull())
-    # The period's events alone: a store of many years has far more.
-    events = left_out_events(engine).semi_join(exams, "exam_id")
-    shots = exams.filter(exams.modality.isin(SINGLE_SHOT_MODALITIES))
-    breasts = exams.filter(exams.modality == "MG")
-    scans = exams.filter(exams.modality == "CT")
-    patient = events.filter(events.left_out.isnull())
+def read_exposures(engine: Engine, exams: Columns, since: date | None, until: date | None) -> Exposures:
+    """Read the tables of a period.
+
+    Parameters
+    ----------
+    engine : Engine
+    exams : Columns
+        Of the same period, from `exams.read_exams`.
+    since, until : date, optional
+        First and last study date, both included.
+    """
+    patients = exams["left_out"] == None  # noqa: E711 (an array)
+    modality = exams.codes("modality")
+    scans = patients & _one_of(modality, "CT") & ~np.isnan(exams["localisers"])
+    shots = patients & _one_of(modality, *SINGLE_SHOT_MODALITIES, "MG") & (exams["exposures"] > 0.0)
+    place = ("exam_id", "site", "equipment", "study_datetime")
     return Exposures(
-        indices=_read(
-            engine,
-            shots,
-            patient.filter(patient.exposure_index.notnull() | patient.deviation_index.notnull()),
-            ("acquisition_protocol", "exposure_index", "target_exposure_index", "deviation_index"),
-        ),
-        views=_read(
-            engine,
-            breasts,
-            patient.filter(patient.agd_mgy.notnull() | patient.computed_mgd_mgy.notnull()),
-            ("view", "agd_mgy", "computed_mgd_mgy", "compression_thickness_mm"),
-            {"compression_thickness_mm": "thickness_mm", "computed_mgd_mgy": "mgd_mgy"},
-        ),
-        dose_checks=_dose_checks(engine, scans, events),
-        localisers=_localisers(engine, scans, events),
-        projections=_projections(engine, exams.filter(exams.modality.isin((*SINGLE_SHOT_MODALITIES, "MG"))), patient),
-        sizes=_sizes(engine, patient),
+        indices=_events(engine, "indices", _index_rows, since, until),
+        views=_events(engine, "views", _view_rows, since, until),
+        dose_checks=_events(engine, "dose-checks", _dose_check_rows, since, until),
+        localisers=_part(exams, scans, *place, "localisers", "sequences"),
+        projections=_part(exams, shots, *place, "exposures", "distinct"),
+        sizes=_part(exams, patients & ~np.isnan(exams["wed_mm"]), "exam_id", "wed_mm"),
         first_exams=_first_exams(engine),
     )
 
 
-def _read(
-    engine: Engine, exams: ir.Table, events: ir.Table, names: tuple[str, ...], renamed: dict[str, str] | None = None
-) -> Columns:
-    parts = events.select("exam_id", **{(renamed or {}).get(name, name): events[name] for name in names})
-    return _sorted(engine, exams.select("exam_id", *_PLACE, "study_datetime").join(parts, "exam_id"))
+def _one_of(column: tuple[NDArray[np.int32], list[str | None]], *words: str) -> NDArray[np.bool_]:
+    return np.array([word in words for word in column[1]], dtype=np.bool_)[column[0]]
 
 
-def _sorted(engine: Engine, table: ir.Table, *order: str) -> Columns:
-    arrow = engine.to_arrow(table)
-    keys = order or ("site", "equipment", "study_datetime", "exam_id", *sorted(_others(arrow.column_names)))
-    named = name_devices_apart(arrow) if "equipment" in arrow.column_names else arrow
-    return Columns(named.sort_by([(name, "ascending") for name in keys]))
+def _part(exams: Columns, rows: NDArray[np.bool_], *names: str) -> Columns:
+    import pyarrow as pa
+
+    return Columns(exams.table.select(names).filter(pa.array(rows)))
 
 
-def _others(names: list[str]) -> set[str]:
-    return set(names) - {"site", "equipment", "equipment_id", "study_datetime", "exam_id"}
+def _events(engine: Engine, name: str, rows: Rows, since: date | None, until: date | None) -> Columns:
+    table = name_devices_apart(period_rows(engine, name, rows, since, until))
+    others = set(table.column_names) - {*_PLACE, "study_date", "study_datetime", "exam_id"}
+    return Columns(table).sorted(("site", "equipment", "study_datetime", "exam_id", *sorted(others)))
 
 
-def _dose_checks(engine: Engine, scans: ir.Table, events: ir.Table) -> Columns:
+def _index_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
+    exams, events = _patients(engine, since, until)
+    told = events.exposure_index.notnull() | events.deviation_index.notnull()
+    names = ("acquisition_protocol", "exposure_index", "target_exposure_index", "deviation_index")
+    return _joined(
+        exams.filter(exams.modality.isin(SINGLE_SHOT_MODALITIES)), events.filter(told).select("exam_id", *names)
+    )
+
+
+def _view_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
+    exams, events = _patients(engine, since, until)
+    told = events.filter(events.agd_mgy.notnull() | events.computed_mgd_mgy.notnull())
+    views = told.select(
+        "exam_id",
+        "view",
+        "agd_mgy",
+        mgd_mgy=told.computed_mgd_mgy,
+        thickness_mm=told.compression_thickness_mm,
+    )
+    return _joined(exams.filter(exams.modality == "MG"), views)
+
+
+def _dose_check_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
     import ibis
 
+    exams, _ = _patients(engine, since, until)
+    events = left_out_events(engine)
     if "dose_check" not in events.columns:  # Parquet of an older layout
         events = events.mutate(dose_check=ibis.null("string"))
     checked = events.filter(events.dose_check.notnull())
-    return _read(engine, scans, checked, ("acquisition_protocol", "ctdi_vol_mgy", "dlp_mgy_cm", "dose_check"))
+    names = ("acquisition_protocol", "ctdi_vol_mgy", "dlp_mgy_cm", "dose_check")
+    return _joined(exams.filter(exams.modality == "CT"), checked.select("exam_id", *names))
 
 
-def _localisers(engine: Engine, scans: ir.Table, events: ir.Table) -> Columns:
-    kind = events.ct_acquisition_type
-    counted = events.group_by("exam_id").agg(
-        localisers=(kind == "constant_angle").fill_null(False).sum().cast("float64"),
-        sequences=kind.isin(SEQUENCE_TYPES).fill_null(False).sum().cast("float64"),
-    )
-    return _sorted(engine, scans.select("exam_id", *_PLACE, "study_datetime").join(counted, "exam_id"))
+def _patients(engine: Engine, since: date | None, until: date | None) -> tuple[ir.Table, ir.Table]:
+    """Patients' exams, and the events that are exposures of their own."""
+    exams, events = exams_in_period(engine, since, until), left_out_events(engine)
+    return exams.filter(exams.left_out.isnull()), events.filter(events.left_out.isnull())
 
 
-def _projections(engine: Engine, exams: ir.Table, events: ir.Table) -> Columns:
-    import ibis
-
-    name = ibis.literal("\x1f").join(
-        [events[part].fill_null("") for part in ("acquisition_protocol", "view", "laterality")]
-    )
-    counted = events.group_by("exam_id").agg(
-        exposures=events.count().cast("float64"), distinct=name.nunique().cast("float64")
-    )
-    return _sorted(engine, exams.select("exam_id", *_PLACE, "study_datetime").join(counted, "exam_id"))
-
-
-def _sizes(engine: Engine, events: ir.Table) -> Columns:
-    events = events.mutate(wed_mm=water_equivalent_diameter_mm(events))
-    known = events.filter((events.wed_mm > 0.0) & events.ct_acquisition_type.isin(SEQUENCE_TYPES))
-    table = known.group_by("exam_id").agg(wed_mm=known.wed_mm.quantile(0.5))
-    return _sorted(engine, table, "exam_id")
+def _joined(exams: ir.Table, events: ir.Table) -> ir.Table:
+    return exams.select("exam_id", *_PLACE, "study_date", "study_datetime").join(events, "exam_id")
 
 
 def _first_exams(engine: Engine) -> Columns:
+    blocks = sums_by_block(engine, "first-exams", _first_rows)
+    whole = blocks.group_by(list(_PLACE)).aggregate([("first_exam", "min"), ("exams", "sum")])
+    table = whole.rename_columns({"first_exam_min": "first_exam", "exams_sum": "exams"})
+    return Columns(name_devices_apart(table)).sorted(("site", "equipment", "first_exam"))
+
+
+def _first_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
     exams: Any = engine.exams
     dated = exams.filter(exams.study_date.notnull())
-    table = dated.group_by(*_PLACE).agg(first_exam=dated.study_date.min(), exams=dated.count().cast("float64"))
-    return _sorted(engine, table, "site", "equipment", "first_exam")
+    return dated.group_by(*_PLACE).agg(first_exam=dated.study_date.min(), exams=dated.count().cast("float64"))

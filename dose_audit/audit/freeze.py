@@ -91,6 +91,7 @@ from dose_audit.audit.values import exam_refs
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dose_audit.audit.columns import Texts
     from dose_audit.audit.values import Values
 
 _GROUP_ROWS = 1 << 18
@@ -109,13 +110,13 @@ def frozen_table(values: Values) -> pa.Table:
     table = values.columns.table
     return pa.table(
         {
-            "exam_ref": exam_refs(table["exam_id"]),
+            "exam_ref": exam_refs(values.columns["exam_id"]),
             "site": table["site"],
             "equipment": table["equipment"],
             "modality": table["modality"],
             "examination": table["examination"],
             "examination_name": table["examination_name"],
-            "band": pa.array(values.band, pa.string()).dictionary_encode(),
+            "band": _encoded(values.band),
             "quantity": table["quantity"],
             "unit": table["unit"],
             "value": table["value"],
@@ -126,9 +127,15 @@ def frozen_table(values: Values) -> pa.Table:
             "wed_mm": table["wed_mm"],
             "software_versions": table["software_versions"],
             "included": pa.array(values.compared),
-            "reason": _or_none(pa.array(values.reason, pa.string()).dictionary_encode()),
+            "reason": _or_none(_encoded(values.reason)),
         }
     ).combine_chunks()
+
+
+def _encoded(texts: Texts) -> pa.DictionaryArray:
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(texts.codes.astype(np.int32), pa.array(texts.words, pa.string()))
 
 
 def _or_none(texts: pa.DictionaryArray) -> pa.DictionaryArray:
@@ -162,9 +169,7 @@ def table_sha256(table: pa.Table) -> str:
         digest.update(f"{name}\x1f{kind}\x1f{len(column)}\x1e".encode())
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             words, numbers = _in_order_of_appearance(column)
-            for word in words:
-                data = word.encode()
-                digest.update(len(data).to_bytes(8, "little") + data)
+            digest.update(_with_lengths(words).data)
             digest.update(numbers.astype("<i8").data)
             continue
         digest.update(column.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8).data)
@@ -177,7 +182,25 @@ def table_sha256(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _in_order_of_appearance(column: pa.Array) -> tuple[list[str], NDArray[np.int64]]:
+def _with_lengths(words: pa.Array) -> NDArray[np.uint8]:
+    """The bytes of texts, ahead of each its length in eight: no two lists of texts give the same."""
+    import pyarrow as pa
+
+    _, ends, data = words.cast(pa.large_string()).buffers()
+    if data is None or not len(words):
+        return np.zeros(8 * len(words), dtype=np.uint8)
+    end = np.frombuffer(ends, dtype=np.int64, count=len(words) + 1)
+    told = np.frombuffer(data, dtype=np.uint8)[end[0] : end[-1]]
+    places = (end[:-1] - end[0] + 8 * np.arange(len(words)))[:, None] + np.arange(8)
+    found = np.empty(told.size + 8 * len(words), dtype=np.uint8)
+    text = np.ones(found.size, dtype=np.bool_)
+    text[places] = False
+    found[places] = np.diff(end).astype("<u8")[:, None].view(np.uint8)
+    found[text] = told
+    return found
+
+
+def _in_order_of_appearance(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
     """Distinct texts in the order in which they come, and the column as numbers into them; -1 where there is none."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -185,12 +208,13 @@ def _in_order_of_appearance(column: pa.Array) -> tuple[list[str], NDArray[np.int
     encoded = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column)
     # A dictionary that was made elsewhere may have texts that do not occur, and any order.
     numbers = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    present, first = np.unique(numbers, return_index=True)
-    present, first = present[present >= 0], first[present >= 0]
-    present = present[np.argsort(first)]
-    rank = np.full(len(encoded.dictionary) + 1, -1, dtype=np.int64)  # the last place is that of -1
+    first = np.full(len(encoded.dictionary) + 1, numbers.size, dtype=np.int64)  # the last place is that of -1
+    first[numbers[::-1]] = np.arange(numbers.size)[::-1]
+    present = np.flatnonzero(first[:-1] < numbers.size)
+    present = present[np.argsort(first[present])]
+    rank = np.full(len(encoded.dictionary) + 1, -1, dtype=np.int64)
     rank[present] = np.arange(present.size)
-    return encoded.dictionary.take(pa.array(present)).to_pylist(), rank[numbers]
+    return encoded.dictionary.take(pa.array(present)), rank[numbers]
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -199,14 +223,14 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return pa.float64() if pa.types.is_floating(kind) else pa.int64()
 
 
-def input_sha256(table: pa.Table, facts: dict[str, Any]) -> str:
-    """Hash over the values and everything else that decided the result (period, editions, mapping,
+def input_sha256(values_sha256: str, facts: dict[str, Any]) -> str:
+    """Hash over the values, by `table_sha256`, and everything else that decided the result (period, editions, mapping,
     completeness).
 
     The same hash means the same report, whenever and wherever it is made.
     """
     text = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
-    return hashlib.sha256(f"{table_sha256(table)}\n{text}".encode()).hexdigest()
+    return hashlib.sha256(f"{values_sha256}\n{text}".encode()).hexdigest()
 
 
 def write_values(table: pa.Table, path: Path) -> None:
@@ -214,9 +238,10 @@ def write_values(table: pa.Table, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    plain = pa.schema(
-        [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in table.schema]
-    )
-    with pq.ParquetWriter(path, plain, compression="zstd") as writer:
+    # Texts of which few are distinct are written as they are held; an exam's number is a text of its own.
+    place = table.column_names.index("exam_ref") if "exam_ref" in table.column_names else None
+    schema = table.schema if place is None else table.schema.set(place, pa.field("exam_ref", pa.string()))
+    few = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=few, store_schema=False) as writer:
         for start in range(0, max(1, table.num_rows), _GROUP_ROWS):
-            writer.write_table(table.slice(start, _GROUP_ROWS).cast(plain))
+            writer.write_table(table.slice(start, _GROUP_ROWS).cast(schema))

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.runs import json_ready
 
-__all__ = ["FOLDER", "KeptResults", "no_results"]
+__all__ = ["FOLDER", "KeptResults", "no_results", "program_sha256"]
 
 FOLDER = "results"
 """Beside the columnar copy, which can be made anew from the store as well."""
@@ -34,8 +35,10 @@ _GROWN = "grown.bin"
 _MOST_BYTES = 1 << 30
 _SEAL = 64
 """Bytes of the hash that a file begins with."""
-_PROGRAM = ("dose_audit.audit", "dose_audit.audit.sections", "dose_audit.statistics")
+_PROGRAM = ("dose_audit.audit", "dose_audit.audit.sections", "dose_audit.drl", "dose_audit.statistics")
 _LIBRARIES = ("numpy", "scipy")
+
+_ENCODER = json.JSONEncoder(sort_keys=True, default=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,11 @@ class KeptResults:
         self._growing: dict[str, _Grown] = {}
         self._asked: set[str] = set()
         self.found = self.made = 0
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the next run finds what this one keeps."""
+        return self._path is not None
 
     def result(self, name: str, inputs: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """Return a result as JSON has it, worked out only where it is not there yet.
@@ -114,8 +122,7 @@ class KeptResults:
         _write_grown(self._path.with_name(_GROWN), self._growing or self._grown)
         aged = {key: [0 if key in self._asked else age + 1, value] for key, (age, value) in self._results.items()}
         text = json.dumps({key: row for key, row in aged.items() if row[0] <= _KEPT_RUNS}, separators=(",", ":"))
-        body = text.encode()
-        _write_sealed(self._path, body)
+        _write_sealed(self._path, [text.encode()])
 
 
 def no_results() -> KeptResults:
@@ -136,7 +143,7 @@ def _read_grown(path: Path) -> dict[str, _Grown]:
         return {}
     size = int.from_bytes(body[:8], "little")
     program, table = json.loads(bytes(body[8 : 8 + size]))
-    if program != _program():
+    if program != program_sha256():
         return {}
     numbers = np.frombuffer(body, dtype="<f8", offset=8 + size)
     found, start = {}, 0
@@ -147,19 +154,24 @@ def _read_grown(path: Path) -> dict[str, _Grown]:
 
 
 def _write_grown(path: Path, grown: Mapping[str, _Grown]) -> None:
-    head = json.dumps([_program(), {name: [one.n, one.sha256] for name, one in grown.items()}]).encode()
+    head = json.dumps([program_sha256(), {name: [one.n, one.sha256] for name, one in grown.items()}]).encode()
     head += b" " * (-len(head) % 8)
-    numbers = [np.ascontiguousarray(one.kept, dtype="<f8").tobytes() for one in grown.values()]
-    _write_sealed(path, b"".join([len(head).to_bytes(8, "little"), head, *numbers]))
+    numbers = (np.ascontiguousarray(one.kept, dtype="<f8").data for one in grown.values())
+    _write_sealed(path, chain([len(head).to_bytes(8, "little"), head], numbers))
 
 
-def _write_sealed(path: Path, body: bytes) -> None:
+def _write_sealed(path: Path, body: Iterable[bytes | memoryview]) -> None:
+    digest = hashlib.sha256()
     # Two runs may end at once: each has a part file of its own, and the later one's results stand.
     part = path.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
-            file.write(hashlib.sha256(body).hexdigest().encode())
-            file.write(body)
+            file.write(b" " * _SEAL)
+            for piece in body:
+                digest.update(piece)
+                file.write(piece)
+            file.seek(0)
+            file.write(digest.hexdigest().encode())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -181,16 +193,21 @@ def _sha256(values: NDArray[np.float64]) -> str:
 
 
 def _key(name: str, inputs: tuple[Any, ...]) -> str:
-    digest = hashlib.sha256(f"{_program()}\x1e{name}\x1e".encode())
-    for part in inputs:
-        if isinstance(part, np.ndarray) and part.dtype != object:
-            digest.update(f"{part.dtype}{part.shape}\x1f".encode())
-            digest.update(_bytes(part))
-        else:
-            words = part.tolist() if isinstance(part, np.ndarray) else part
-            digest.update(json.dumps(words, sort_keys=True, default=str).encode())
-        digest.update(b"\x1e")
+    arrays = [part for part in inputs if _is_numbers(part)]
+    # In place of an array stands what it is; its contents follow.
+    words = [[part.dtype.str, part.shape] if _is_numbers(part) else _plain(part) for part in inputs]
+    digest = hashlib.sha256(f"{program_sha256()}\x1e{name}\x1e{_ENCODER.encode(words)}\x1e".encode())
+    for array in arrays:
+        digest.update(_bytes(array))
     return digest.hexdigest()[:32]
+
+
+def _is_numbers(part: Any) -> bool:
+    return isinstance(part, np.ndarray) and part.dtype != object
+
+
+def _plain(part: Any) -> Any:
+    return part.tolist() if isinstance(part, np.ndarray) else part
 
 
 def _bytes(array: NDArray[Any]) -> bytes:
@@ -198,7 +215,7 @@ def _bytes(array: NDArray[Any]) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _program() -> str:
+def program_sha256() -> str:
     """Hash of the program that works results out: its text and the libraries below it."""
     digest = hashlib.sha256("\n".join(f"{name} {version(name)}" for name in _LIBRARIES).encode())
     for package in _PROGRAM:

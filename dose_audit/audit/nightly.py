@@ -141,28 +141,24 @@ def run_audit(
     sets = _sets_record(settings, registry, since, until, drl_on)
     result.sections["local_levels"] = local_level_records(registry.examinations, sets)
     result.sections["significant_exposures"] = worksheets(result.findings, result.values)
-    run = _run_record(settings, registry, mapping, result, sets, since, until, now, drl_on)
+    result = replace(result, sections=json_ready(result.sections))
+    values_sha256 = table_sha256(result.values)
+    run = _run_record(settings, registry, mapping, result, values_sha256, sets, since, until, now, drl_on)
     run_dir = (out or settings.reports_dir) / run["id"]
     run_dir.mkdir(parents=True, exist_ok=True)
     write_values(result.values, run_dir / "values.parquet")
-    run["inputs_sha256"] = write_inputs(run_dir, _inputs(result, run))
+    run["inputs_sha256"] = write_inputs(run_dir, _inputs(result, run, values_sha256))
     states = raise_all(result.findings, run["id"], clear=nightly)
     code = exit_code(
         result.findings,
         states,
         nothing_compared=bool(run["nothing_compared"]) and result.completeness["in_period"] > 0,
     )
-    report = {
-        "run": run,
-        "completeness": result.completeness,
-        "comparisons": result.comparisons,
-        "findings": [finding_record(finding, states[finding.key]) for finding in result.findings],
-        "unmapped": result.unmapped,
-        "excluded": result.excluded,
-        **result.sections,
-        "methods": method_texts(run["drl_sets"], mapping, settings.drl_view, schedule, settings.drl_doses),
-    }
-    write_report(report, run_dir / "report.json")
+    findings = [finding_record(finding, states[finding.key]) for finding in result.findings]
+    ahead = {"run": run, "completeness": result.completeness, "comparisons": result.comparisons, "findings": findings}
+    ahead |= {"unmapped": result.unmapped, "excluded": result.excluded}
+    methods = method_texts(run["drl_sets"], mapping, settings.drl_view, schedule, settings.drl_doses)
+    write_report({**json_ready(ahead), **result.sections, "methods": json_ready(methods)}, run_dir / "report.json")
     seal_run(run_dir)
     _keep_run(run, code)
     tell("done", 1.0)
@@ -213,6 +209,7 @@ def _run_record(
     registry: DrlRegistry,
     mapping: StoredMapping,
     result: Result,
+    values_sha256: str,
     sets: list[dict[str, Any]],
     since: date,
     until: date,
@@ -232,11 +229,11 @@ def _run_record(
         "completeness": result.completeness,
         "findings": [(f.key, f.severity, f.message) for f in result.findings],
         "schedule": [period.record() for period in result.schedule.periods],
-        "sections": json_ready(result.sections),
+        "sections": result.sections,
         "algorithms": ALGORITHMS,
         "engine": dose_audit.__version__,
     }
-    frozen = input_sha256(result.values, facts)
+    frozen = input_sha256(values_sha256, facts)
     return {
         "id": run_name(now, frozen),
         "created_at": now.isoformat(timespec="seconds"),
@@ -272,11 +269,11 @@ def _run_record(
     }
 
 
-def _inputs(result: Result, run: Mapping[str, Any]) -> dict[str, Any]:
+def _inputs(result: Result, run: Mapping[str, Any], values_sha256: str) -> dict[str, Any]:
     """What decided the run, each with its version or hash."""
     return {
         **result.inputs,
-        "values_sha256": table_sha256(result.values),
+        "values_sha256": values_sha256,
         "mapping": run["mapping"],
         "drl_sets": [{name: entry[name] for name in ("set", "edition", "sha256")} for entry in run["drl_sets"]],
         "algorithms": run["versions"]["algorithms"],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_audit.audit.columns import renumbered
 from dose_audit.audit.quantities import quantity_named
 
 if TYPE_CHECKING:
@@ -165,14 +166,15 @@ def _cells(values: NDArray[Any], edges: Sequence[float]) -> NDArray[np.int64]:
 
 def _combinations(keys: Sequence[NDArray[np.integer[Any]]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Distinct combinations of some keys in ascending order: a row of each, and each row's place among them."""
-    inverse = np.zeros(len(keys[0]), dtype=np.int64)
-    first = inverse[:1]
+    inverse: NDArray[np.integer[Any]] = np.zeros(len(keys[0]), dtype=np.int64)
+    size = 1
     for key in keys:
         # Renumbered at each step, so that many keys cannot overflow.
-        low = int(key.min())
-        wide = inverse * (int(key.max()) - low + 1) + (key - low)
-        _, first, inverse = np.unique(wide, return_index=True, return_inverse=True)
-    return first, inverse
+        low, count = int(key.min()), int(key.max()) - int(key.min()) + 1
+        inverse, size = renumbered(inverse * np.int64(count) + (key - low), size * count)
+    first = np.empty(size, dtype=np.int64)
+    first[inverse[::-1]] = np.arange(inverse.size)[::-1]  # the last one that is put there stays
+    return first, inverse.astype(np.int64)
 
 
 def _band(match: Match, age_years: float) -> str:

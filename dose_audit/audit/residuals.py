@@ -5,16 +5,19 @@ for in.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.audit.quantities import quantity_named
+from dose_audit.statistics.order_statistics import median_of
 
 if TYPE_CHECKING:
+    from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.values import Values
 
 __all__ = ["DeviceSeries", "device_series", "log_residuals", "resistant_slope"]
@@ -44,7 +47,7 @@ class DeviceSeries:
     residual: NDArray[np.float64]
 
 
-def log_residuals(values: Values, closed: date | None = None) -> NDArray[np.float64]:
+def log_residuals(values: Values, closed: date | None = None, kept: KeptResults | None = None) -> NDArray[np.float64]:
     """Return ln(dose) of every compared value minus its group's centre and size trend; NaN for the rest.
 
     Parameters
@@ -52,6 +55,8 @@ def log_residuals(values: Values, closed: date | None = None) -> NDArray[np.floa
     values : Values
     closed : date, optional
         Last close of the schedule. What a group's values are expected to be is then learned from those up to it.
+    kept : KeptResults, optional
+        Has what was learned of the same values in an earlier run.
 
     Notes
     -----
@@ -69,7 +74,7 @@ def log_residuals(values: Values, closed: date | None = None) -> NDArray[np.floa
     settled = np.ones(len(columns), dtype=bool)
     if closed is not None:
         settled = columns["study_date"].astype("datetime64[D]") <= np.datetime64(closed, "D")
-    for key, rows in columns.groups(names, values.compared, within=values.band_codes):
+    for key, rows in columns.groups(names, values.compared, within=values.band.codes):
         before = settled[rows]
         learned = before if np.count_nonzero(before) >= MINIMUM_GROUP else ~before
         if closed is None:
@@ -78,16 +83,43 @@ def log_residuals(values: Values, closed: date | None = None) -> NDArray[np.floa
             continue
         judged = np.ones(rows.size, dtype=bool) if learned is before else learned
         logs = np.log(columns["value"][rows])
-        left = logs - np.median(logs[learned])
         size = _size(columns, rows, key[4], key[2])
-        known = np.isfinite(size)
-        both = known & learned
-        if np.count_nonzero(both) >= MINIMUM_FOR_SIZE:
-            slope = resistant_slope(size[both], logs[both])
-            trended = logs[known] - slope * (size[known] - np.median(size[both]))
-            left[known] = trended - np.median(trended[learned[known]])
+        if closed is None or kept is None:
+            expected = _learn(logs[learned], size[learned])
+        else:
+            parts = (logs[learned], size[learned])
+            expected = _Expected(**kept.result("expected", parts, partial(_learn_record, *parts)))
+        left = logs - expected.centre
+        if expected.slope is not None:
+            known = np.isfinite(size)
+            left[known] = (logs[known] - expected.slope * (size[known] - expected.size)) - expected.at_size
         residual[rows[judged]] = left[judged]
     return residual
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What a group's log doses are expected to be: `centre`, or where the size is known on a line through `at_size` at
+    `size`."""
+
+    centre: float
+    slope: float | None = None
+    size: float = 0.0
+    at_size: float = 0.0
+
+
+def _learn_record(logs: NDArray[np.float64], size: NDArray[np.float64]) -> dict[str, Any]:
+    return asdict(_learn(logs, size))
+
+
+def _learn(logs: NDArray[np.float64], size: NDArray[np.float64]) -> _Expected:
+    centre = median_of(logs)
+    known = np.isfinite(size)
+    if np.count_nonzero(known) < MINIMUM_FOR_SIZE:
+        return _Expected(centre)
+    logs, size = logs[known], size[known]
+    slope, middle = resistant_slope(size, logs), median_of(size)
+    return _Expected(centre, slope, middle, median_of(logs - slope * (size - middle)))
 
 
 def resistant_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
@@ -107,10 +139,10 @@ def resistant_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     if third == 0:
         return 0.0
     low, high = order[:third], order[-third:]
-    width = float(np.median(x[high]) - np.median(x[low]))
+    width = median_of(x[high]) - median_of(x[low])
     if width <= 1e-9:
         return 0.0
-    return float((np.median(y[high]) - np.median(y[low])) / width)
+    return (median_of(y[high]) - median_of(y[low])) / width
 
 
 def device_series(values: Values, residual: NDArray[np.float64]) -> Iterator[DeviceSeries]:

@@ -40,8 +40,6 @@ def find_silences(exams: Columns, until: datetime) -> dict[tuple[str, str], Sile
     devices = list(exams.groups(("site", "equipment"), ~np.isnat(times)))
     alpha = FALSE_ALARM / max(1, len(devices))
     return {
-        (site, equipment): silent_gaps(
-            times[rows].astype("datetime64[us]").tolist(), until, alpha=alpha, minimum_days=MINIMUM_DAYS
-        )
+        (site, equipment): silent_gaps(times[rows], until, alpha=alpha, minimum_days=MINIMUM_DAYS)
         for (site, equipment), rows in devices
     }

@@ -64,7 +64,7 @@ class UnmappedName:
 def find_unmapped(values: Values, mapping: MappingTable, examinations: Mapping[str, Examination]) -> list[UnmappedName]:
     """Return the unmapped names, most exams first."""
     columns = values.columns
-    mask = np.isin(values.reason.astype(str), ("UNMAPPED", "AMBIGUOUS_MAPPING"))
+    mask = values.reason.isin(("UNMAPPED", "AMBIGUOUS_MAPPING"))
     groups = []
     for key, rows in columns.groups(("site", "equipment", "modality", "label"), mask):
         n = int(np.unique(columns["exam_id"][rows]).size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.cohort import FACT_COLUMNS, fact_rows
-from dose_audit.audit.columns import Columns
+from dose_audit.audit.block_tables import in_blocks, period_rows, sums_by_block
+from dose_audit.audit.cohort import FACT_COLUMNS, value_rows
+from dose_audit.audit.columns import Columns, Texts, renumbered, with_sorted_words
 from dose_audit.audit.exams import name_devices_apart
+from dose_audit.audit.kept import no_results
 from dose_audit.audit.mapping import ResolvedFacts, resolve_facts
 from dose_audit.audit.references import COMPARED, References, find_references
-from dose_audit.audit.value_blocks import period_values
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     import pyarrow as pa
 
     from dose_audit.audit.engine import Engine
+    from dose_audit.audit.kept import KeptResults
     from dose_audit.drl import DrlRegistry, Examination, MappingTable
 
 __all__ = ["REASONS", "Values", "exam_ref", "exam_refs", "read_values"]
@@ -46,7 +49,7 @@ REASONS = {
 }
 """Why a value is not compared. The order is the precedence of an exam's one reason."""
 
-_SORT = ("site", "equipment", "examination", "quantity", "study_datetime", "exam_id")
+_SORT = ("site", "equipment", "examination", "quantity", "study_datetime", "exam_id", "value")
 
 
 @dataclass
@@ -57,68 +60,59 @@ class Values:
     ----------
     columns : Columns
         One row per exam and quantity, sorted by place, examination, quantity and time.
-    reason : array of str
-        Empty where the value is compared, else one of `REASONS`.
+    reason : Texts
+        Empty where the value is compared, else one of `REASONS`; its words are in the order of precedence.
     references : References
-    band : array of str
-        Band of each row; empty where none was looked up.
+    band : Texts
+        Band of each row; empty where none was looked up. Its words are sorted.
     """
 
     columns: Columns
-    reason: NDArray[Any]
+    reason: Texts
     references: References
-    band: NDArray[Any]
+    band: Texts
 
     @property
     def compared(self) -> NDArray[np.bool_]:
         """Rows that are compared."""
-        return self.reason == ""
-
-    @cached_property
-    def band_codes(self) -> NDArray[np.int64]:
-        """The bands as numbers, ascending with their names."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        encoded = pc.dictionary_encode(pa.array(self.band, pa.string()))
-        words = encoded.dictionary.to_pylist()
-        rank = np.empty(len(words), dtype=np.int64)
-        rank[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words))
-        return rank[encoded.indices.to_numpy()]
+        compared: NDArray[np.bool_] = self.reason == ""
+        return compared
 
     def leave_out(self, rows: NDArray[np.int64], reason: str) -> None:
         """Leave rows out of the comparison for a reason found on the way."""
         self.reason[rows] = reason
         self.__dict__.pop("_fates", None)
 
-    def exam_reasons(self) -> tuple[NDArray[np.int64], list[str]]:
+    def exam_reasons(self) -> tuple[NDArray[np.int64], Texts]:
         """Each exam once with its one fate: ``""`` (compared with at least one value) or the reason.
 
         Returns
         -------
         first : array of int
             A row of each exam.
-        reasons : list of str
+        reasons : Texts
         """
         return self._fates
 
     @cached_property
-    def _fates(self) -> tuple[NDArray[np.int64], list[str]]:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
+    def _fates(self) -> tuple[NDArray[np.int64], Texts]:
+        exams, ranks = self.columns["exam_id"], self.reason.codes
+        if not exams.size:
+            return np.zeros(0, dtype=np.int64), Texts(ranks, self.reason.words.tolist())
+        low = int(exams.min())
+        place, count = renumbered(exams - low, int(exams.max()) - low + 1)
+        first, fate = np.empty(count, dtype=np.int64), np.empty(count, dtype=ranks.dtype)
+        first[place[::-1]] = np.arange(place.size)[::-1]  # of several, the one that is put there last stays
         # Compared beats every reason; among reasons the first in the table counts.
-        order = {"": 0} | {reason: rank for rank, reason in enumerate(REASONS, start=1)}
-        encoded = pc.dictionary_encode(pa.array(self.reason, pa.string()))
-        ranks = np.array([order[word] for word in encoded.dictionary.to_pylist()], dtype=np.int8)
-        by_exam = np.lexsort((ranks[encoded.indices.to_numpy()], self.columns["exam_id"]))
-        exams = self.columns["exam_id"][by_exam]
-        first = by_exam[np.flatnonzero(np.concatenate([[True], exams[1:] != exams[:-1]])[: exams.size])]
-        return first, self.reason[first].tolist()
+        for rank in np.flatnonzero(np.bincount(ranks))[::-1]:
+            fate[place[ranks == rank]] = rank
+        return first, Texts(fate, self.reason.words.tolist())
 
     def counts(self) -> Counter[str]:
         """Exams by fate; they add up to the exams of the period."""
-        return Counter(self.exam_reasons()[1])
+        reasons = self.exam_reasons()[1]
+        numbers = np.bincount(reasons.codes, minlength=reasons.words.size)
+        return Counter({word: int(n) for word, n in zip(reasons.words, numbers, strict=True) if n})
 
 
 def exam_ref(exam_id: int) -> str:
@@ -130,17 +124,24 @@ def exam_ref(exam_id: int) -> str:
     return f"E{exam_id:06d}"
 
 
-def exam_refs(exam_ids: pa.ChunkedArray) -> pa.ChunkedArray:
-    """`exam_ref` of many exams.
+def exam_refs(exam_ids: NDArray[np.int64]) -> pa.DictionaryArray:
+    """`exam_ref` of many exams, each text once.
 
-    >>> import pyarrow as pa
-    >>> exam_refs(pa.chunked_array([[42, 1234567]])).to_pylist()
-    ['E000042', 'E1234567']
+    >>> exam_refs(np.array([42, 1234567, 42])).to_pylist()
+    ['E000042', 'E1234567', 'E000042']
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.binary_join_element_wise("E", pc.utf8_lpad(exam_ids.cast(pa.string()), 6, padding="0"), "")
+    place: NDArray[np.integer[Any]] = exam_ids
+    distinct = exam_ids
+    if exam_ids.size:
+        low = int(exam_ids.min())
+        place, count = renumbered(exam_ids - low, int(exam_ids.max()) - low + 1)
+        distinct = np.empty(count, dtype=np.int64)
+        distinct[place] = exam_ids
+    texts = pc.utf8_lpad(pa.array(distinct).cast(pa.string()), 6, padding="0")
+    return pa.DictionaryArray.from_arrays(pa.array(place, pa.int32()), pc.binary_join_element_wise("E", texts, ""))
 
 
 def read_values(
@@ -153,6 +154,7 @@ def read_values(
     until: date | None,
     view: str,
     now: date,
+    kept: KeptResults | None = None,
 ) -> Values:
     """Read the period's values and give each its examination, band and reference level.
 
@@ -169,28 +171,61 @@ def read_values(
         ``then`` or ``now``, see `DrlRegistry.in_force`.
     now : date
         The run's date.
+    kept : KeptResults, optional
+        Has what the mapping made of facts in an earlier run.
     """
-    rows = period_values(engine, since, until)
-    facts = engine.to_arrow(fact_rows(rows).order_by("fact"))
-    keep = [name for name in FACT_COLUMNS if name not in ("site", "modality", "station_name")]
-    table = engine.to_encoded(rows.drop(*keep))
-    table = name_devices_apart(_with_examinations(table, resolve_facts(mapping, facts, examinations)))
-    columns = Columns(table).sorted(_SORT)
+    # What only the mapping looks at has few distinct combinations.
+    without = [name for name in FACT_COLUMNS if name not in ("site", "modality")]
+    if in_blocks(engine, since, until):
+        table = period_rows(engine, "values", value_rows, since, until, without=without)
+        facts = sums_by_block(
+            engine, "facts", lambda part, *_: _facts(part.table("values")), since, until, from_rows="values"
+        )
+    else:
+        rows = engine.keep(value_rows(engine, since, until), "value_rows")
+        table, facts = engine.to_encoded(rows.drop(*without)), engine.to_arrow(_facts(rows))
+    table = _with_examinations(table, _resolved(mapping, _distinct(facts), examinations, kept))
+    columns = Columns(name_devices_apart(table)).sorted(_SORT)
+    del table
 
-    reason = np.array(columns["left_out"], dtype=object)
-    reason[columns["left_out"] == None] = ""  # noqa: E711 (an array)
+    words = ["", *REASONS]
+    told, left_out = columns.codes("left_out")
+    reason = Texts(np.array([words.index(word or "") for word in left_out], dtype=np.int8)[told], words)
     status = columns["mapping_status"]
     reason[(reason == "") & (status == "ambiguous")] = "AMBIGUOUS_MAPPING"
     reason[(reason == "") & (status == "unmapped")] = "UNMAPPED"
 
     references = find_references(columns, registry, wanted=reason == "", view=view, now=now)
-    band = np.full(len(columns), "", dtype=object)
+    bands = sorted({"", *references.bands})
+    # The last place is that of -1: no reference was looked up.
+    of_match = np.array([*map(bands.index, references.bands), bands.index("")], dtype=np.int16)
+    statuses = ["" if status in COMPARED else status for status in references.status()]
     found = references.index >= 0
-    if references.matches:
-        band[found] = np.array(references.bands, dtype=object)[references.index[found]]
-        statuses = np.array(["" if status in COMPARED else status for status in references.status()], dtype=object)
-        reason[found] = statuses[references.index[found]]
-    return Values(columns, reason, references, band)
+    reason.codes[found] = np.array([words.index(status) for status in statuses], dtype=np.int8)[references.index[found]]
+    return Values(columns, reason, references, Texts(of_match[references.index], bands))
+
+
+def _facts(rows: ir.Table) -> ir.Table:
+    return rows.select("fact", *FACT_COLUMNS).distinct()
+
+
+def _distinct(facts: pa.Table) -> pa.Table:
+    """Facts of all blocks, each once."""
+    _, first = np.unique(facts["fact"].to_numpy(), return_index=True)
+    return facts.take(first)
+
+
+def _resolved(
+    mapping: MappingTable, facts: pa.Table, examinations: Mapping[str, Examination], kept: KeptResults | None
+) -> ResolvedFacts:
+    """What the mapping makes of each combination of facts, asked anew where one of them or the mapping is another."""
+    known = {slug: (one.name, one.modality) for slug, one in examinations.items()}
+    found = (kept or no_results()).result(
+        "mapped facts",
+        (mapping.rows, known, [facts[name].to_pylist() for name in facts.column_names]),
+        lambda: asdict(resolve_facts(mapping, facts, examinations)),
+    )
+    return ResolvedFacts(**found)
 
 
 def _with_examinations(table: pa.Table, resolved: ResolvedFacts) -> pa.Table:
@@ -207,7 +242,7 @@ def _with_examinations(table: pa.Table, resolved: ResolvedFacts) -> pa.Table:
         ("mapping_reason", resolved.reason),
         ("label", resolved.label),
     ):
-        encoded = pa.array(words, pa.string()).dictionary_encode()
+        encoded = with_sorted_words(pa.array(words, pa.string()).dictionary_encode())
         column = pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(place)), encoded.dictionary)
         table = table.append_column(name, column)
     return table.drop_columns(["fact"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.schedule import Period, Schedule
     from dose_audit.statistics import PeriodVerdict
 
@@ -87,6 +88,7 @@ def judge_at_closes(
     minimum_n: int,
     level: float = 0.95,
     stood_before: bool = False,
+    kept: KeptResults | None = None,
 ) -> GroupVerdict:
     """Judge one group against its reference level at the closes of a schedule.
 
@@ -106,6 +108,8 @@ def judge_at_closes(
     stood_before : bool
         Whether an exceedance of this group stands from earlier runs. It matters for the year alone: once raised,
         it then stands until the year's median is no longer above the level.
+    kept : KeptResults, optional
+        Has the verdicts of earlier runs on the same doses.
 
     Notes
     -----
@@ -113,7 +117,7 @@ def judge_at_closes(
     alone. With the year's chance of error shared out among the closes it is kept whatever the overlap of the
     windows (Bonferroni).
     """
-    from dose_audit.statistics import period_verdicts
+    from dose_audit.statistics import Estimate, PeriodVerdict, period_verdicts
 
     if reference is None or not schedule.periods:
         return GroupVerdict("none", (), ())
@@ -126,17 +130,27 @@ def judge_at_closes(
         if year.size >= minimum_n:
             windows, inside, basis = (schedule.year,), [year], "year"
             quiet, standing = 1, stood_before
-    verdicts = period_verdicts(
-        [(window.name, part) for window, part in zip(windows, inside, strict=True)],
-        reference,
-        periods_per_year=schedule.periods_per_year,
-        alpha_per_year=ALPHA_A_YEAR,
-        minimum_n=minimum_n,
-        quiet_periods=quiet,
-        level=level,
-        standing=standing,
+    names = [window.name for window in windows]
+    settings: dict[str, Any] = {
+        "periods_per_year": schedule.periods_per_year,
+        "alpha_per_year": ALPHA_A_YEAR,
+        "minimum_n": minimum_n,
+        "quiet_periods": quiet,
+        "level": level,
+        "standing": standing,
+    }
+
+    def judged() -> tuple[PeriodVerdict, ...]:
+        return period_verdicts(list(zip(names, inside, strict=True)), reference, **settings)
+
+    if kept is None or schedule.single_look:
+        return GroupVerdict(basis, windows, judged())
+    rows = kept.result(
+        "verdicts", (names, *inside, reference, settings), lambda: [asdict(verdict) for verdict in judged()]
     )
-    return GroupVerdict(basis, windows, verdicts)
+    return GroupVerdict(
+        basis, windows, tuple(PeriodVerdict(**(row | {"median": Estimate(**row["median"])})) for row in rows)
+    )
 
 
 def _within(day: NDArray[np.datetime64], window: Period) -> NDArray[np.bool_]:

@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from dose_audit.audit.columns import Columns
 from dose_audit.audit.exam_totals import exam_totals
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.significant import reaches
@@ -42,14 +45,19 @@ def worksheets(findings: Sequence[Finding], values: pa.Table) -> list[dict[str, 
     none, neither has the exam. The usual dose of its group, where it is known, stands beside it as what may have been
     intended: total × group median of DLP ÷ the exam's.
     """
+    import pyarrow as pa
+
     entries: list[dict[str, Any]] = []
+    exams, columns = values["exam_ref"].combine_chunks(), Columns(values)
     for finding in findings:
         ref = finding.evidence.get("exam_ref")
         if finding.kind not in KINDS or ref is None or (finding.kind == "outlier" and not _high(finding)):
             continue
         if any(entry["exam_ref"] == ref for entry in entries):
             continue
-        entries.append(_entry(finding, str(ref), _rows(values, "exam_ref", str(ref)), values))
+        # By number: of millions of rows a text would be looked for in each.
+        rows = np.flatnonzero(exams.indices.to_numpy() == exams.dictionary.index(str(ref)).as_py())
+        entries.append(_entry(finding, str(ref), values.take(pa.array(rows)).to_pylist(), columns))
         if len(entries) == MOST:
             break
     return entries
@@ -60,14 +68,7 @@ def _high(finding: Finding) -> bool:
     return bool(ratios) and max(ratios) > 1.0
 
 
-def _rows(values: pa.Table, name: str, wanted: str) -> list[dict[str, Any]]:
-    import pyarrow.compute as pc
-
-    rows: list[dict[str, Any]] = values.filter(pc.equal(values[name], wanted)).to_pylist()
-    return rows
-
-
-def _entry(finding: Finding, ref: str, rows: list[dict[str, Any]], values: pa.Table) -> dict[str, Any]:
+def _entry(finding: Finding, ref: str, rows: list[dict[str, Any]], values: Columns) -> dict[str, Any]:
     first = rows[0] if rows else {}
     age = first.get("age_years")
     population = None if age is None else "adult" if age >= ADULT_FROM_YEARS else "child"
@@ -128,17 +129,14 @@ def _effective_dose(exam_id: int) -> tuple[float | None, float | None, str]:
     return total, None if None in parts else math.fsum(parts), ""
 
 
-def _of_group(row: dict[str, Any] | None, values: pa.Table) -> float | None:
+def _of_group(row: dict[str, Any] | None, values: Columns) -> float | None:
     """The exam's DLP over the median of the exams that it belongs to; None where it is compared with nothing."""
-    import numpy as np
-    import pyarrow.compute as pc
-
     if row is None or not row["examination"] or not row["value"]:
         return None
-    mask = pc.and_(values["included"], pc.equal(values["quantity"], "DLP"))
+    mask = values["included"] & (values["quantity"] == "DLP")
     for name in ("site", "equipment", "examination", "band"):
         if row[name] is None:
             return None
-        mask = pc.and_(mask, pc.equal(values[name], row[name]))
-    doses = values.filter(mask)["value"].to_numpy()
+        mask &= values[name] == row[name]
+    doses = values["value"][mask]
     return float(row["value"] / np.median(doses)) if doses.size > 1 else None

@@ -98,6 +98,22 @@ def as_finite(values: ArrayLike, *, positive: bool = False) -> NDArray[np.float6
     return array
 
 
+def median_of(values: NDArray[np.float64]) -> float:
+    """`numpy.median` of one number or more that are all finite, to the last bit: for a few hundred in a fraction of its
+    time.
+
+    Examples
+    --------
+    >>> median_of(np.array([3.0, 1.0])), median_of(np.array([3.0, 1.0, 7.0]))
+    (2.0, 3.0)
+    """
+    half = values.size // 2
+    if values.size % 2:
+        return float(np.partition(values, half)[half])
+    ordered = np.partition(values, (half - 1, half))
+    return float((ordered[half - 1] + ordered[half]) / 2.0)
+
+
 def quantile(values: ArrayLike, q: float) -> float | None:
     """Quantile of type 8 (median-unbiased), the one definition used everywhere in this project.
 
@@ -215,7 +231,7 @@ def median_interval(values: ArrayLike, level: float = 0.95, *, equal_tails: bool
     n = array.size
     if n == 0:
         return Estimate(None, None, None, 0, level, status=EMPTY, reason="no values")
-    median = float(np.median(array))
+    median = median_of(array)
     ranks = interval_ranks(n, level, equal_tails=equal_tails)
     if ranks is None:
         reason = f"{n} values give no {level:.0%} order-statistic interval"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dose_audit.statistics.order_statistics import EMPTY, INSUFFICIENT_N, NO_SPREAD, OK, as_finite
+from dose_audit.statistics.order_statistics import EMPTY, INSUFFICIENT_N, NO_SPREAD, OK, as_finite, median_of
 
 MAD_TO_SIGMA = 1.4826022185056018  # 1 / Φ⁻¹(¾)
 IQR_TO_SIGMA = 0.7413011092528009  # 1 / (2 Φ⁻¹(¾))
@@ -122,9 +122,9 @@ def log_scale(values: ArrayLike, *, floor: float = SCALE_FLOOR) -> LogScale:
     logs = np.log(as_finite(values, positive=True))
     if logs.size == 0:
         return LogScale(None, None, 0, EMPTY, "no values")
-    centre = float(np.median(logs))
+    centre = median_of(logs)
     deviations = np.abs(logs - centre)
-    scale = MAD_TO_SIGMA * float(np.median(deviations))
+    scale = MAD_TO_SIGMA * median_of(deviations)
     status, reason = OK, ""
     if scale == 0.0:
         upper, lower = np.quantile(logs, [0.75, 0.25], method="median_unbiased")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from dose_audit.statistics.chart_limits import calibrate
+from dose_audit.statistics.chart_limits import ChartLimit, calibrate
 from dose_audit.statistics.monitor import cusum, ewma
 from dose_audit.statistics.order_statistics import INSUFFICIENT_N, OK, as_finite
 from dose_audit.statistics.run_length import CUSUM, EWMA
@@ -120,7 +120,11 @@ def sequential_scores(values: ArrayLike, known: NDArray[np.float64] | None = Non
 
 
 def running_chart(
-    values: ArrayLike, *, false_alarm: float = FALSE_ALARM, known: NDArray[np.float64] | None = None
+    values: ArrayLike,
+    *,
+    false_alarm: float = FALSE_ALARM,
+    known: NDArray[np.float64] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> RunningChart:
     """Watch a series for lasting changes of its level, exam by exam.
 
@@ -132,6 +136,8 @@ def running_chart(
         Chance of any signal on the whole of an unchanged series of this length.
     known : numpy.ndarray, optional
         `first_scores` of the chart of the first of these values.
+    limits : tuple of float, optional
+        h of the CUSUM and L of the EWMA, as `chart_limits` gave them for this many values and chance.
 
     Returns
     -------
@@ -158,20 +164,21 @@ def running_chart(
     if n <= 2 * WARM_UP:
         reason = f"{n} exams, more than {2 * WARM_UP} needed for a running chart"
         return RunningChart(scores, high, low, None, line, reach, (), n, INSUFFICIENT_N, reason)
-    length = _on_grid(n)
-    decision = calibrate(CUSUM, n=length, parameter=ALLOWANCE, false_alarm=false_alarm)
-    width = calibrate(EWMA, n=length, parameter=WEIGHT, false_alarm=false_alarm)
-    if decision.value is None or width.value is None:
-        reason = decision.reason or width.reason
-        return RunningChart(scores, high, low, None, line, reach, (), n, decision.status, reason)
+    if limits is None:
+        cusum_limit, ewma_limit = chart_limits(n, false_alarm)
+        if cusum_limit.value is None or ewma_limit.value is None:
+            reason = cusum_limit.reason or ewma_limit.reason
+            return RunningChart(scores, high, low, None, line, reach, (), n, cusum_limit.status, reason)
+        limits = cusum_limit.value, ewma_limit.value
+    decision, width = limits
     signals: list[Signal] = []
     start = drawn = 0
     first_scores = sequential_scores(x, known)
     while n - start > WARM_UP:
         scores[start:] = sequential_scores(x[start:]) if start else first_scores
         first = start + WARM_UP
-        chart = cusum(scores[first:], target=0.0, sigma=1.0, allowance=ALLOWANCE, decision=decision.value)
-        eye = ewma(scores[first:], target=0.0, sigma=1.0, weight=WEIGHT, width=width.value)
+        chart = cusum(scores[first:], target=0.0, sigma=1.0, allowance=ALLOWANCE, decision=decision)
+        eye = ewma(scores[first:], target=0.0, sigma=1.0, weight=WEIGHT, width=width)
         # What was drawn up to the last signal stays as it was seen.
         for array, new in ((high, chart.upper), (low, chart.lower), (line, eye.upper), (reach, eye.upper_limit)):
             array[max(first, drawn) :] = new[max(drawn - first, 0) :]
@@ -182,10 +189,26 @@ def running_chart(
         change = start + _most_likely_change(x[start : index + 1])
         signals.append(Signal(index, change, chart.direction))
         start, drawn = change, index + 1
-    return RunningChart(scores, high, low, decision.value, line, reach, tuple(signals), n, first_scores=first_scores)
+    return RunningChart(scores, high, low, decision, line, reach, tuple(signals), n, first_scores=first_scores)
 
 
-def _on_grid(n: int) -> int:
+def chart_limits(n: int, false_alarm: float = FALSE_ALARM) -> tuple[ChartLimit, ChartLimit]:
+    """Limits of a running chart of `n` values: h of the CUSUM and L of the EWMA.
+
+    Examples
+    --------
+    >>> cusum_limit, ewma_limit = chart_limits(300)
+    >>> (cusum_limit, ewma_limit) == chart_limits(290)  # worked out for few lengths, never for a shorter one
+    True
+    """
+    length = limits_length(n)
+    return (
+        calibrate(CUSUM, n=length, parameter=ALLOWANCE, false_alarm=false_alarm),
+        calibrate(EWMA, n=length, parameter=WEIGHT, false_alarm=false_alarm),
+    )
+
+
+def limits_length(n: int) -> int:
     """The next length for which limits are worked out: four in every doubling, never a shorter one."""
     octaves = math.ceil(_STEPS_AN_OCTAVE * math.log2(max(n, 1) / 100.0))
     return max(100, math.ceil(100 * 2.0 ** (octaves / _STEPS_AN_OCTAVE)))

@@ -64,7 +64,7 @@ class SilenceScan:
 
 
 def silent_gaps(
-    times: Iterable[datetime],
+    times: Iterable[datetime] | NDArray[np.datetime64],
     until: datetime,
     *,
     alpha: float = 0.001,
@@ -76,8 +76,8 @@ def silent_gaps(
 
     Parameters
     ----------
-    times : iterable of datetime.datetime
-        Exam times, in any order; all naive, or all with an offset like `until`.
+    times : iterable of datetime.datetime, or array of datetime64
+        Exam times, in any order; all naive, or all with an offset like `until`. An array has neither offsets nor NaT.
     until : datetime.datetime
         The moment of looking: the silence after the last exam counts too.
     alpha : float
@@ -103,13 +103,10 @@ def silent_gaps(
     >>> [round(gap.days) for gap in silent_gaps(days, start + timedelta(days=60)).gaps]
     [15]
     """
-    ordered = sorted(moment for moment in times if moment <= until)
-    n = len(ordered)
+    origin, seconds = _seconds(times, until)
+    n = seconds.size - 1
     if n < minimum_n:
         return SilenceScan((), n, None, INSUFFICIENT_N, f"{n} exams, {minimum_n} needed to know the device's rhythm")
-    moments = [*ordered, until]
-    origin = ordered[0]
-    seconds = np.array([(moment - origin).total_seconds() for moment in moments])
     lengths = np.diff(seconds) / _DAY_S
     usual = np.sort(lengths)[::-1]
     counts, exposure = _weekday_table(seconds, origin)
@@ -124,27 +121,39 @@ def silent_gaps(
         expected = float(np.dot(rates, inside))
         p_value = min(1.0, lengths.size * math.exp(-expected))
         if p_value < alpha:
-            gap = Gap(moments[i], moments[i + 1], float(lengths[i]), expected, p_value, i == lengths.size - 1)
+            start, end = (origin + timedelta(seconds=float(seconds[place])) for place in (i, i + 1))
+            gap = Gap(start, end, float(lengths[i]), expected, p_value, i == lengths.size - 1)
             found.append(gap)
     habit = float(usual[len(found)]) if len(found) < usual.size else None
     return SilenceScan(tuple(found), n, habit)
 
 
+def _seconds(
+    times: Iterable[datetime] | NDArray[np.datetime64], until: datetime
+) -> tuple[datetime, NDArray[np.float64]]:
+    """The first moment, and seconds from it of each moment in time order, that of looking last."""
+    if isinstance(times, np.ndarray):
+        micro = np.sort(times.astype("datetime64[us]").astype(np.int64))
+        last = int(np.datetime64(until, "us").astype(np.int64))
+        micro = np.append(micro[: np.searchsorted(micro, last, side="right")], last)
+        return np.datetime64(int(micro[0]), "us").item(), (micro - micro[0]) / 1e6
+    ordered = [*sorted(moment for moment in times if moment <= until), until]
+    return ordered[0], np.array([(moment - ordered[0]).total_seconds() for moment in ordered])
+
+
 def _weekday_table(seconds: NDArray[np.float64], origin: datetime) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Exams and days of exposure on each weekday (Monday first) over the whole period."""
-    weekdays = [(origin + timedelta(seconds=float(s))).weekday() for s in seconds[:-1]]
+    midnight = origin.replace(hour=0, minute=0, second=0, microsecond=0)
+    since_midnight = np.round(((origin - midnight).total_seconds() + seconds[:-1]) * 1e6).astype(np.int64)
+    weekdays = (since_midnight // 86_400_000_000 + origin.weekday()) % 7
     counts = np.bincount(weekdays, minlength=7).astype(float)
     return counts, _weekday_days(0.0, float(seconds[-1]), origin)
 
 
 def _weekday_days(start_s: float, stop_s: float, origin: datetime) -> NDArray[np.float64]:
     """Days that the span covers on each weekday, in fractions of a day."""
-    days = np.zeros(7)
-    cursor = origin + timedelta(seconds=float(start_s))
-    stop = origin + timedelta(seconds=float(stop_s))
-    while cursor < stop:
-        midnight = (cursor + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-        edge = min(midnight, stop)
-        days[cursor.weekday()] += (edge - cursor).total_seconds() / _DAY_S
-        cursor = edge
-    return days
+    midnight = origin.replace(hour=0, minute=0, second=0, microsecond=0)
+    start, stop = ((origin - midnight).total_seconds() + second for second in (start_s, stop_s))
+    first = np.arange(math.floor(start / _DAY_S), math.ceil(stop / _DAY_S))
+    covered = np.minimum((first + 1) * _DAY_S, stop) - np.maximum(first * _DAY_S, start)
+    return np.bincount((first + origin.weekday()) % 7, covered / _DAY_S, minlength=7).astype(np.float64)

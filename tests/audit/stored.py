@@ -13,6 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dose_audit.store.columns_layout import LAYOUT, TABLES, arrow_schema
+from dose_audit.store.columns_manifest import CopiedFile, Manifest, file_sha256, write_manifest
+
 _TEXTS = pa.list_(pa.string())
 _MOMENT = pa.timestamp("us")
 
@@ -171,4 +174,24 @@ class StoredExams:
             ("objects", self.objects, OBJECTS),
         ):
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / f"{name}.parquet")
+        return folder
+
+    def write_blocks(self, folder: Path, block_rows: int) -> Path:
+        """Lay the rows out as the store's own refresh does; a file keeps its hash while its rows are the same."""
+        manifest = Manifest(LAYOUT, block_rows, {name: {} for name in TABLES})
+        tables = {
+            "exams": ("exam_id", self.exams),
+            "events": ("exam_id", self.events),
+            "objects": ("object_id", self.objects),
+        }
+        for name, (key, rows) in tables.items():
+            schema = arrow_schema(TABLES[name].columns)
+            for block in sorted({(row[key] - 1) // block_rows for row in rows}):
+                part = [row for row in rows if (row[key] - 1) // block_rows == block]
+                path = folder / f"{name}.parquet" / f"{block:06d}.parquet"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pq.write_table(pa.Table.from_pylist(part, schema=schema), path)
+                file = CopiedFile(f"{path.parent.name}/{path.name}", len(part), len(part), file_sha256(path))
+                manifest.files[name][str(block)] = file
+        write_manifest(folder, manifest)
         return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,29 @@ def test_groups_are_those_of_plain_python(rows: int, words: tuple[int, ...], mas
         (tuple(word if known else None for known, word in key[:-1]), members)
         for key, members in sorted(expected.items())
     ]
+
+
+@pytest.mark.parametrize("disorder", [0, 3, 200])
+def test_rows_are_sorted_as_plain_python_does(disorder: int) -> None:
+    """In order already, here and there not, and not at all; moments and numbers that are not known come last."""
+    random = np.random.default_rng(disorder)
+    n = 600
+    day, number = np.arange(n) // 3, np.arange(n)
+    for place in random.integers(0, n, disorder):
+        day[place], number[place] = random.integers(0, 50, 2)
+    words = [f"w{word}" if word else None for word in random.integers(0, 5, n)]
+    times = [datetime(2026, 1, 1) + timedelta(days=int(d)) if d % 40 else None for d in day]
+    doses = [float(d) if d % 7 else None for d in number]
+    table = pa.table({"word": words, "time": times, "dose": doses, "place": np.arange(n)})
+    found = Columns(table).sorted(("word", "time", "dose")).table["place"].to_pylist()
+    late = datetime.max
+    expected = sorted(
+        range(n),
+        key=lambda row: (
+            words[row] is None, words[row] or "", times[row] or late, doses[row] is None, doses[row] or 0.0
+        ),
+    )  # fmt: skip
+    assert found == expected
 
 
 def test_encoded_texts_are_used_like_an_array_of_objects() -> None:

@@ -74,7 +74,7 @@ class Nights:
         ]
         since = default_since(day)
         return examine(
-            self.stored.write(self.folder),
+            self.stored.write_blocks(self.folder, 200),
             self.registry,
             StoredMapping(MappingTable(tuple(rows)), 1, "0" * 64),
             self.registry.examinations,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dose_audit.audit import AuditOutcome, run_audit
@@ -120,6 +122,31 @@ def test_the_same_inputs_give_the_same_run(stored, nightly, tmp_path):
     _, changed = nightly()
     assert changed["run"]["frozen_input_sha256"] != report["run"]["frozen_input_sha256"]
     assert other["run"]["frozen_input_sha256"] == report["run"]["frozen_input_sha256"]
+
+
+def test_what_an_earlier_night_kept_changes_no_byte(stored, nightly, tmp_path, monkeypatch):
+    """The same night on what the one before kept, and on nothing."""
+    copy = tmp_path / "pq"
+    monkeypatch.setattr("dose_audit.store.parquet.refresh_parquet", lambda _: stored.write_blocks(copy, 40))
+    random = np.random.default_rng(3)
+    for number in range(150):
+        dose = float(300.0 * random.lognormal(0.0, 0.2) * (1.5 if number > 110 else 1.0))
+        place = {"site": f"Site {number % 2}", "equipment": f"CT {number % 2}", "weight_kg": 60.0 + number % 30}
+        stored.add_ct(START + timedelta(days=number), dose, **place)
+    nightly(START + timedelta(days=149))
+    for number in range(4):
+        stored.add_ct(START + timedelta(days=149, hours=1 + number), 310.0, site="Site 1", equipment="CT 1")
+    night = START + timedelta(days=150)
+    shutil.copytree(copy, tmp_path / "before")
+    nightly(night)
+    shutil.rmtree(copy)
+    anew, _ = nightly(night, out=tmp_path / "anew")
+    shutil.rmtree(copy)
+    shutil.copytree(tmp_path / "before", copy)
+    kept, report = nightly(night, out=tmp_path / "kept")
+    assert report["monitors"] and report["findings"]
+    for name in ("report.json", "values.parquet", "inputs.json"):
+        assert (kept.run_dir / name).read_bytes() == (anew.run_dir / name).read_bytes()
 
 
 def test_the_hash_knows_the_period_even_when_the_values_are_the_same(stored, nightly):

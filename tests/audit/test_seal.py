@@ -20,7 +20,6 @@ from dose_audit.drl import ExamMapping, MappingTable
 from dose_audit.report import FrozenRunError, render_run
 
 from .stored import StoredExams
-from .test_engine import _in_blocks
 
 NIGHT = datetime(2026, 7, 1, 2, 0)
 
@@ -39,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Pa
 
     folder = tmp_path_factory.mktemp("sealed")
     settings = Settings(home=folder / "home")
-    copy = _in_blocks(_stored(), folder / "copy")
+    copy = _stored().write_blocks(folder / "copy", 20)
     with pytest.MonkeyPatch.context() as patch, django_db_blocker.unblock():
         patch.setattr("dose_audit.store.parquet.refresh_parquet", lambda _: copy)
         prepare(settings)
@@ -103,7 +102,7 @@ def test_what_a_run_read_tells_which_block_is_another_now(run_dir: Path, tmp_pat
     before = json.loads((run_dir / INPUTS).read_text("utf-8"))["copy"]["files"]
     stored = _stored()
     stored.exams[22]["ct_dlp_mgy_cm"] = 999.0  # in the second block of twenty
-    with open_engine(_in_blocks(stored, tmp_path / "copy")) as engine:
+    with open_engine(stored.write_blocks(tmp_path / "copy", 20)) as engine:
         now = read_from(engine)["copy"]["files"]
     assert before.keys() == now.keys()
     changed = [

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from dose_audit.audit.charts import watch_all
-from dose_audit.audit.columns import Columns
+from dose_audit.audit.columns import Columns, Texts
 from dose_audit.audit.comparisons import judge_groups
 from dose_audit.audit.detectors.drl import exceedances
 from dose_audit.audit.nightly import default_since
@@ -25,7 +25,7 @@ from dose_audit.audit.references import References
 from dose_audit.audit.residuals import log_residuals
 from dose_audit.audit.schedule import nightly_schedule
 from dose_audit.audit.steps import find_steps
-from dose_audit.audit.values import Values
+from dose_audit.audit.values import REASONS, Values
 
 LONG = bool(os.environ.get("DOSE_AUDIT_LONG"))
 GROUPS = 200
@@ -58,9 +58,9 @@ def _values(doses: list[np.ndarray], days: list[np.ndarray], match) -> Values:
     everyone = np.zeros(n, dtype=np.int64)
     return Values(
         Columns(table),
-        np.full(n, "", dtype=object),
+        Texts(np.zeros(n, dtype=np.int8), ["", *REASONS]),
         References(everyone, [match], ["adult"]),
-        np.full(n, "adult", dtype=object),
+        Texts(np.ones(n, dtype=np.int8), ["", "adult"]),
     )
 
 

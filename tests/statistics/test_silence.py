@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dose_audit.statistics import silent_gaps
+from dose_audit.statistics.silence import _weekday_days
 
 START = datetime(2026, 1, 5)  # a Monday
 END = START + timedelta(days=182)
@@ -72,3 +73,26 @@ def test_times_with_an_offset_work_like_naive_ones():
     naive = exams(np.random.default_rng(6), WORKDAYS, skip=lambda day: 70 <= day < 84)
     aware = [moment.replace(tzinfo=UTC) for moment in naive]
     assert silent_gaps(aware, END.replace(tzinfo=UTC)).gaps[0].days == silent_gaps(naive, END).gaps[0].days
+
+
+@pytest.mark.parametrize("hour", [0, 9])
+def test_an_array_of_moments_is_judged_like_a_list_of_them(hour):
+    rng = np.random.default_rng(7)
+    times = exams(rng, WORKDAYS, skip=lambda day: 70 <= day < 84)
+    times = [moment.replace(hour=hour, microsecond=int(rng.integers(1_000_000))) for moment in times]
+    shuffled = np.array(times, dtype="datetime64[us]")[rng.permutation(len(times))]
+    scan = silent_gaps(shuffled, END)
+    assert len(scan.gaps) == 1
+    assert scan == silent_gaps(times, END)
+
+
+def test_each_weekday_is_exposed_as_plain_counting_has_it():
+    """Of every minute of a span the weekday is asked."""
+    start, minutes = datetime(2026, 1, 7, 17, 20), 16_000
+    counted = np.zeros(7)
+    for minute in range(minutes):
+        counted[(start + timedelta(minutes=minute)).weekday()] += 1.0 / 1440.0
+    assert _weekday_days(0.0, minutes * 60.0, start) == pytest.approx(counted, abs=1e-9)
+    assert _weekday_days(3600.0, minutes * 60.0 + 3600.0, start - timedelta(hours=1)) == pytest.approx(
+        counted, abs=1e-9
+    )

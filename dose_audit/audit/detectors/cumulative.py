@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_audit.audit.columns import Columns
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.detectors.high_exposure import Trigger, countable, triggers
 from dose_audit.audit.figures import figure
@@ -37,7 +38,8 @@ def detect(context: AuditContext) -> list[Finding]:
         if not levels:
             continue
         modalities = [t.modality for t in levels]
-        mask = usable & (columns["quantity"] == quantity) & np.isin(columns["modality"].astype(str), modalities)
+        mask = usable & (columns["quantity"] == quantity)
+        mask &= np.logical_or.reduce([columns["modality"] == modality for modality in modalities])
         rows = np.flatnonzero(mask & ~np.isnat(columns["study_datetime"]))
         for pseudonym, members in _patients(context, rows):
             members = members[np.argsort(columns["study_datetime"][members], kind="stable")]
@@ -49,27 +51,19 @@ def detect(context: AuditContext) -> list[Finding]:
 
 def _patients(context: AuditContext, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Patients with several of some rows, in the order of their pseudonyms, each with those rows."""
+    import pyarrow as pa
+
     exams, wanted = context.exams, context.values.columns["exam_id"][rows]
     if rows.size == 0 or len(exams) == 0:
         return
     ids = exams["exam_id"]  # ascending
     place = np.minimum(np.searchsorted(ids, wanted), ids.size - 1)
-    codes, words = exams.codes("pseudonym")
-    patient = np.where(ids[place] == wanted, codes[place], -1)
-    known = patient >= (1 if words[0] is None else 0)
-    rows, patient = rows[known], patient[known]
-    several = _repeated(patient)
-    rows, patient = rows[several], patient[several]
-    order = np.argsort(patient, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(patient[order])) + 1):
-        if members.size:
-            yield str(words[patient[members[0]]]), rows[members]
-
-
-def _repeated(patient: NDArray[np.int64]) -> NDArray[np.bool_]:
-    _, place, count = np.unique(patient, return_inverse=True, return_counts=True)
-    repeated: NDArray[np.bool_] = count[place] > 1
-    return repeated
+    here = ids[place] == wanted
+    # Of these exams alone: a period has about as many pseudonyms as exams.
+    patients = Columns(exams.table.select(["pseudonym"]).take(pa.array(place[here])))
+    for (pseudonym,), members in patients.groups(("pseudonym",)):
+        if pseudonym is not None and members.size > 1:
+            yield str(pseudonym), rows[here][members]
 
 
 def _finding(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dose_audit.audit.comparisons import JudgedGroup
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.figures import figure
@@ -98,8 +100,8 @@ def _low(context: AuditContext) -> list[Finding]:
         if last is None or window is None or p25 is None or last.median.value is None or last.median.value >= p25.value:
             continue
         if not context.schedule.single_look:
-            days = columns["study_date"][group.rows].astype("datetime64[D]").astype(object)
-            inside = [window.first <= day <= window.last for day in days]
+            days = columns["study_date"][group.rows].astype("datetime64[D]")
+            inside = (days >= np.datetime64(window.first, "D")) & (days <= np.datetime64(window.last, "D"))
             below = sign_test(columns["value"][group.rows][inside], p25.value).p_below
             if below is None or below > ALPHA_A_YEAR / context.schedule.periods_per_year:
                 continue

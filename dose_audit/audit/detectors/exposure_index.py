@@ -20,7 +20,7 @@ def detect(context: AuditContext) -> list[Finding]:
     last = context.schedule.last_day
     if last is None:
         return []
-    groups = list(index_groups(context))
+    groups = context.once(index_groups)
     # One chance of error for all groups of the run together: acquisition protocols are many.
     alpha = ALPHA_A_YEAR / context.schedule.periods_per_year / max(1, len(groups))
     findings = []

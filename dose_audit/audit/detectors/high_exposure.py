@@ -74,15 +74,15 @@ def triggers() -> tuple[Trigger, ...]:
 
 def countable(values: Values) -> NDArray[np.bool_]:
     """Rows whose value is a patient's dose, compared or not."""
-    return ~np.isin(values.reason.astype(str), _NO_PATIENT_DOSE)
+    return ~values.reason.isin(_NO_PATIENT_DOSE)
 
 
-def exposures_above(values: Values) -> list[Exposure]:
+def exposures_above(context: AuditContext) -> list[Exposure]:
     """Return all values of patients' exams at or above a level, in the order of the exams.
 
     Of several levels for examinations that fit one value, the first in the table counts.
     """
-    columns = values.columns
+    values, columns = context.values, context.values.columns
     usable = countable(values)
     found: dict[tuple[int, bool], Exposure] = {}
     for trigger in triggers():
@@ -102,7 +102,7 @@ def exposures_above(values: Values) -> list[Exposure]:
 def detect(context: AuditContext) -> list[Finding]:
     """Raise ``high_exposure``, once an exam, with the gravest of its triggers."""
     by_exam: dict[int, list[Exposure]] = {}
-    for exposure in exposures_above(context.values):
+    for exposure in context.once(exposures_above):
         by_exam.setdefault(exposure.exam_id, []).append(exposure)
     return [_finding(context, exam, exposures) for exam, exposures in by_exam.items()]
 

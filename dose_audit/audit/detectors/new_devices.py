@@ -20,7 +20,7 @@ def detect(context: AuditContext) -> list[Finding]:
         return []
     first = devices["first_exam"].astype("datetime64[D]")
     settled = first.min() + np.timedelta64(SETTLING_DAYS, "D")
-    here = set(zip(context.exams["site"].tolist(), context.exams["equipment"].tolist(), strict=True))
+    here = {place for place, _ in context.exams.groups(("site", "equipment"))}
     dated = context.exams["study_datetime"]
     if not len(context.exams) or np.isnat(dated).all():
         return []

@@ -36,20 +36,18 @@ def detect(context: AuditContext) -> list[Finding]:
 
     columns = context.values.columns
     usable = np.isfinite(context.residual)
-    told = {exposure.exam_id for exposure in exposures_above(context.values)}
+    told = {exposure.exam_id for exposure in context.once(exposures_above)}
     tests = int(np.count_nonzero(usable))
     found: dict[int, list[tuple[float, int]]] = defaultdict(list)
-    for _, rows in columns.groups(("site", "equipment", "examination", "quantity"), usable):
-        bands = context.values.band[rows]
-        for band in sorted(set(bands.tolist())):
-            members = rows[bands == band]
-            limit = threshold(members.size, tests)
-            judged = log_outliers(np.exp(context.residual[members]), threshold=limit, minimum_n=MINIMUM_N)
-            for place in (*judged.high, *judged.low):
-                row = int(members[place])
-                exam = int(columns["exam_id"][row])
-                if exam not in told and abs(context.residual[row]) >= math.log(SMALLEST_RATIO):
-                    found[exam].append((float(judged.z[place]), row))
+    names = ("site", "equipment", "examination", "quantity")
+    for _, rows in columns.groups(names, usable, within=context.values.band.codes):
+        limit = threshold(rows.size, tests)
+        judged = log_outliers(np.exp(context.residual[rows]), threshold=limit, minimum_n=MINIMUM_N)
+        for place in (*judged.high, *judged.low):
+            row = int(rows[place])
+            exam = int(columns["exam_id"][row])
+            if exam not in told and abs(context.residual[row]) >= math.log(SMALLEST_RATIO):
+                found[exam].append((float(judged.z[place]), row))
     return [_finding(context, exam, sorted(parts, key=lambda p: -abs(p[0]))) for exam, parts in sorted(found.items())]
 
 

@@ -1,4 +1,4 @@
-"""What several parts need: cells of comparable values, their sizes, even samples, estimates as JSON."""
+"""What several parts need: cells of comparable values, their sizes, estimates as JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_audit.audit.columns import Texts
 from dose_audit.audit.quantities import quantity_named
 from dose_audit.statistics.size import SIZE_AXES
 
@@ -21,7 +22,6 @@ __all__ = [
     "Cell",
     "cells",
     "estimate_record",
-    "evenly",
     "names_of",
     "size_of",
     "summary",
@@ -70,23 +70,20 @@ class Cell:
 
 def cells(context: AuditContext, *, banded: bool = True) -> Iterator[Cell]:
     """Yield the cells in sorted order; without `banded` all bands of children are one."""
-    columns = context.values.columns
+    columns, bands = context.values.columns, context.values.band
+    if not banded:
+        bands = Texts((bands != "adult").astype(np.int8), ["adult", "child"])
     names = ("modality", "examination", "quantity")
-    for (modality, examination, quantity), rows in columns.groups(names, context.values.compared):
-        bands = context.values.band[rows]
-        if not banded:
-            bands = np.where(bands == "adult", "adult", "child")
-        for band in sorted(set(bands.tolist())):
-            members = rows[bands == band]
-            yield Cell(
-                modality,
-                examination,
-                columns["examination_name"][members[0]],
-                band,
-                quantity,
-                columns["unit"][members[0]],
-                members,
-            )
+    for (modality, examination, quantity), rows in columns.groups(names, context.values.compared, within=bands.codes):
+        yield Cell(
+            modality,
+            examination,
+            columns["examination_name"][rows[0]],
+            bands[rows[0]],
+            quantity,
+            columns["unit"][rows[0]],
+            rows,
+        )
 
 
 def up_to_close(context: AuditContext, cell: Cell) -> list[tuple[Cell, str | None]]:
@@ -149,17 +146,6 @@ def usable_sizes(axis: str, sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Where a size can be real."""
     row = SIZE_AXES[axis]
     return (sizes >= row.smallest) & (sizes <= row.largest)
-
-
-def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most so many places of an array, spread evenly over it: the same ones in every run.
-
-    >>> evenly(np.arange(10), 4).tolist()
-    [0, 3, 6, 9]
-    """
-    if rows.size <= most:
-        return rows
-    return rows[np.round(np.linspace(0, rows.size - 1, most)).astype(int)]
 
 
 def estimate_record(estimate: Estimate) -> dict[str, Any]:

@@ -16,7 +16,7 @@ __all__ = ["build"]
 
 def build(context: AuditContext, findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """One entry a device and acquisition protocol."""
-    return [_entry(group) for group in index_groups(context)]
+    return [_entry(group) for group in context.once(index_groups)]
 
 
 def _entry(group: IndexGroup) -> dict[str, Any]:

@@ -10,15 +10,12 @@ import numpy as np
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.device_events import SOFTWARE, DeviceEvent
 from dose_audit.audit.findings import Finding
-from dose_audit.audit.sections.common import evenly
 from dose_audit.audit.sections.device_events import all_events
 
 if TYPE_CHECKING:
     from dose_audit.audit.charts import Series
 
 __all__ = ["build"]
-
-_MOST_POINTS = 400
 
 
 def build(context: AuditContext, findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -32,15 +29,19 @@ def build(context: AuditContext, findings: Sequence[Finding]) -> list[dict[str, 
 def _entry(context: AuditContext, one: Series, events: Sequence[DeviceEvent]) -> dict[str, Any]:
     columns = context.values.columns
     site, equipment, modality, quantity, examination, band = one.key
-    times = columns["study_datetime"][one.rows]
-    chart = one.chart
-    crossing = [signal.index for signal in chart.signals]
-    shown = np.union1d(evenly(np.arange(one.rows.size), _MOST_POINTS), np.array(crossing, dtype=int))
-    stamps = times.astype("datetime64[s]").astype(str)
+    chart, times = one.chart, columns["study_datetime"]
+    shown = chart.places
 
-    def drawn(values: Any) -> list[float | None]:
-        drawn: list[float | None] = np.round(values[shown], 4).astype(object).tolist()
-        return [None if v != v else v for v in drawn]  # a chart in its warm-up has no value
+    def stamps(places: Any) -> list[str]:
+        if not len(places):
+            return []
+        told: list[str] = times[one.rows[places]].astype("datetime64[s]").astype(str).tolist()
+        return told
+
+    drawn = np.round(np.stack([one.residual[shown], chart.line, chart.reach, chart.high, chart.low]), 4)
+    lines: list[list[float | None]] = drawn.tolist()
+    for line, place in np.argwhere(np.isnan(drawn)).tolist():
+        lines[line][place] = None  # a chart in its warm-up has no value
 
     return {
         "site": site,
@@ -53,21 +54,22 @@ def _entry(context: AuditContext, one: Series, events: Sequence[DeviceEvent]) ->
         "n": int(one.rows.size),
         "points_shown": int(shown.size),
         "points": {
-            "time": stamps[shown].tolist(),
-            "log_residual": drawn(one.residual),
-            "ewma": drawn(chart.line),
-            "ewma_limit": drawn(chart.reach),
-            "cusum_high": drawn(chart.high),
-            "cusum_low": drawn(chart.low),
+            "time": stamps(shown),
+            **dict(zip(("log_residual", "ewma", "ewma_limit", "cusum_high", "cusum_low"), lines, strict=True)),
         },
         "cusum_limit": chart.decision,
         "signals": [
             {
-                "time": str(stamps[signal.index]),
-                "change": str(stamps[signal.change]),
+                "time": time,
+                "change": change,
                 "direction": signal.direction,
             }
-            for signal in chart.signals
+            for signal, time, change in zip(
+                chart.signals,
+                stamps([signal.index for signal in chart.signals]),
+                stamps([signal.change for signal in chart.signals]),
+                strict=True,
+            )
         ],
         "steps": [
             {

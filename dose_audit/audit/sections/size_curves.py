@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.findings import Finding
+from dose_audit.audit.samples import evenly
 from dose_audit.audit.sections.common import (
     Cell,
     cells,
     estimate_record,
-    evenly,
     size_of,
     up_to_close,
     usable_sizes,

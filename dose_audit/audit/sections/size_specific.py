@@ -21,7 +21,7 @@ def build(context: AuditContext, findings: Sequence[Finding]) -> list[dict[str, 
     """One entry a site, device, examination and band of diameter in which an SSDE is known."""
     columns = context.values.columns
     quantity, diameter = columns["quantity"], np.asarray(columns["wed_mm"], dtype=float)
-    ct = context.values.compared & np.isin(quantity.astype(str), ("SSDE", "CTDIvol"))
+    ct = context.values.compared & ((quantity == "SSDE") | (quantity == "CTDIvol"))
     known = ct & (diameter >= _POSSIBLE_MM[0]) & (diameter <= _POSSIBLE_MM[1])
     found = []
     for (site, equipment, examination), rows in columns.groups(("site", "equipment", "examination"), known):

@@ -1,0 +1,339 @@
+"""Tables of a period's exams, kept by blocks of the store, so that a night makes anew only those of the blocks that
+changed.
+
+What is said of an exam here depends on the exam and its events alone: a block's rows bear the hashes of the files that
+they were made from, and hold until one of them is another. Mapping, reference levels and period come after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dose_audit.audit.columns import with_sorted_words
+from dose_audit.audit.kept import program_sha256
+from dose_audit.audit.quantities import QUANTITIES
+from dose_audit.store.columns_layout import LAYOUT
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
+
+    from dose_audit.audit.engine import Engine
+    from dose_audit.audit.kept import KeptResults
+
+__all__ = ["Rows", "forget_blocks", "in_blocks", "period_rows", "sums_by_block"]
+
+Rows = Callable[["Engine", "date | None", "date | None"], "ir.Table"]
+"""Says which rows the exams of a period give; an open end takes all."""
+
+_FOLDER = "blocks"
+_KEY_LETTERS = 32
+_KEPT_S = 6 * 3600.0  # another run may be reading
+_READ = {"exams": ("exams", "events"), "objects": ("objects",)}
+"""Tables of the store that a block of exams, or of objects, is made of."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of the copy: its files by table, and a hash of those."""
+
+    key: str
+    files: Mapping[str, Path | None]
+
+
+def period_rows(
+    engine: Engine, name: str, rows: Rows, since: date | None, until: date | None, *, without: Sequence[str] = ()
+) -> pa.Table:
+    """Return the rows of a period's exams, texts as numbers into their distinct values.
+
+    Parameters
+    ----------
+    engine : Engine
+    name : str
+        Of the table, the same for the same rows.
+    rows : callable
+        With a column `study_date`, and rows that depend on one exam each.
+    since, until : date, optional
+        First and last study date, both included; rows without a date are part of every period.
+    without : sequence of str
+        Columns that are left out of what is returned.
+
+    Notes
+    -----
+    With a copy of the store in blocks the rows of the period's blocks are kept beside it, a file a block; where the files
+    that a block was made from are those of last time they are read back. The rows are the same in any case, their order
+    is not.
+    """
+    blocks = _blocks_of(engine, "exams", since, until)
+    if not blocks:
+        return engine.to_encoded(rows(engine, since, until).drop(*without))
+    folder = _folder(engine)
+    paths = [folder / f"{block.key}-{name}.parquet" for block in blocks]
+    made = [(block, path) for block, path in zip(blocks, paths, strict=True) if not path.is_file()]
+    sql = _sql_by_block(engine, name, rows) if made else ""
+    for block, path in made:
+        _look_at(engine, block)
+        aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part")
+        engine.connection.raw_sql(f"COPY ({sql}) TO '{_quoted(aside)}' (FORMAT parquet, COMPRESSION zstd)")
+        aside.replace(path)
+    read, texts = _columns(paths[0], without)
+    return _together([_inside(_read(path, read, texts), since, until) for path in paths])
+
+
+def sums_by_block(
+    engine: Engine,
+    name: str,
+    rows: Rows,
+    since: date | None = None,
+    until: date | None = None,
+    *,
+    of: str = "exams",
+    from_rows: str = "",
+) -> pa.Table:
+    """Return a few rows for every block, such as counts, for the caller to add up.
+
+    Parameters
+    ----------
+    engine : Engine
+    name : str
+        Of the table, the same for the same rows.
+    rows : callable
+        What a part of the store gives.
+    since, until : date, optional
+        Only blocks that have exams of this period, or without a date, but these whole.
+    of : str
+        ``exams``, with their events, or ``objects``.
+    from_rows : str
+        Name of a table of `period_rows`, read before, that a part of the store has too.
+
+    Notes
+    -----
+    Of a copy in blocks what each gave is kept, all in one file; of any other store the rows are those of the whole.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    blocks = _blocks_of(engine, of, since, until)
+    if not blocks:
+        return engine.to_arrow(rows(engine, since, until))
+    path = _folder(engine) / f"{name}.parquet"
+    parts, known = [], set()
+    if path.is_file():
+        former = pq.ParquetFile(path).read()
+        known = set(json.loads(former.schema.metadata[b"blocks"])) & {block.key for block in blocks}
+        if known:
+            parts.append(former.filter(pc.is_in(former["block"], value_set=pa.array(sorted(known), pa.string()))))
+    missing = [block for block in blocks if block.key not in known]
+    if missing and from_rows:
+        _view(engine.connection, from_rows, _folder(engine) / f"{missing[0].key}-{from_rows}.parquet")
+    sql = _sql_by_block(engine, name, rows) if missing else ""
+    for block in missing:
+        if from_rows:
+            block = replace(block, files={from_rows: _folder(engine) / f"{block.key}-{from_rows}.parquet"})
+        _look_at(engine, block)
+        table = engine.connection.con.sql(sql).to_arrow_table()
+        parts.append(table.append_column("block", pa.array([block.key] * table.num_rows, pa.string())))
+    found = pa.concat_tables([_plain(part) for part in parts])
+    if missing:
+        aside = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
+        pq.write_table(found.replace_schema_metadata({"blocks": json.dumps([block.key for block in blocks])}), aside)
+        aside.replace(path)
+    return found.drop_columns(["block"])
+
+
+def in_blocks(engine: Engine, since: date | None, until: date | None) -> bool:
+    """Whether the rows of a period are read block by block."""
+    return bool(_blocks_of(engine, "exams", since, until))
+
+
+def forget_blocks(engine: Engine) -> None:
+    """Delete what was kept of blocks that are not the store's any more."""
+    if engine.folder is None or not _keeps(engine) or not (engine.folder / _FOLDER).is_dir():
+        return
+    current = {block.key for block in _blocks(engine, "exams")}
+    for path in (engine.folder / _FOLDER).iterdir():
+        of_block = len(path.name.partition("-")[0]) == _KEY_LETTERS
+        stale = path.suffix == ".part" or (of_block and path.name[:_KEY_LETTERS] not in current)
+        if stale and time.time() - path.stat().st_mtime > _KEPT_S:
+            path.unlink(missing_ok=True)
+
+
+def _keeps(engine: Engine) -> bool:
+    return engine.kept is not None and engine.kept.lasting
+
+
+def _folder(engine: Engine) -> Path:
+    assert engine.folder is not None
+    folder = engine.folder / _FOLDER
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _blocks(engine: Engine, of: str) -> list[_Block]:
+    """The store's blocks in their order; none where nothing may be kept of them."""
+    manifest = engine.manifest
+    if engine.folder is None or manifest is None or not _keeps(engine) or not manifest.files.get(of):
+        return []
+    import duckdb
+
+    found = []
+    for number in sorted(manifest.files[of], key=lambda number: (len(number), number)):
+        parts = {name: manifest.files[name].get(number) for name in _READ[of]}
+        hashes = [part.sha256 if part else "" for part in parts.values()]
+        # The engine's own hash of the facts is in the rows, and is promised for one version only.
+        text = "\n".join([_definitions_sha256(), duckdb.__version__, of, *hashes])
+        files = {name: engine.folder / part.file if part else None for name, part in parts.items()}
+        found.append(_Block(hashlib.sha256(text.encode()).hexdigest()[:_KEY_LETTERS], files))
+    return found
+
+
+def _blocks_of(engine: Engine, of: str, since: date | None, until: date | None) -> list[_Block]:
+    """Blocks that may have exams of the period, or without a date; of objects all."""
+    blocks = _blocks(engine, of)
+    if of != "exams" or (since is None and until is None):
+        return blocks
+    found = []
+    for block in blocks:
+        days = _kept(engine).result("days of a block", (block.key,), partial(_days, block))
+        if days is None or not ((until and days[0] > until.isoformat()) or (since and days[1] < since.isoformat())):
+            found.append(block)
+    return found
+
+
+def _days(block: _Block) -> list[str] | None:
+    """First and last study date of a block's exams, by what its file says of itself; None where one has no date."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(block.files["exams"])
+    place = metadata.schema.names.index("study_date")
+    known = [metadata.row_group(group).column(place).statistics for group in range(metadata.num_row_groups)]
+    if not known or any(one is None or not one.has_min_max or one.null_count for one in known):
+        return None
+    return [min(one.min for one in known).isoformat(), max(one.max for one in known).isoformat()]
+
+
+def _sql_by_block(engine: Engine, name: str, rows: Rows) -> str:
+    """The rows of a block as SQL, which reads views that another block can be put behind."""
+    import ibis
+
+    connection = engine.connection
+    part = replace(engine, table=lambda source: connection.table(f"block_{source}"))
+    for source in _READ["exams"] + _READ["objects"]:
+        _view(connection, source, _no_rows(engine, source))
+    sql: str = _kept(engine).result(
+        f"sql of {name}",
+        (_definitions_sha256(), ibis.__version__, connection.version),
+        lambda: str(connection.compile(rows(part, None, None))),
+    )
+    return sql
+
+
+def _kept(engine: Engine) -> KeptResults:
+    assert engine.kept is not None
+    return engine.kept
+
+
+@lru_cache(maxsize=1)
+def _definitions_sha256() -> str:
+    """Hash of all that decides which rows an exam gives, beside its own columns."""
+    largest = [(quantity.name, quantity.modalities, quantity.largest) for quantity in QUANTITIES]
+    return hashlib.sha256(f"{program_sha256()}{LAYOUT}{largest}".encode()).hexdigest()
+
+
+def _look_at(engine: Engine, block: _Block) -> None:
+    for name, path in block.files.items():
+        # A block without events has the columns all the same.
+        _view(engine.connection, name, path or _no_rows(engine, name))
+
+
+def _view(connection: Any, name: str, path: Path) -> None:
+    connection.raw_sql(f"CREATE OR REPLACE TEMP VIEW block_{name} AS SELECT * FROM read_parquet('{_quoted(path)}')")
+
+
+def _no_rows(engine: Engine, name: str) -> Path:
+    """A file with the columns of a table."""
+    import pyarrow.parquet as pq
+
+    from dose_audit.store.columns_layout import TABLES, arrow_schema
+
+    path = _folder(engine) / f".no-{name}-{LAYOUT}"
+    if not path.is_file():
+        aside = path.with_suffix(f".{secrets.token_hex(4)}.part")
+        pq.write_table(arrow_schema(TABLES[name].columns).empty_table(), aside)
+        aside.replace(path)
+    return path
+
+
+def _columns(path: Path, without: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Columns of a file that are read, and those of them that have few texts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from dose_audit.audit.engine import LONG_TEXTS as long_texts
+
+    read = [field for field in pq.read_schema(path) if field.name not in without]
+    texts = [field.name for field in read if pa.types.is_string(field.type) and field.name not in long_texts]
+    return [field.name for field in read], texts
+
+
+def _read(path: Path, columns: list[str], texts: list[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        return _plain(file.read(columns))
+
+
+def _inside(table: pa.Table, since: date | None, until: date | None) -> pa.Table:
+    """The rows of the period, and those without a date."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    day = table["study_date"]
+    outside = pa.scalar(False)
+    if since is not None:
+        outside = pc.or_(outside, pc.less(day, pa.scalar(since)))
+    if until is not None:
+        outside = pc.or_(outside, pc.greater(day, pa.scalar(until)))
+    if not isinstance(outside, pa.ChunkedArray) or not pc.any(outside).as_py():
+        return table
+    return table.filter(pc.invert(pc.fill_null(outside, False)))
+
+
+def _together(parts: list[pa.Table]) -> pa.Table:
+    """One table of many, column by column: none is there twice for longer than it takes to copy it."""
+    import pyarrow as pa
+
+    schema, columns = parts[0].schema, []
+    for name in schema.names:
+        column = pa.concat_tables([part.select([name]) for part in parts])
+        array = column.unify_dictionaries().combine_chunks().column(0)
+        columns.append(with_sorted_words(array.chunk(0)) if _is_encoded(array) else array)
+        parts[:] = [part.drop_columns([name]) for part in parts]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _is_encoded(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_dictionary(column.type)) and column.num_chunks == 1
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The same with nothing said of the columns but their types: of some blocks the engine knows more than of others."""
+    import pyarrow as pa
+
+    return pa.Table.from_arrays(table.columns, schema=pa.schema([(field.name, field.type) for field in table.schema]))
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("'", "''")
