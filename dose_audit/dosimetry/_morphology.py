@@ -1,13 +1,14 @@
-"""Binary erosion and dilation by octagons, as running ANDs of shifted arrays: about ten times faster than distance maps."""
+"""Binary erosion and dilation by octagons, as running ANDs and ORs of shifted arrays: ten times faster than distances."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["dilate", "erode", "fill", "open_by"]
+__all__ = ["Mask", "boxes_of", "dilate", "erode", "fill", "open_by", "touches_edge"]
 
 Mask = NDArray[np.bool_]
+_FEW_BOXES = 6
 _DIAGONAL_SHARE = 1 - 2**-0.5  # of a regular octagon's radius that the two diagonal segments take
 
 
@@ -35,19 +36,12 @@ def erode(mask: Mask, radius: int) -> Mask:
     >>> int(erode(square, 1).sum()), int(dilate(erode(square, 1), 1).sum())
     (9, 25)
     """
-    diagonal = round(_DIAGONAL_SHARE * radius)
-    straight = radius - 2 * diagonal
-    rows, columns = mask.shape
-    found = np.ones((rows + 2 * radius, columns + 2 * radius), bool)
-    found[radius : radius + rows, radius : radius + columns] = mask
-    for row, column, half in ((0, 1, straight), (1, 0, straight), (1, 1, diagonal), (1, -1, diagonal)):
-        found = _along(found, row, column, 2 * half + 1)
-    return found
+    return _by_octagon(mask, radius, np.bitwise_and, beyond=True)
 
 
 def dilate(mask: Mask, radius: int) -> Mask:
     """Dilate by an octagon of `radius` pixels; what lies outside the image counts as not set."""
-    return ~erode(~mask, radius)
+    return _by_octagon(mask, radius, np.bitwise_or, beyond=False)
 
 
 def open_by(mask: Mask, radius: int) -> Mask:
@@ -68,34 +62,54 @@ def fill(mask: Mask) -> Mask:
 
     outside, count = ndimage.label(~mask)
     if count < 2:
-        return mask if count == 0 or _touches_edge(outside, 1, count)[1] else np.ones_like(mask)
-    open_air = _touches_edge(outside, 1, count)
+        return mask if count == 0 or touches_edge(outside, count)[1] else np.ones_like(mask)
+    open_air = touches_edge(outside, count)
     open_air[0] = False
-    return ~open_air[outside]
+    if np.count_nonzero(open_air) == 1:
+        return outside != int(open_air.argmax())
+    return ~open_air.take(outside)
 
 
-def _touches_edge(labels: NDArray[np.int32], width: int, count: int) -> Mask:
+def touches_edge(labels: NDArray[np.int32], count: int) -> Mask:
+    """Which of the labels 0 … `count` lie at the image's edge."""
     touching = np.zeros(count + 1, bool)
-    for edge in (labels[:width], labels[-width:], labels[:, :width], labels[:, -width:]):
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         touching[edge] = True
     return touching
 
 
-def _along(mask: Mask, row: int, column: int, length: int) -> Mask:
-    """AND of `length` neighbours in one direction; the result is smaller by ``length - 1`` along it."""
-    window = 1
-    while window < length:
-        step = min(window, length - window)
-        mask = _shifted(mask, -row * step, -column * step) & _shifted(mask, row * step, column * step)
-        window += step
-    return mask
+def boxes_of(labels: NDArray[np.int32], wanted: NDArray[np.intp]) -> list[tuple[slice, slice]]:
+    """Bounding boxes of some of the labels, in their order; of a few they are found faster one by one than all at once."""
+    from scipy import ndimage
+
+    if len(wanted) > _FEW_BOXES:
+        every = ndimage.find_objects(labels, max_label=int(wanted.max()))
+        return [every[index - 1] for index in wanted]
+    found = []
+    for index in wanted:
+        piece = labels == index
+        rows, columns = np.flatnonzero(piece.any(axis=1)), np.flatnonzero(piece.any(axis=0))
+        found.append((slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)))
+    return found
 
 
-def _shifted(mask: Mask, row: int, column: int) -> Mask:
-    return mask[_part(row), _part(column)]
-
-
-def _part(shift: int) -> slice:
-    if shift == 0:
-        return slice(None)
-    return slice(shift, None) if shift > 0 else slice(None, shift)
+def _by_octagon(mask: Mask, radius: int, combine: np.ufunc, *, beyond: bool) -> Mask:
+    """AND or OR of a mask with itself shifted over an octagon; outside the image it counts as `beyond`."""
+    if radius == 0:
+        return mask
+    diagonal = round(_DIAGONAL_SHARE * radius)
+    straight = radius - 2 * diagonal
+    rows, columns = mask.shape
+    width = columns + 2 * radius
+    framed = np.full((rows + 2 * radius, width), beyond)
+    framed[radius : radius + rows, radius : radius + columns] = mask
+    # In one dimension a shift by (row, column) is one number; the frame keeps it from running into the next row.
+    flat = framed.ravel()
+    for step, half in ((1, straight), (width, straight), (width + 1, diagonal), (width - 1, diagonal)):
+        reach = 1
+        while reach < 2 * half + 1:
+            more = min(reach, 2 * half + 1 - reach)
+            flat = combine(flat[: -more * step], flat[more * step :])
+            reach += more
+    # Windows begin at their first pixel: half of what they are long lies before the middle.
+    return np.lib.stride_tricks.as_strided(flat[2 * diagonal :], (rows, columns), (width, 1)).copy()

@@ -26,6 +26,7 @@ class _Region:
     """Where a slice's body is, with what surrounds it, as sums that a neighbour can be compared by."""
 
     measured: Measured
+    cloth_mm2: float
     weights: NDArray[np.float32]
     water: NDArray[np.float64]
 
@@ -83,7 +84,7 @@ class SliceMeasurer:
         _, retreat, ring, far = np.abs(water - known.water) / area
         if retreat > _MOST_RETREAT or max(ring, far) > _MOST_OUTSIDE:
             return None
-        return size_of(known.measured, float(water[0]) * image.row_mm * image.column_mm)
+        return size_of(known.measured, float(water[0]) * image.row_mm * image.column_mm - known.cloth_mm2)
 
 
 def _same_grid(one: Pooled, other: Pooled) -> bool:
@@ -97,7 +98,7 @@ def _described(image: Pooled, region: PatientRegion, measured: Measured, thresho
     far = ~(body | ring | table)
     inner = region.mask & ~erode(region.mask, _INNER_RING)
     weights = np.stack([part.ravel() for part in (body, inner, ring, far)]).astype(np.float32)
-    return _Region(measured, weights, _water(weights, image))
+    return _Region(measured, region.cloth_mm2, weights, _water(weights, image))
 
 
 def _water(weights: NDArray[np.float32], image: Pooled) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from dose_audit.dosimetry._morphology import Mask
 
-__all__ = ["Parting", "part_from_holder"]
+__all__ = ["LARGEST_HEAD_MM", "Parting", "part_from_holder", "step_ends"]
 
 _ANGLES = 180
 _WINDOW = 10  # samples of 2° on either side of a step
@@ -23,7 +23,11 @@ _PARALLEL = 0.02  # of the mean radius
 _ROUNDER = 0.6
 _MOSTLY, _THROUGHOUT = 0.5, 0.9  # of the arc
 _CONTRAST_HU = 40.0
-_LARGEST_MM = 260.0  # across: heads; trunks lie on tables, and their arms make steps too
+LARGEST_HEAD_MM = 260.0
+"""Across, with a holder; what is larger is a trunk, which lies on a table and whose arms make steps too."""
+
+_HALF = 97  # samples: of an outline of which less than half is free the rest cannot be drawn
+_UNDER = 0.8  # sine of the least angle between the horizontal and an arc's middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
     Parameters
     ----------
     mask : ndarray of bool, shape (H, W)
-        Body and what touches it.
+        Body and what touches it, table downwards.
     image_hu : ndarray, shape (H, W)
     pixel_mm : float
     one_material : bool
@@ -64,13 +68,14 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
     Notes
     -----
     The outline is taken as radii over angles about its centre. Where a holder begins, the radius steps outwards by its
-    thickness, where it ends it steps back; an arc of 60° to 260° between two such steps of like height is a holder. A
-    shell of even thickness is taken off along the outline. Of a block the ellipse through the free outline tells where
-    the body ends, as long as that outline is elliptic; else nothing is cut, and all that lies between is doubt. The
+    thickness, where it ends it steps back; an arc of 60° to 260° between two such steps of like height, whose middle
+    points to the table, is a holder: what lies at a side is the other leg, and at the top are breasts. A shell of even
+    thickness is taken off along the outline. Of a block the ellipse through the free outline tells where the body ends,
+    as long as that outline is elliptic and half of all; else nothing is cut, and all that lies between is doubt. The
     border is certain when the image shows it: CT numbers of the layer and of what lies beneath differ by 40 HU.
     """
     rows, columns = np.nonzero(mask)
-    if not len(rows) or (not one_material and 2 * math.sqrt(len(rows) / math.pi) * pixel_mm > _LARGEST_MM):
+    if not len(rows) or (not one_material and 2 * math.sqrt(len(rows) / math.pi) * pixel_mm > LARGEST_HEAD_MM):
         return Parting(mask)
     centre = (float(rows.mean()), float(columns.mean()))
     radii = _outline(mask, image_hu, centre)
@@ -80,6 +85,8 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
     within, thickness = arc
     inner = _shell(radii, thickness)
     shell = inner is not None
+    if inner is None and within.sum() > _HALF:
+        return Parting(mask)
     if inner is None:
         free = _ellipse(radii, ~within)
         off = np.inf if free is None else float(np.std((radii - free)[~within]))
@@ -106,6 +113,33 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
         else "a holder was parted by an ellipse"
     )
     return Parting(cut, doubt, (0.25 if shell else 0.5) * layer_mm2)
+
+
+def step_ends(
+    mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
+) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Where the outline steps outwards on the left and back on the right, below a body: (row, column) of both.
+
+    Parameters
+    ----------
+    mask, image_hu, pixel_mm
+        As `part_from_holder`, table downwards.
+
+    Returns
+    -------
+    ((float, float), (float, float)) or None
+    """
+    rows, columns = np.nonzero(mask)
+    centre = (float(rows.mean()), float(columns.mean()))
+    radii = _outline(mask, image_hu, centre)
+    arc = _arc(radii, pixel_mm)
+    if arc is None or arc[0].sum() > _HALF:
+        return None
+    angle = np.arange(_ANGLES) * math.tau / _ANGLES
+    y, x = centre[0] + np.sin(angle) * radii, centre[1] + np.cos(angle) * radii
+    within = np.nonzero(arc[0])[0]
+    left, right = within[np.argmin(x[within])], within[np.argmax(x[within])]
+    return (float(y[left]), float(x[left])), (float(y[right]), float(x[right]))
 
 
 def _shell(radii: NDArray[np.float64], thickness: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -174,7 +208,8 @@ def _arc(radii: NDArray[np.float64], pixel_mm: float) -> tuple[Mask, NDArray[np.
     for one in sharp:
         for other in sharp:
             reach = (other - one) % _ANGLES
-            if jump[one] > 0 > jump[other] and _ARC[0] <= reach <= _ARC[1]:
+            under = math.sin((one + reach / 2) * math.tau / _ANGLES) > _UNDER
+            if jump[one] > 0 > jump[other] and under and _ARC[0] <= reach <= _ARC[1]:
                 lower, higher = sorted((float(height[one]), float(height[other])))
                 if lower >= (1 - _LIKE) * higher and (best is None or lower > best[0]):
                     best = (lower, int(one), int(other))

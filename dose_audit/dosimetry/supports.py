@@ -54,14 +54,14 @@ def peel_soft(dense: Mask, image_hu: NDArray[np.floating]) -> Mask:
     """
     soft = dense & (image_hu < SOFTEST_SKIN_HU)
     squares = soft[:-1, :-1] & soft[1:, :-1] & soft[:-1, 1:] & soft[1:, 1:]
-    if squares.sum() < _LEAST_SOFT:  # borders of partial volume are one pixel wide
+    if np.count_nonzero(squares) < _LEAST_SOFT:  # borders of partial volume are one pixel wide
         return np.zeros_like(dense)
     labels, count = ndimage.label(soft | ~dense)
     outside = np.zeros(count + 1, bool)
     sizes = np.bincount(labels[~dense], minlength=count + 1)
     outside[1:][sizes[1:] == sizes[1:].max()] = True
     reached = soft & outside[labels]
-    if reached.sum() < _LEAST_SOFT:
+    if np.count_nonzero(reached) < _LEAST_SOFT:
         return np.zeros_like(dense)
     near = (dense & dilate(~dense | reached, 1)).astype(np.float32)
     share = ndimage.uniform_filter(reached.astype(np.float32), 5) / np.maximum(ndimage.uniform_filter(near, 5), 1e-3)
@@ -142,15 +142,15 @@ def part_by_material(
     if not chosen[1:].any():
         return None
     region = labels == int(np.argmax(chosen[1:])) + 1
-    total = float(mask.sum())
-    if not _LEAST_SHARE * total < region.sum() < _LARGEST_SHARE * total:
+    total = np.count_nonzero(mask)
+    if not _LEAST_SHARE * total < np.count_nonzero(region) < _LARGEST_SHARE * total:
         return None
     rest = open_by(mask & ~dilate(region, 1), 2)
-    if rest.sum() < (1 - _LARGEST_SHARE) * total:
+    if np.count_nonzero(rest) < (1 - _LARGEST_SHARE) * total:
         return None
     body = _border_between(mask, region, rest, smooth, level)
     support = mask & ~body
-    if not _lies_under(body, support) or fill(region).sum() > (1 + _HOLLOW) * region.sum():
+    if not _lies_under(body, support) or np.count_nonzero(fill(region)) > (1 + _HOLLOW) * np.count_nonzero(region):
         return None  # an arm or a leg lies beside the other, and has bone
     if _seen_from(body, support) > _WIDEST_DEG or not _meets_in_corners(mask, body, corners):
         return None
@@ -226,7 +226,7 @@ def one_material_beneath(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: f
     labels, count = ndimage.label(dilate(corners, 1))
     if not 2 <= count <= 24:
         return 0.0
-    total = float(mask.sum())
+    total = np.count_nonzero(mask)
     points = np.array(ndimage.center_of_mass(corners, labels, range(1, count + 1)))
     doubtful = 0.0
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
@@ -237,7 +237,7 @@ def one_material_beneath(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: f
                 continue
             below = (y - y1) * (x2 - x1) > (x - x1) * (y2 - y1)
             part = mask & below
-            share = float(part.sum()) / total
+            share = np.count_nonzero(part) / total
             if not _LEAST_SHARE < share < 0.7:
                 continue
             if _is_one_material(part, image_hu):
@@ -247,7 +247,7 @@ def one_material_beneath(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: f
 
 def _is_one_material(part: Mask, image_hu: NDArray[np.floating]) -> bool:
     inner = erode(part, 2)
-    numbers = image_hu[inner] if inner.sum() >= 20 else image_hu[erode(part, 1)]
+    numbers = image_hu[inner] if np.count_nonzero(inner) >= 20 else image_hu[erode(part, 1)]
     if len(numbers) < 20:
         return False
     low, middle, high = np.percentile(numbers, [5, 50, 95])

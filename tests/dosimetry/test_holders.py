@@ -96,3 +96,54 @@ def test_what_is_too_soft_for_skin_is_parted_by_its_number(top: float) -> None:
     result = measured([block(110, top, 95, -250), *HEAD])
     assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
     assert result.status == "ok"
+
+
+def trunk(a_mm: float, b_mm: float) -> tuple[list[Shape], float]:
+    """A trunk with fat, a spine and two lungs, and its water-equivalent area in mm²."""
+    lungs = [ellipse(0.3 * a_mm, 0.5 * b_mm, -800, (side * 0.45 * a_mm, 0)) for side in (-1, 1)]
+    body = [ellipse(a_mm, b_mm, -100), ellipse(a_mm - 15, b_mm - 15, 40), *lungs, disc(30, 300, (0, 0.65 * b_mm))]
+    fat, inside = a_mm * b_mm, (a_mm - 15) * (b_mm - 15)
+    water = 0.9 * fat + 0.14 * inside - 2 * 0.84 * 0.15 * a_mm * b_mm + 0.26 * 15**2
+    return body, math.pi * water
+
+
+@pytest.mark.parametrize("hu", [-20, 60, 200])
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_a_cushion_of_tissues_number_that_follows_a_trunk_is_no_part_of_it(hu: float, share: float) -> None:
+    body, water_mm2 = trunk(160, 110)
+    image = paint(256, 400, [cup(160, 110, 12, hu, share * 110), *body], noise_hu=10, seed=3)
+    result = water_equivalent_diameter(image, 400 / 256)
+    assert result.value == pytest.approx(2 * math.sqrt(water_mm2 / math.pi), rel=0.01) or result.status == "suspect"
+
+
+@pytest.mark.parametrize(("diameter", "hu"), [(100, -800), (160, -650)])
+def test_thin_clothes_change_a_child_by_less_than_a_hundredth(diameter: float, hu: float) -> None:
+    shapes = [disc(diameter + 6, hu), disc(diameter, 30), disc(20, 400, (0, diameter / 4))]
+    water_mm2 = math.pi / 4 * (1.03 * diameter**2 + 0.37 * 20**2)
+    result = water_equivalent_diameter(paint(SIZE, 240, shapes, noise_hu=10, seed=4), 240 / SIZE)
+    assert result.status == "ok"
+    assert result.value == pytest.approx(2 * math.sqrt(water_mm2 / math.pi), rel=0.01)
+
+
+def test_ears_that_a_slice_shows_without_their_roots_belong_to_the_head() -> None:
+    ears = [ellipse(4, 24, 20, (side * 84, 10)) for side in (-1, 1)]
+    image = paint(SIZE, FOV_MM, [*tables(95)["shells"], *ears, *HEAD], noise_hu=10, seed=5)
+    result = water_equivalent_diameter(image, FOV_MM / SIZE)
+    area = HEAD_AW_MM2 + 2 * 1.02 * math.pi * 4 * 24
+    assert result.value == pytest.approx(2 * math.sqrt(area / math.pi), rel=0.004)
+
+
+def test_breasts_are_no_holder_at_the_top() -> None:
+    breasts = [ellipse(50, 45, -95, (side * 60, -70)) for side in (-1, 1)]
+    body = [*breasts, ellipse(110, 95, -95), ellipse(90, 75, 40), disc(30, 300, (0, 55))]
+    truth = (paint(1024, 400, body) / 1000 + 1).sum() * (400 / 1024) ** 2
+    result = water_equivalent_diameter(paint(200, 400, [*tables(95)["plate"], *body], noise_hu=10, seed=6), 2.0)
+    assert result.status == "ok"
+    assert result.value == pytest.approx(2 * math.sqrt(truth / math.pi), rel=0.005)
+
+
+def test_two_small_legs_above_a_heavy_table_are_found() -> None:
+    legs = [disc(84, 30, (side * 46, 0)) for side in (-1, 1)]
+    image = paint(SIZE, FOV_MM, [block(140, 80, 130, 60), *legs], noise_hu=10, seed=7)
+    result = water_equivalent_diameter(image, FOV_MM / SIZE)
+    assert result.value == pytest.approx(84 * math.sqrt(2 * 1.03), rel=0.01)

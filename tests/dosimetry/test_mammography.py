@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from dose_audit.dosimetry import (
     agd_agreement,
     distinct_exposures,
+    exam_dosimetry,
     exposure_kind,
     mean_glandular_dose,
     thickness_band,
 )
 from dose_audit.extract import Code
-from dose_audit.extract.exam import ProjectionEvent
+from dose_audit.extract.exam import Exam, Filter, ProjectionEvent
 
 CM = (2, 3, 4, 4.5, 5, 6, 7, 8, 9, 10, 11)
 # Dance et al 2000: g by half-value layer (mm Al), for the thicknesses above.
@@ -146,3 +147,36 @@ def test_twins_are_one_exposure() -> None:
     untimed = [exposure(), exposure()]
     assert len(distinct_exposures(twins)) == 1
     assert len(distinct_exposures([*twins, *others, right, *untimed])) == 5
+
+
+absurd = st.one_of(st.none(), st.floats(), st.sampled_from([0.0, -1.0, 1e-300, 1e300, 0.4, 40.0]))
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(
+            (
+                "agd_mgy",
+                "entrance_exposure_mgy",
+                "half_value_layer_mm",
+                "compression_thickness_mm",
+                "magnification",
+                "exposure_mas",
+            ),
+            absurd,
+        ),
+    ),
+    st.dictionaries(
+        st.sampled_from(["breast_implant_present", "projection_of_sweep"]),
+        st.sampled_from([None, "", "YES", 1, 10**400, [], {}, b"Y"]),
+    ),
+    st.sampled_from([[], [Filter()], [Filter(material="")], [Filter(material="Rh"), Filter(material="Al")]]),
+)
+def test_any_event_gives_a_finite_dose_or_a_reason(
+    numbers: dict[str, float | None], extra: dict[str, object], filters: list[Filter]
+) -> None:
+    for given_filters in (filters, [Filter(material="Mo")]):
+        event = exposure(anode_material="Mo", filters=given_filters, extra=extra, **numbers)
+        for item in exam_dosimetry(Exam(modality="MG", events=[event])):
+            assert item.reason if item.value is None else math.isfinite(item.value) and item.value >= 0

@@ -19,17 +19,16 @@ DRAWS = 300 if FULL else 5
 
 @pytest.mark.parametrize("table", PLAIN_TABLES)
 def test_bodies_on_plain_tables_are_right_or_in_doubt(table: str) -> None:
-    bodies = [body for body in BODIES if body != "eared head"]  # thin ears: docs/dosimetry.md
     wrong, doubted = [], 0
     for seed in range(DRAWS):
-        body = bodies[(seed + 5 * PLAIN_TABLES.index(table)) % len(bodies)]
+        body = BODIES[(seed + 5 * PLAIN_TABLES.index(table)) % len(BODIES)]
         scene = draw_scene(20_000 + seed, body=body, table=table, extras=())
         result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
         doubted += result.status != "ok"
         if result.status == "ok" and abs(result.value / scene.dw_mm - 1) > 0.01:
             wrong.append((seed, body, result.value, scene.dw_mm))
     assert len(wrong) <= DRAWS // 100, wrong
-    assert doubted <= 0.25 * DRAWS
+    assert doubted <= max(1, 0.04 * DRAWS)
 
 
 @pytest.mark.parametrize("seed", range(2))

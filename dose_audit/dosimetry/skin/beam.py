@@ -15,6 +15,7 @@ __all__ = ["Beam", "Quality", "field_at_reference", "kerma_at_reference", "read_
 
 _PLAUSIBLE_REFERENCE_MM = (300.0, 1300.0)
 _PLAUSIBLE_FIELD_CM2 = (0.2, 2500.0)
+_LARGEST = 1e12
 _LARGEST_KERMA_MGY = 1e5  # 100 Gy in one event is a unit slip
 _ALIKE = (0.6, 1.7)
 _SHUTTERS_STATED_AT_MM = 1000.0
@@ -303,9 +304,10 @@ def _detector_mm(event: ProjectionEvent) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    # Beyond this nothing is a length, an area or a voltage; the square of what is kept stays a number.
+    return float(value) if isinstance(value, int | float) and abs(value) <= _LARGEST else None
 
 
 def _positive(value: object) -> float | None:
     number = _number(value)
-    return number if number is not None and number > 0 else None
+    return number if number is not None and number >= 1 / _LARGEST else None

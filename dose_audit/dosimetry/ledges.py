@@ -1,0 +1,55 @@
+"""A plate on which a body lies flat: told by its ledges, which jut out on both sides at one height."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dose_audit.dosimetry._morphology import Mask, erode
+
+__all__ = ["above_ledge"]
+
+_LEDGE_STEP_MM, _LEDGE_REACH_MM, _THICKEST_PLATE_MM = 3.0, 20.0, 100.0
+_PLATE_LIKE_HU = 80.0
+_HOMOGENEOUS_HU = 150.0
+
+
+def above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> tuple[Mask, float]:
+    """Without a plate at the bottom that juts out on both sides at once and is as wide from there on down.
+
+    Beside it the pixels that jut out where the body goes on between them, so that nothing is taken off.
+    """
+    rows = np.nonzero(mask.any(axis=1))[0]
+    step = max(1, round(_LEDGE_STEP_MM / pixel_mm))
+    last = rows[-1]
+    if len(rows) < 4 * step:
+        return mask, 0.0
+    block = mask[rows[0] : last + 1]
+    left = block.argmax(axis=1)
+    right = block.shape[1] - block[:, ::-1].argmax(axis=1)
+    reach = round(_LEDGE_REACH_MM / pixel_mm)
+    juts = (left[:-step] - left[step:] >= reach) & (right[step:] - right[:-step] >= reach)
+    deepest = round(_THICKEST_PLATE_MM / pixel_mm)
+    juts[: max(0, len(juts) - deepest)] = False
+    where = np.nonzero(juts)[0]
+    if not len(where):
+        return mask, 0.0
+    below = slice(int(where[0]) + 2 * step, len(left) - 1)
+    if below.stop - below.start < 1 or max(np.ptp(left[below]), np.ptp(right[below])) > 2 * step:
+        return mask, 0.0
+    edge = int(where[-1])
+    plate = slice(rows[0] + edge + 1, last + 1)
+    middle, sides = slice(left[edge], right[edge]), mask[plate].copy()
+    sides[:, middle] = False
+    if abs(_median(image_hu[plate][sides]) - _median(image_hu[plate, middle][mask[plate, middle]])) > _PLATE_LIKE_HU:
+        return mask, 0.0  # the body goes on between the ledges
+    between = image_hu[plate, middle][erode(mask[plate, middle], 1)]
+    if between.size and float(np.ptp(np.percentile(between, [5, 95]))) > _HOMOGENEOUS_HU:
+        return mask, float(np.count_nonzero(sides))  # bone between them: what lies beside it has the body's number
+    cut = mask.copy()
+    cut[plate] = False
+    return cut, 0.0
+
+
+def _median(values: NDArray[np.floating]) -> float:
+    return float(np.median(values)) if values.size else 0.0
