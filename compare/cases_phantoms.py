@@ -33,8 +33,9 @@ ACR_RADIUS_MM = 95.0
 ACR_SIGNAL = 1000.0
 # What hazen needs to find in a header before it measures anything.
 _HEADER = {"Manufacturer": "SIEMENS", "WindowCenter": "500", "WindowWidth": "1000"}
-# One-sided p < 0.05 for each of a spoke's three discs: what an ideal observer must reach for a disc to count as seen.
-SEEN = 1.645
+# One-sided p < 0.1 for each of a spoke's three discs, so that noise alone shows all three with p < 0.001: what an ideal
+# observer must reach for a disc to count as seen.
+SEEN = 1.2816
 ONE_A_SLICE = 4.0
 
 
@@ -206,7 +207,7 @@ CASES = (
          partial(_acr, ask=_ask_everything), 0,
          "Eleven slices of 5 mm, 256 × 256 pixels of 0.98 mm, Rician noise; a known manufacturer's name and a window in the"
          " header, which hazen needs. LCD truth: what an ideal observer of the pixels is"
-         " expected to count at p < 0.05 for each of a spoke's three discs; the target is one spoke a slice."),
+         " expected to count at p < 0.001 for a spoke, 0.1 for each of its three discs; the target is one spoke a slice."),
     Case("acr-slices", "ACR MRI, large, digital", "Slices of 5.7 mm, 1 mm too far in, roll 1.5°", "acr_mri", MR,
          partial(_acr, thickness_mm=5.7, pose=Pose(z_mm=-1.0, roll_deg=1.5), ask=partial(_ask_slices, offset_mm=1.0))),
     Case("acr-bubble", "ACR MRI, large, digital", "Air bubble 8 mm deep, uneven field", "acr_mri", MR,

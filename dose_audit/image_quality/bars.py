@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from dose_audit.image_quality.correlation import correlation_areas, remove_plane
 from dose_audit.image_quality.mtf_curve import Floats
-from dose_audit.image_quality.rois import Spacing, as_image, spacing_pair
+from dose_audit.image_quality.rois import Spacing, as_floats, as_image, spacing_pair
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["BarGroup", "bar_mtf", "bar_mtf_curve"]
@@ -105,8 +105,8 @@ def bar_mtf(
     >>> round(bar_mtf(bars, 300.0 * solid, -100.0 * solid, 0.1, 1.0).value, 3)
     0.2
     """
-    group, spacing = as_image(pattern).astype(float), spacing_pair(spacing_mm)
-    solids = [as_image(part).astype(float) for part in (bar, gap) if part is not None]
+    group, spacing = as_floats(as_image(pattern)), spacing_pair(spacing_mm)
+    solids = [as_floats(as_image(part)) for part in (bar, gap) if part is not None]
     if not (math.isfinite(frequency_per_mm) and frequency_per_mm > 0):
         raise ValueError(f"a frequency is a positive number, not {frequency_per_mm!r}")
     name = f"mtf at {frequency_per_mm:g} lp/mm"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dose_audit.image_quality.rois import as_floats
+
 __all__ = ["CircleFit", "EllipseFit", "fit_circle", "fit_ellipse"]
 
 Floats = NDArray[np.float64]
@@ -226,7 +228,7 @@ def _shape_terms(direction: Floats) -> Floats:
 
 
 def _points(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    px, py = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    px, py = as_floats(x), as_floats(y)
     if px.ndim != 1 or px.shape != py.shape:
         raise ValueError(f"points are two vectors of one length, not {px.shape} and {py.shape}")
     finite = np.isfinite(px) & np.isfinite(py)

@@ -12,7 +12,7 @@ from scipy import special
 
 from dose_audit.measured import Measured, not_measurable
 
-__all__ = ["Detection", "LowContrast", "counted", "discoveries", "unjudged"]
+__all__ = ["Detection", "LowContrast", "counted", "discoveries", "passed_levels", "unjudged"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -67,7 +67,7 @@ def unjudged(number: int, reason: str, *, unit: str, method: str) -> LowContrast
 
 def counted(
     detections: Sequence[Detection],
-    threshold: float,
+    thresholds: Floats,
     *,
     groups: Sequence[Sequence[int]] | None,
     consecutive: bool,
@@ -77,14 +77,14 @@ def counted(
 
     Parameters
     ----------
-    threshold : float
-        d' from which a disc counts as visible: how far each disc is from it says how sure its vote is.
+    thresholds : ndarray, shape (discs,)
+        d' from which each disc counts as visible: how far the disc is from it says how sure its vote is.
     consecutive : bool
         Stop counting at the first group that is not visible.
 
     Notes
     -----
-    Another image of the same phantom would show disc ``i`` with probability ``Φ(d'_i - threshold)`` and a group with the
+    Another image of the same phantom would show disc ``i`` with probability ``Φ(d'_i - threshold_i)`` and a group with the
     product over its discs; the count's variance follows, for a sequence that stops at its first gap from the
     probabilities that it reaches each group.
     """
@@ -93,7 +93,7 @@ def counted(
     )
     seen = tuple(all(detections[index].visible for index in group) for group in together)
     number = (seen.index(False) if not all(seen) else len(seen)) if consecutive else sum(seen)
-    sure = special.ndtr(np.array([one.d_prime or 0.0 for one in detections]) - threshold)
+    sure = special.ndtr(np.array([one.d_prime or 0.0 for one in detections]) - thresholds)
     chance = np.array([float(np.prod([sure[index] for index in group])) for group in together])
     if consecutive:
         reached = np.cumprod(chance)
@@ -103,6 +103,54 @@ def counted(
         spread = math.sqrt(float((chance * (1 - chance)).sum()))
     name = "visible_discs" if groups is None else "visible_groups"
     return LowContrast(Measured(name, float(number), "1", spread, method=method), tuple(detections), seen)
+
+
+def passed_levels(
+    chances: Floats, groups: Sequence[Sequence[int]] | None, significance: float, *, correct: bool
+) -> Floats:
+    """Level of each disc by itself, so that noise alone shows a whole group as rarely as `significance` says.
+
+    Parameters
+    ----------
+    chances : ndarray, shape (discs,)
+        p of each disc.
+    groups : sequence of sequence of int, optional
+        Indices of discs that count together; each disc by itself by default.
+    significance : float
+        Chance with which noise alone shows a group whole; with `correct` the false discovery rate among the groups.
+    correct : bool
+        Whether the number of groups is corrected for.
+
+    Returns
+    -------
+    ndarray, shape (discs,)
+        A disc is visible where its p does not exceed its level.
+
+    Notes
+    -----
+    The discs of a group are equal: they are all there or none is. Noise alone puts all ``n`` of them below a level ``a`` with
+    probability ``aⁿ``, so that ``a = significance^(1/n)``, and the p of a group is the n-th power of the largest of its discs'.
+
+    Examples
+    --------
+    >>> levels = passed_levels(np.array([0.05, 0.2, 0.0005]), [[0, 1], [2]], 0.001, correct=False)
+    >>> [round(float(level), 4) for level in levels]
+    [0.0316, 0.0316, 0.001]
+    """
+    sizes = np.ones(chances.size)
+    together = [list(group) for group in groups] if groups is not None else [[k] for k in range(chances.size)]
+    for group in together:
+        sizes[group] = len(group)
+    level = significance
+    if correct:
+        whole = np.array([float(chances[group].max()) ** len(group) for group in together if group])
+        passed = discoveries(whole, significance)
+        # Without a discovery each group has the level of the first that would be one.
+        level = (
+            max(float(whole[passed].max()), significance / whole.size) if passed.any() else significance / whole.size
+        )
+    # A group that was just let through must not fail by rounding.
+    return np.asarray(level ** (1.0 / sizes) * (1.0 + 1e-12))
 
 
 def discoveries(chances: Floats, rate: float) -> Mask:

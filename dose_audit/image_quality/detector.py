@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from dose_audit.image_quality.mtf_curve import Floats
-from dose_audit.image_quality.rois import as_image
+from dose_audit.image_quality.rois import as_floats, as_image
 from dose_audit.image_quality.ttf import image_stack
 from dose_audit.measured import Measured, Status, not_measurable
 
@@ -224,8 +224,8 @@ def lag(dark: ArrayLike, exposed: ArrayLike, after: Sequence[ArrayLike], *, gain
     >>> lag(dark, dark + 5000.0, [dark + 50.0, dark + 10.0]).frames_percent.tolist()
     [1.0, 0.2]
     """
-    before, full = as_image(dark).astype(float), as_image(exposed).astype(float)
-    frames = [as_image(frame).astype(float) for frame in after]
+    before, full = as_floats(as_image(dark)), as_floats(as_image(exposed))
+    frames = [as_floats(as_image(frame)) for frame in after]
     if not frames or any(frame.shape != before.shape for frame in [full, *frames]):
         raise ValueError("the same region of a dark, an exposed and at least one following frame is wanted")
     empty = np.empty(0)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from dose_audit.image_quality.circles import CircleFit, EllipseFit, fit_circle, fit_ellipse
 from dose_audit.image_quality.radial_edges import RadialEdges, radial_edges
-from dose_audit.image_quality.rois import Position, Spacing, as_image, spacing_pair
+from dose_audit.image_quality.rois import Position, Spacing, as_floats, as_image, spacing_pair
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["BodyOutline", "RoundObject", "body_outline", "circle_diameter"]
@@ -20,7 +20,7 @@ __all__ = ["BodyOutline", "RoundObject", "body_outline", "circle_diameter"]
 Mask = NDArray[np.bool_]
 _FIRST_DIRECTIONS = 120  # enough to know the centre from which the rays are sent that count
 _METHOD = "radial half-maximum edges, robust ellipse; air gaps rejected"
-_LEAST = -1024.0  # below it a CT image is padded, not measured
+_LEAST, _MOST = -1024.0, 1e30  # below it a CT image is padded, not measured
 _DIRECTIONS = {"horizontal": 0.0, "vertical": 90.0, "diagonal_down": 45.0, "diagonal_up": -45.0}
 
 
@@ -150,12 +150,13 @@ def circle_diameter(
     doubts = _doubts(share, residual, spacing)
     gaps = _gaps(edges.angle_deg, better.used)
     note = "; ".join(f"edge left out at {low:.0f}-{high:.0f} degrees" for low, high in gaps)
+    there = np.isfinite(edges.radius_mm)
     details = {
         "directions_used": share,
         "residual_mm": residual,
         "gaps_deg": [list(gap) for gap in gaps],
-        "angle_deg": edges.angle_deg,
-        "radius_mm": edges.radius_mm,
+        "angle_deg": edges.angle_deg[there],
+        "radius_mm": edges.radius_mm[there],
         "note": note,
     }
     uncertainty = 2.0 * math.hypot(float(circle.radius_uncertainty or 0.0), 0.01 * min(spacing))
@@ -269,13 +270,12 @@ def _coarse_body(
     array: NDArray[np.generic], spacing: tuple[float, float]
 ) -> tuple[tuple[float, float], float, float] | str:
     """Centre, mean radius and search width of the largest bright part, or why there is none."""
-    data = np.asarray(array, dtype=np.float32)
     stride = max(1, min(array.shape) // 256)
-    data = data[::stride, ::stride]
-    finite = np.isfinite(data)
-    if finite.mean() < 0.5:
+    wide = as_floats(array[::stride, ::stride])
+    finite = np.isfinite(wide)
+    if not finite.size or finite.mean() < 0.5:
         return "most pixels of the image are not numbers"
-    data = np.maximum(data, _LEAST)
+    data = np.clip(wide, _LEAST, _MOST).astype(np.float32)
     low, high = np.percentile(data[finite], (0.5, 99.0))
     if not high > low:
         return "the image is uniform: there is no object in it"
@@ -283,7 +283,7 @@ def _coarse_body(
     data = ndimage.uniform_filter(data, 3)
     # A fifth of the way up at most: an object of dark and bright parts is one object against the background.
     bright = data > min(otsu_threshold(data), float(low + 0.2 * (high - low)))
-    reach = max(1, round(3.0 / (stride * min(spacing))))
+    reach = min(max(1, round(3.0 / (stride * min(spacing)))), max(1, min(data.shape) // 4))
     padded = np.pad(bright, 2 * reach)
     solid = ndimage.binary_fill_holes(ndimage.binary_closing(padded, iterations=reach))
     labels, count = ndimage.label(ndimage.binary_erosion(solid, iterations=reach))

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize, special
 
 from dose_audit.image_quality.correlation import correlation_areas
-from dose_audit.image_quality.rois import Position, Spacing, as_image, position_pair, spacing_pair
+from dose_audit.image_quality.rois import Position, Spacing, as_floats, as_image, position_pair, spacing_pair
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["InsertFit", "fit_insert"]
@@ -175,7 +175,7 @@ def _window(
     for at, step, size in zip(centre, spacing, array.shape, strict=True):
         low = min(max(math.ceil(at - half_mm / step), 0), size)
         spans.append(slice(low, min(max(math.floor(at + half_mm / step) + 1, low), size)))
-    part = np.array(array[spans[0], spans[1]], dtype=float)
+    part = as_floats(array[spans[0], spans[1]])
     broken = ~np.isfinite(part)
     if broken.any():
         part[broken] = np.median(part[~broken]) if not broken.all() else 0.0

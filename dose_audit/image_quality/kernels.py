@@ -11,6 +11,7 @@ from scipy import fft
 __all__ = ["correlate", "disc_kernel"]
 
 Floats = NDArray[np.float64]
+_MOST_SAMPLES = 3000  # a side of a disc
 _FINE = 9  # sub-pixels a side; the area is right to 0.1 % for the discs used here
 
 
@@ -26,13 +27,15 @@ def disc_kernel(
     ((13, 13), 100)
     """
     sides = [math.floor(radius_mm / step + 0.5 + abs(move)) for step, move in zip(spacing_mm, shift_px, strict=True)]
-    fine = (np.arange(_FINE) + 0.5) / _FINE - 0.5
+    # A large disc's area is right without so many samples in each pixel.
+    count = min(_FINE, max(1, _MOST_SAMPLES // (2 * max(sides) + 1)))
+    fine = (np.arange(count) + 0.5) / count - 0.5
     down, right = (
         ((np.arange(-side, side + 1)[:, None] + fine[None, :]).ravel() - move) * step
         for side, step, move in zip(sides, spacing_mm, shift_px, strict=True)
     )
     inside = down[:, None] ** 2 + right[None, :] ** 2 <= radius_mm**2
-    shape = (2 * sides[0] + 1, _FINE, 2 * sides[1] + 1, _FINE)
+    shape = (2 * sides[0] + 1, count, 2 * sides[1] + 1, count)
     return np.asarray(inside.reshape(shape).mean(axis=(1, 3)), dtype=float)
 
 

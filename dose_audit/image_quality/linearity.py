@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dose_audit.image_quality.mtf_curve import Floats
+from dose_audit.image_quality.rois import as_floats
 from dose_audit.measured import Measured, Status, not_measurable
 
 __all__ = ["HuLinearity", "SignalTransfer", "hu_linearity", "signal_transfer"]
@@ -269,9 +270,9 @@ def _values(measured: Sequence[Measured | float | None]) -> tuple[Floats, Floats
         if isinstance(one, Measured):
             if one.value is not None:
                 values[index], errors[index] = one.value, one.uncertainty or 0.0
-        elif one is not None and math.isfinite(one):
+        elif one is not None:
             values[index] = one
-    return values, errors
+    return as_floats(values), errors
 
 
 def _listed(values: Floats) -> tuple[float | None, ...]:
@@ -311,7 +312,7 @@ def _robust_line(x: Floats, y: Floats, errors: Floats) -> _Line:
         scale = 1.4826 * float(np.median(np.abs(residual) * np.sqrt(prior)))
         if scale <= 1e-12 * max(float(np.abs(y).max()), 1.0):
             break
-        weights = prior * np.minimum(1.0, 1.5 * scale / np.maximum(np.abs(residual) * np.sqrt(prior), 1e-300))
+        weights = prior * np.minimum(1.0, 1.5 * scale / np.maximum(np.abs(residual) * np.sqrt(prior), 1e-6 * scale))
         normal = design.T @ (weights[:, None] * design)
         new = np.linalg.solve(normal, design.T @ (weights * y))
         if np.allclose(new, solution, rtol=1e-12, atol=1e-12):

@@ -10,9 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize, special
 
-from dose_audit.image_quality.detections import Detection, LowContrast, counted, discoveries, unjudged
+from dose_audit.image_quality.detections import Detection, LowContrast, counted, passed_levels, unjudged
 from dose_audit.image_quality.kernels import correlate, disc_kernel
-from dose_audit.image_quality.rois import Position, Spacing, annulus_window, as_image, position_pair, spacing_pair
+from dose_audit.image_quality.rois import (
+    Position,
+    Spacing,
+    annulus_window,
+    as_floats,
+    as_image,
+    position_pair,
+    spacing_pair,
+)
 from dose_audit.measured import Measured
 
 __all__ = ["low_contrast_visible"]
@@ -20,6 +28,7 @@ __all__ = ["low_contrast_visible"]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _METHOD = "matched filter against places without an object; permutation p with a normal tail, Benjamini-Hochberg"
+_LEAST_FILTER = 1.8  # diameter of the filter in that of its disc, at least
 _FEWEST_NULLS = 12  # independent places; fewer do not tell the noise's spread
 
 
@@ -62,9 +71,10 @@ def low_contrast_visible(
     consecutive : bool
         Stop counting at the first group that is not visible, as for ACR spokes.
     significance : float
-        False discovery rate; without `correct`, and for a `consecutive` count, the level of each disc by itself.
+        Chance with which noise alone shows a whole group; with `correct` the false discovery rate among the groups. The level
+        of each disc of a group of n is its n-th root.
     correct : bool
-        Whether the number of discs is corrected for (Benjamini-Hochberg). A `consecutive` count needs no correction: a fixed
+        Whether the number of groups is corrected for (Benjamini-Hochberg). A `consecutive` count needs no correction: a fixed
         sequence of tests that stops at the first failure keeps the level of one for all (Westfall and Krishen, 2001).
     search_mm : float
         How far each disc may lie from its place. The background is given the same freedom, so that a search buys no evidence.
@@ -107,9 +117,11 @@ def low_contrast_visible(
         raise ValueError("one positive diameter for each of at least one place")
     if polarity not in (-1, 0, 1):
         raise ValueError("polarity is -1, 0 or 1")
+    if any(_LEAST_FILTER * max(sizes) > extent * step for extent, step in zip(array.shape, spacing, strict=True)):
+        return unjudged(len(places), "a disc and its surroundings are larger than the image", unit=unit, method=_METHOD)
     allowed = _region(array.shape, region, places, sizes, spacing)
     window = _bounds(allowed, places, sizes, spacing, array.shape)
-    data = np.asarray(array[window], dtype=float)
+    data = as_floats(array[window])
     inside = allowed[window] & np.isfinite(data)
     origin = (float(window[0].start), float(window[1].start))
     local = [(row - origin[0], column - origin[1]) for row, column in places]
@@ -120,7 +132,7 @@ def low_contrast_visible(
         beside = as_image(background)
         if beside.shape != array.shape:
             raise ValueError(f"background {beside.shape} and image {array.shape} differ in shape")
-        empty = np.asarray(beside[window], dtype=float)
+        empty = as_floats(beside[window])
         inside &= np.isfinite(empty)
         level = float(np.median(empty[inside])) if inside.any() else 0.0
         empty = np.where(np.isfinite(empty), empty, level) - level
@@ -150,8 +162,7 @@ def low_contrast_visible(
         if beyond < 20 and search_mm > 0 and id(null) not in gumbels:
             gumbels[id(null)] = _gumbel(sign * null / spread)
         chances.append(chance if beyond >= 20 and search_mm > 0 else _tail(gumbels.get(id(null)), score))
-    corrected = correct and not consecutive
-    passed = discoveries(np.array(chances), significance) if corrected else np.array(chances) <= significance
+    levels = passed_levels(np.array(chances), groups, significance, correct=correct and not consecutive)
     detections = [
         Detection(
             Measured(
@@ -164,13 +175,12 @@ def low_contrast_visible(
             ),
             score,
             chance,
-            bool(seen),
+            bool(chance <= level),
         )
-        for (value, null, spread), size, score, chance, seen in zip(known, sizes, scores, chances, passed, strict=True)
+        for (value, null, spread), size, score, chance, level in zip(known, sizes, scores, chances, levels, strict=True)
     ]
-    last = max((c for c, seen in zip(chances, passed, strict=True) if seen), default=significance)
-    threshold = -float(special.ndtri(max(last, 1e-12) if corrected else significance))
-    return counted(detections, threshold, groups=groups, consecutive=consecutive, method=_METHOD)
+    thresholds = -special.ndtri(np.maximum(levels, 1e-12))
+    return counted(detections, thresholds, groups=groups, consecutive=consecutive, method=_METHOD)
 
 
 def _as_mask(region: ArrayLike, shape: tuple[int, ...]) -> Mask:
@@ -322,7 +332,7 @@ def _reach(
     away = np.hypot(*(at[extent == size][:, None, :] - at[None, :, :]).transpose(2, 0, 1))
     others = (away - 0.5 * extent[None, :])[away > 0]
     room = float(others.min()) - max(spacing) if others.size else math.inf
-    return max(0.9 * size + 1.5 * max(spacing), min(1.25 * size + 1.5 * max(spacing), room))
+    return max(0.5 * _LEAST_FILTER * size + 1.5 * max(spacing), min(1.25 * size + 1.5 * max(spacing), room))
 
 
 @lru_cache(maxsize=512)

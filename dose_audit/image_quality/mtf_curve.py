@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 LEVELS = (0.5, 0.2, 0.1)
 _STEPS_TO_NYQUIST = 100
+_RAISED, _RAISED_SIGMAS = 1.02, 3.0  # a curve significantly above this was raised by processing
 _BEYOND = 1.6  # the presampled MTF goes on behind the Nyquist frequency, and its crossings may lie there
 
 
@@ -38,7 +39,8 @@ class MtfCurve:
     positions_mm, spread : ndarray, shape (m,)
         What the curve was found from: the oversampled edge or point spread function.
     details : mapping
-        Plain numbers about the fit: angle, contrast, noise, centre, radius.
+        Plain numbers about the fit: angle, contrast, noise, centre, radius; always ``highest`` and ``highest_at_per_mm``, the
+        top of the curve up to the Nyquist frequency, above 1 where the image was sharpened.
     """
 
     frequencies_per_mm: Floats
@@ -110,6 +112,7 @@ def curve_from_replicates(
     prefix: str = "mtf",
     method_error: float = 0.002,
     inflation: float = 1.0,
+    sharpening: str = "",
     positions_mm: Floats | None = None,
     spread: Floats | None = None,
     details: Mapping[str, Any] | None = None,
@@ -117,9 +120,14 @@ def curve_from_replicates(
     """The curve with uncertainties from its bootstrap replicates and an error of the method itself.
 
     `method_error` is a standard uncertainty of the curve, and relative to the frequency of the crossings; `inflation`
-    widens the replicates' spread where few blocks were resampled.
+    widens the replicates' spread where few blocks were resampled; `sharpening` is the doubt, with places for the height and
+    the frequency, of a curve that rises above 1.
     """
-    uncertainty = np.hypot(inflation * replicates.std(axis=0, ddof=1), method_error * (mtf < 1.0 - 1e-12))
+    uncertainty = np.hypot(inflation * replicates.std(axis=0, ddof=1), method_error * (np.abs(mtf - 1.0) > 1e-12))
+    top = int(np.argmax(np.where(frequencies <= nyquist_per_mm * (1 + 1e-9), mtf, 0.0)))
+    raised = float(mtf[top]) - _RAISED_SIGMAS * float(uncertainty[top]) > _RAISED
+    if raised and sharpening:
+        doubts = [*doubts, sharpening.format(mtf[top], frequencies[top])]
     quality = float(np.clip(1.0 - np.interp(nyquist_per_mm, frequencies, uncertainty) / 0.1, 0.0, 1.0))
     found = []
     for level in LEVELS:
@@ -165,7 +173,11 @@ def curve_from_replicates(
         method=method,
         positions_mm=np.empty(0) if positions_mm is None else positions_mm,
         spread=np.empty(0) if spread is None else spread,
-        details=details or {},
+        details={
+            **(details or {}),
+            "highest": float(mtf[top]),
+            "highest_at_per_mm": float(frequencies[top]),
+        },
     )
 
 

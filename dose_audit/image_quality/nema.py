@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from dose_audit.image_quality.rois import Spacing, as_image, spacing_pair
+from dose_audit.image_quality.rois import Spacing, as_floats, as_image, spacing_pair
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["NemaUniformity", "nema_uniformity"]
@@ -110,7 +110,7 @@ def nema_uniformity(
         return _nothing("the image is smaller than eight pixels of 6.4 mm", pixel, (max(size[0], 1), max(size[1], 1)))
     start = [(length - n * factor) // 2 for length, n, factor in zip(array.shape, size, factors, strict=True)]
     part = array[start[0] : start[0] + size[0] * factors[0], start[1] : start[1] + size[1] * factors[1]]
-    counts = np.asarray(part, dtype=float).reshape(size[0], factors[0], size[1], factors[1]).sum(axis=(1, 3))
+    counts = as_floats(part).reshape(size[0], factors[0], size[1], factors[1]).sum(axis=(1, 3))
     if not np.all(np.isfinite(counts)) or counts.min() < 0 or counts.max() <= 0:
         return _nothing("the image does not hold counts", pixel, (size[0], size[1]))
     if smooth == "before":

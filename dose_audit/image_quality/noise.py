@@ -10,7 +10,7 @@ from scipy import ndimage, special
 
 from dose_audit.image_quality.correlation import correlation_areas, remove_plane
 from dose_audit.image_quality.mtf_curve import Floats
-from dose_audit.image_quality.rois import as_image
+from dose_audit.image_quality.rois import as_floats, as_image
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["noise_sd", "roi_mean", "snr_single_image", "snr_smoothed", "snr_two_images"]
@@ -155,7 +155,7 @@ def snr_two_images(first: ArrayLike, second: ArrayLike) -> Measured:
     >>> round(snr_two_images(one, two).value)
     50
     """
-    one, two = as_image(first).astype(float), as_image(second).astype(float)
+    one, two = as_floats(as_image(first)), as_floats(as_image(second))
     if one.shape != two.shape:
         raise ValueError(f"two images of one region are wanted, not {one.shape} and {two.shape}")
     chosen = np.isfinite(one) & np.isfinite(two)
@@ -309,7 +309,7 @@ def snr_smoothed(region: ArrayLike, *, kernel: int = 9) -> Measured:
     """
     if kernel < 3 or kernel % 2 == 0:
         raise ValueError(f"the kernel is an odd number of pixels from 3, not {kernel}")
-    part = as_image(region).astype(float)
+    part = as_floats(as_image(region))
     reason = ""
     if min(part.shape) < 2 * kernel:
         reason = f"the region is smaller than twice the kernel of {kernel} pixels"
@@ -362,7 +362,7 @@ def _koay(theta: float) -> float:
 
 
 def _prepared(region: ArrayLike) -> tuple[Floats | None, str]:
-    part = as_image(region).astype(float)
+    part = as_floats(as_image(region))
     count = int(np.isfinite(part).sum())
     if count < _LEAST_PIXELS:
         return None, f"the region has {count} pixels that hold a number, fewer than {_LEAST_PIXELS}"

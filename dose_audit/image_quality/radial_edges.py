@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from dose_audit.image_quality.rois import Position, Spacing, as_image, position_pair, sample_points, spacing_pair
+from dose_audit.image_quality.rois import (
+    Position,
+    Spacing,
+    as_image,
+    most_samples,
+    position_pair,
+    sample_points,
+    spacing_pair,
+)
 
 __all__ = ["RadialEdges", "radial_edges"]
 
@@ -101,8 +109,17 @@ def radial_edges(
     half = search_mm if search_mm is not None else max(0.15 * radius_mm, 5 * pixel)
     step = 0.5 * min(row_mm, column_mm)
     depth = 4.0 * pixel  # how far from the edge the levels beside it are taken
-    distance = np.arange(max(radius_mm - half - depth, step), radius_mm + half + depth, step)
     angle = np.asarray(np.arange(directions) * (360.0 / directions), dtype=float)
+    # Beyond the image's farthest corner there is nothing to sample.
+    far = math.hypot(
+        max(abs(row), abs(array.shape[0] - row)) * row_mm, max(abs(column), abs(array.shape[1] - column)) * column_mm
+    )
+    nearest, farthest = max(radius_mm - half - depth, step), min(radius_mm + half, far) + depth
+    step = max(step, (farthest - nearest) / most_samples(array.shape))
+    distance = np.arange(nearest, farthest, step)
+    if distance.size < 2 * round(depth / step) + 2 or not array.size:
+        nothing = np.full(directions, np.nan)
+        return RadialEdges(angle, nothing, nothing, nothing, 0.0, 1.0)
     cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     rows = row + sine[:, None] * distance / row_mm
     columns = column + cosine[:, None] * distance / column_mm

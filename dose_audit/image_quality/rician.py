@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
+from dose_audit.image_quality.rois import as_floats
+
 __all__ = ["DarkGround", "dark_ground", "rician_mean"]
 
 Floats = NDArray[np.float64]
@@ -104,7 +106,7 @@ def dark_ground(ground: ArrayLike, noise_sd: float, freedom: float) -> DarkGroun
     >>> found.signal, round(found.noise_sd, 1)
     (0.0, 5.0)
     """
-    dark = np.asarray(ground, dtype=float).ravel()
+    dark = as_floats(ground).ravel()
     dark = dark[np.isfinite(dark)]
     if dark.size < _LEAST_PIXELS or dark.min() < 0:
         return None

@@ -36,6 +36,7 @@ Position = Sequence[float] | NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Window = tuple[slice, slice]
+_MOST, _LEAST = 1e30, 1e-30  # see `as_floats`
 _SPLINE_MARGIN = 12  # pixels after which the cubic spline's prefilter has forgotten the border (0.27 per pixel)
 
 
@@ -87,6 +88,29 @@ def as_image(image: ArrayLike) -> NDArray[np.generic]:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"an image is made of real numbers, not {array.dtype}")
     return array
+
+
+def as_floats(pixels: ArrayLike) -> Floats:
+    """Pixels as numbers of 64 bits; those beyond all measure are not numbers, and those below it are 0.
+
+    Powers of pixel values must be numbers; no detector gives more than 10³⁰ or less than 10⁻³⁰ of its unit.
+
+    Examples
+    --------
+    >>> as_floats([[1, 2]]).tolist(), as_floats([1.0, 1e200, -np.inf]).tolist()
+    ([[1.0, 2.0]], [1.0, nan, nan])
+    """
+    given = np.asarray(pixels)
+    values = np.array(given, dtype=np.float64)
+    if given.dtype.kind != "f" or not values.size:
+        return values
+    low, high = values.min(), values.max()
+    if not (low >= -_MOST and high <= _MOST):
+        values[~(np.abs(values) <= _MOST)] = np.nan
+        low, high = np.nanmin(values, initial=0.0), np.nanmax(values, initial=0.0)
+    if low > -_LEAST and high < _LEAST:
+        values[np.isfinite(values)] = 0.0
+    return values
 
 
 def spacing_pair(spacing_mm: Spacing) -> tuple[float, float]:
@@ -271,10 +295,12 @@ def sample_points(image: ArrayLike, rows: ArrayLike, columns: ArrayLike) -> Floa
     17.25
     """
     array = as_image(image)
+    if not array.size:
+        raise ValueError("an image without pixels has no values")
     at_row, at_column = np.broadcast_arrays(np.asarray(rows, dtype=float), np.asarray(columns, dtype=float))
     shape, at_row, at_column = at_row.shape, np.atleast_1d(at_row), np.atleast_1d(at_column)
     window = (_span(at_row, array.shape[0]), _span(at_column, array.shape[1]))
-    part = np.array(array[window], dtype=float)
+    part = as_floats(array[window])
     broken = ~np.isfinite(part)
     if broken.any():
         part[broken] = float(np.median(part[~broken])) if not broken.all() else 0.0
@@ -307,7 +333,7 @@ def strip_profile(
     angle_deg : float
         Direction of the profile.
     step_mm : float, optional
-        Sampling distance; half the smaller spacing by default.
+        Sampling distance; half the smaller spacing by default, more where the strip is many times as long as the image.
 
     Returns
     -------
@@ -325,16 +351,22 @@ def strip_profile(
     row, column = position_pair(centre_px)
     if length_mm <= 0 or width_mm < 0:
         raise ValueError("a strip has a positive length and a width")
-    step = step_mm or 0.5 * min(row_mm, column_mm)
+    most = most_samples(as_image(image).shape)
+    step = max(step_mm or 0.5 * min(row_mm, column_mm), length_mm / most)
     half = math.floor(0.5 * length_mm / step + 1e-9)
     along = step * np.arange(-half, half + 1)
-    lines = max(1, round(width_mm / (0.5 * min(row_mm, column_mm))))
+    lines = min(max(1, round(width_mm / (0.5 * min(row_mm, column_mm)))), most)
     across = ((np.arange(lines) + 0.5) / lines - 0.5) * width_mm
     cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     right = cosine * along[None, :] - sine * across[:, None]
     down = sine * along[None, :] + cosine * across[:, None]
     values = sample_points(image, row + down / row_mm, column + right / column_mm)
     return np.asarray(along, dtype=float), np.asarray(values.mean(axis=0), dtype=float)
+
+
+def most_samples(shape: tuple[int, ...]) -> int:
+    """Samples along a line at which the line is longer than any that an image of this shape is worth."""
+    return 4 * (max(shape) + 64)
 
 
 def _span(at: Floats, size: int) -> slice:
@@ -397,7 +429,7 @@ def _rectangle(
 
 
 def _statistics(array: NDArray[np.generic], window: Window, inside: Mask) -> RoiStatistics:
-    part = np.asarray(array[window], dtype=float)
+    part = as_floats(array[window])
     chosen = inside & np.isfinite(part)
     values = part[chosen]
     if not values.size:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from dose_audit.image_quality.rois import Position, Spacing, as_image, spacing_pair, strip_profile
+from dose_audit.image_quality.rois import Position, Spacing, as_floats, as_image, spacing_pair, strip_profile
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["SlicePosition", "profile_shift", "slice_position_bars"]
@@ -141,7 +141,7 @@ def profile_shift(
     3.3
     """
     x = np.asarray(position_mm, dtype=float)
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    a, b = as_floats(first), as_floats(second)
     if x.ndim != 1 or a.shape != x.shape or b.shape != x.shape:
         raise ValueError("positions and profiles are vectors of one length")
     if x.size < 12 or not (np.all(np.isfinite(a)) and np.all(np.isfinite(b))):

@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special
+from scipy import optimize
 
+from dose_audit.image_quality.rois import as_floats
 from dose_audit.image_quality.slice_profile import (
     ProfileFit,
     fwhm_slopes,
+    integrated_gauss,
     parameter_covariance,
     plateau_fwhm,
     width_and_blur,
@@ -19,12 +21,6 @@ from dose_audit.image_quality.slice_profile import (
 __all__ = ["fit_edge_response"]
 
 Floats = NDArray[np.float64]
-
-
-def _integrated_gauss(u: Floats, blur: float) -> Floats:
-    """∫ ½(1 + erf(u/√2σ)) du = u Φ(u/σ) + σ φ(u/σ)."""
-    t = u / blur
-    return np.asarray(u * special.ndtr(t) + blur * np.exp(-0.5 * t**2) / math.sqrt(2 * math.pi))
 
 
 def fit_edge_response(position_mm: ArrayLike, signal: ArrayLike, *, blur_mm: float = 0.0) -> ProfileFit:
@@ -48,7 +44,7 @@ def fit_edge_response(position_mm: ArrayLike, signal: ArrayLike, *, blur_mm: flo
     >>> round(fit_edge_response(s, np.clip(s / 10.0 + 0.5, 0, 1)).fwhm, 2)
     10.0
     """
-    s, values = np.asarray(position_mm, dtype=float), np.asarray(signal, dtype=float)
+    s, values = np.asarray(position_mm, dtype=float), as_floats(signal)
     if s.ndim != 1 or s.shape != values.shape:
         raise ValueError(f"a profile is two vectors of one length, not {s.shape} and {values.shape}")
     sound = np.isfinite(s) & np.isfinite(values)
@@ -58,8 +54,11 @@ def fit_edge_response(position_mm: ArrayLike, signal: ArrayLike, *, blur_mm: flo
     ends = max(3, s.size // 10)
     low, high = float(np.median(values[:ends])), float(np.median(values[-ends:]))
     height = high - low
-    if height == 0:
+    if abs(height) <= 1e-9 * float(np.abs(values).max()):
         return ProfileFit(None, None, None, reason="the profile has no step")
+    # In units of the step, so that the least squares see numbers near 1 in any unit of the image.
+    whole_step = abs(height)
+    low, height, values = low / whole_step, height / whole_step, values / whole_step
     span, step = float(s[-1] - s[0]), float(np.median(np.diff(s)))
     part = np.clip((values - low) / height, 0, 1)
     middle = float(s[-1] - np.trapezoid(part, s))
@@ -70,7 +69,7 @@ def fit_edge_response(position_mm: ArrayLike, signal: ArrayLike, *, blur_mm: flo
     def model(p: Floats) -> Floats:
         u = s - p[2]
         wide, blur = width_and_blur(float(p[3]), float(p[4]))
-        ramp = (_integrated_gauss(u + 0.5 * wide, blur) - _integrated_gauss(u - 0.5 * wide, blur)) / wide
+        ramp = (integrated_gauss(u + 0.5 * wide, blur) - integrated_gauss(u - 0.5 * wide, blur)) / wide
         return np.asarray(p[0] + p[1] * ramp)
 
     lower = np.array([-np.inf, -np.inf, s[0], 0.2 * step, 0.0])
@@ -98,12 +97,12 @@ def fit_edge_response(position_mm: ArrayLike, signal: ArrayLike, *, blur_mm: flo
     return ProfileFit(
         fwhm,
         float(p[2]),
-        float(p[1]),
+        float(p[1]) * whole_step,
         math.sqrt(max(float(slopes @ covariance @ slopes), 0.0)),
         math.sqrt(max(float(covariance[2, 2]), 0.0)),
         wide,
         inner,
         residual,
-        model(p),
+        model(p) * whole_step,
         "; ".join(doubts),
     )

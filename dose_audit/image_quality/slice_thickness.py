@@ -11,7 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from dose_audit.image_quality.rician import DarkGround, dark_ground
-from dose_audit.image_quality.rois import Position, Spacing, as_image, position_pair, sample_points, spacing_pair
+from dose_audit.image_quality.rois import (
+    Position,
+    Spacing,
+    as_floats,
+    as_image,
+    most_samples,
+    position_pair,
+    sample_points,
+    spacing_pair,
+)
 from dose_audit.image_quality.slice_profile import ProfileFit, fit_slice_profile, fwhm_by_ground
 from dose_audit.image_quality.slice_response import fit_edge_response
 from dose_audit.measured import Measured, not_measurable
@@ -58,6 +67,7 @@ def slice_thickness_ramps(
     length_mm: float = 96.0,
     offsets_mm: tuple[float, float] = (-2.5, 2.5),
     width_mm: float = 3.0,
+    height_mm: float = 1.0,
     angle_deg: float = 0.0,
     search_mm: float = 12.0,
 ) -> RampThickness:
@@ -77,6 +87,8 @@ def slice_thickness_ramps(
         Where the ramps run, across the profile's direction, from the insert's middle.
     width_mm : float
         Width over which the mean is taken.
+    height_mm : float
+        Height of the ramps' slots across the slice, 1 mm for ACR, which blurs the profiles; 0 leaves that in.
     angle_deg : float
         Direction of the ramps, within about 3°.
     search_mm : float
@@ -94,8 +106,9 @@ def slice_thickness_ramps(
     (`dark_ground`), the Rician mean of the plateau is fitted. Against analytic ramps of 4.3-5.7 mm with a rectangular slice
     profile over ground without signal: bias below 0.01 mm to 10 % noise, standard deviation 0.015 mm at 5 % and 0.03 mm at
     10 %; without the correction the bias is -0.07 and -0.13 mm. A ground with a signal below the noise is taken for an empty
-    one, which adds up to 0.1 mm at 10 % noise and is in the uncertainty. A Gaussian or triangular profile of such a thickness
-    fills the ramps, shows no ground and is mostly ``suspect``.
+    one, which adds up to 0.1 mm at 10 % noise and is in the uncertainty. Gaussian slice profiles of 2.5-4 mm without noise read
+    within 0.01 mm, triangular ones up to 0.1 mm too thick, which is in the uncertainty; the slots' own height would add 0.08 mm
+    to either. Thicker ones fill the ramps, show no ground and are mostly ``suspect``, as in noise.
 
     References
     ----------
@@ -112,13 +125,13 @@ def slice_thickness_ramps(
     array = as_image(image)
     spacing = spacing_pair(spacing_mm)
     position_pair(centre_px)
-    if tangent <= 0 or length_mm <= 0 or width_mm <= 0 or search_mm < 0:
-        raise ValueError("tangent, length and width are positive, the search is not negative")
-    step = 0.5 * min(spacing)
+    if tangent <= 0 or length_mm <= 0 or width_mm <= 0 or min(search_mm, height_mm) < 0:
+        raise ValueError("tangent, length and width are positive, search and height are not negative")
+    step = max(0.5 * min(spacing), length_mm / most_samples(array.shape))
     half = math.floor(0.5 * length_mm / step)
     along = np.asarray(step * np.arange(-half, half + 1), dtype=float)
     shift, lean, scale = np.zeros(along.size), 0.0, 1.0
-    if search_mm > 0:
+    if search_mm > 0 and along.size > 1:
         band = _find_band(array, spacing, centre_px, along, angle_deg, search_mm, abs(offsets_mm[1] - offsets_mm[0]))
         if band is not None:
             shift, lean, scale = band
@@ -127,12 +140,15 @@ def slice_thickness_ramps(
     for offset in offsets_mm:
         lines = shift[None, :] + offset * scale + across[:, None]
         signals.append(_turned(array, spacing, centre_px, along[None, :], lines, angle_deg).mean(axis=0))
-    fits = tuple(fit_slice_profile(along, signal, tilted_top=True) for signal in signals)
+    blur = height_mm / tangent / math.sqrt(12.0)
+    fits = tuple(fit_slice_profile(along, signal, tilted_top=True, blur_mm=blur) for signal in signals)
     middles = [shift + offset * scale for offset in offsets_mm]
     ground = _dark_ground(array, spacing, centre_px, along, middles, fits, angle_deg, width_mm * scale)
     if ground is not None:
         # Magnitudes of noise in the dark ground lift the half maximum and would shorten the ramps.
-        fits = tuple(fit_slice_profile(along, one, tilted_top=True, dark_ground=ground) for one in signals)
+        fits = tuple(
+            fit_slice_profile(along, one, tilted_top=True, dark_ground=ground, blur_mm=blur) for one in signals
+        )
     result = slice_thickness_crossed(fits[0], fits[1], tangent=tangent)
     details = {
         "channel_noise": None if ground is None else ground.noise_sd,
@@ -305,6 +321,8 @@ def _dark_ground(
     width_mm: float,
 ) -> DarkGround | None:
     """Noise and signal of the ground at the ends of both ramps; ``None`` where the noise does not lift it."""
+    if any(fit.fwhm is None for fit in fits):
+        return None
     parts, rough = [], []
     cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     row, column = position_pair(centre_px)
@@ -328,8 +346,8 @@ def _dark_ground(
         rows, columns = np.unique(
             np.stack(pixels(far > 0.5 * fit.fwhm + 3.0 * (fit.blur or 0.0) + 2.0, across)), axis=1
         )
-        parts.append(np.asarray(array[rows, columns], dtype=float))
-        top = np.asarray(array[pixels(far < 0.5 * fit.fwhm - (fit.blur or 0.0), np.zeros(1))], dtype=float)[::every]
+        parts.append(as_floats(array[rows, columns]))
+        top = as_floats(array[pixels(far < 0.5 * fit.fwhm - (fit.blur or 0.0), np.zeros(1))])[::every]
         rough.append(top[lag:-lag] - 0.5 * (top[: -2 * lag] + top[2 * lag :]))
     differences = np.concatenate(rough)
     if not differences.size:
@@ -351,8 +369,8 @@ def _find_band(
 
     ``None`` where there is no such band: then the ramps are taken where they were said to be.
     """
-    step = 0.25 * (spacing[0] + spacing[1])
     reach = search_mm + 1.5 * pitch_mm
+    step = max(0.25 * (spacing[0] + spacing[1]), reach / most_samples(array.shape))
     half = math.ceil(reach / step)
     across = np.asarray(step * np.arange(-half, half + 1), dtype=float)
     patch = _turned(array, spacing, centre_px, along[None, :], across[:, None], angle_deg)

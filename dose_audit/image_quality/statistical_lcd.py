@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 from dose_audit.image_quality.kernels import correlate, disc_kernel
-from dose_audit.image_quality.rois import Spacing, as_image, spacing_pair
+from dose_audit.image_quality.rois import Spacing, as_floats, as_image, spacing_pair
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["StatisticalLcd", "statistical_lcd"]
@@ -85,10 +85,10 @@ def statistical_lcd(
     spacing = spacing_pair(spacing_mm)
     if not 0.5 < confidence < 1:
         raise ValueError("confidence lies between 0.5 and 1")
-    inside = np.isfinite(array) & (
+    inside = np.isfinite(as_floats(array)) & (
         np.ones(array.shape, dtype=bool) if region is None else _as_mask(region, array.shape)
     )
-    factor = 2.0 * float(stats.norm.ppf(confidence))
+    factor = 2.0 * float(ndtri(confidence))
     method = f"statistical LCD: {factor:.2f} standard deviations of the means over discs"
     if inside.sum() < 100:
         lost = not_measurable("lcd_threshold", unit, "fewer than 100 pixels of background", method=method)
@@ -96,7 +96,7 @@ def statistical_lcd(
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
     chosen = inside[window]
-    flat = np.where(chosen, _remove_surface(np.asarray(array[window], dtype=float), chosen), 0.0)
+    flat = np.where(chosen, _remove_surface(as_floats(array[window]), chosen), 0.0)
     area = float(chosen.sum()) * spacing[0] * spacing[1]
     return StatisticalLcd(
         tuple(float(d) for d in diameters_mm),
@@ -116,6 +116,9 @@ def _threshold(
 ) -> Measured:
     if diameter <= 0:
         raise ValueError("a diameter is positive")
+    if any(diameter > extent * step for extent, step in zip(flat.shape, spacing, strict=True)):
+        reason = f"the region is too small for discs of {diameter:g} mm"
+        return not_measurable("lcd_threshold", unit, reason, method=method)
     kernel = disc_kernel(0.5 * diameter, spacing)
     whole = correlate(chosen.astype(float), kernel) > float(kernel.sum()) * (1 - 1e-9)
     independent = area / (1.6 * math.pi * diameter**2 / 4)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from dose_audit.image_quality.mtf_curve import Floats
-from dose_audit.image_quality.rois import Spacing, as_image, spacing_pair
+from dose_audit.image_quality.rois import Spacing, as_floats, as_image, spacing_pair
 from dose_audit.image_quality.ttf import image_stack
 from dose_audit.measured import Measured, Status, not_measurable
 
@@ -211,7 +211,7 @@ def artefact_map(image: ArrayLike, spacing_mm: Spacing, *, scale_mm: float = 2.0
     >>> found.largest.value < -5.5, bool(found.mask[105, 55]), bool(found.mask[20, 20])
     (True, True, False)
     """
-    array, spacing = as_image(image).astype(float), spacing_pair(spacing_mm)
+    array, spacing = as_floats(as_image(image)), spacing_pair(spacing_mm)
     if not (math.isfinite(scale_mm) and scale_mm > 0) or order not in (1, 2):
         raise ValueError("the scale is a positive length in mm, the order 1 or 2")
     sigma = tuple(scale_mm / step for step in spacing)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dose_audit.image_quality.rois import Spacing, as_image, spacing_pair
+from dose_audit.image_quality.rois import Spacing, as_floats, as_image, spacing_pair
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["TileUniformity", "tile_uniformity"]
@@ -101,7 +101,7 @@ def tile_uniformity(
     if side[0] * side[1] < 2:
         return _nothing("a tile of one pixel has no noise")
     part = array[border[0] : border[0] + count[0] * side[0], border[1] : border[1] + count[1] * side[1]]
-    blocks = np.asarray(part, dtype=float).reshape(count[0], side[0], count[1], side[1]).swapaxes(1, 2)
+    blocks = as_floats(part).reshape(count[0], side[0], count[1], side[1]).swapaxes(1, 2)
     signal = blocks.mean(axis=(2, 3)) - offset
     if not np.isfinite(signal).any():
         return _nothing("the image holds no numbers")

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from dose_audit.image_quality.mtf_curve import Floats, MtfCurve, curve_from_replicates, frequency_axis, no_curve
 from dose_audit.image_quality.resampling import BlockFit, block_products, hermite, least_squares
-from dose_audit.image_quality.rois import Spacing, spacing_pair
+from dose_audit.image_quality.rois import Spacing, as_floats, spacing_pair
 
 __all__ = ["disc_ttf", "image_stack"]
 
@@ -114,11 +114,13 @@ def disc_ttf(
     disc = _fit_disc(stack, spacing, guess)
     if isinstance(disc, str):
         return no_curve(disc, nyquist_per_mm=nyquist, method=METHOD, prefix="ttf")
-    if disc.contrast_error > 0 and abs(disc.contrast) < 5 * disc.contrast_error:
+    if disc.contrast == 0 or abs(disc.contrast) < 5 * disc.contrast_error:
         return no_curve(
             "no disc: its contrast is not above the noise", nyquist_per_mm=nyquist, method=METHOD, prefix="ttf"
         )
     fit, orders = _expand(disc, replicates, seed)
+    if fit.solution[0] == 0 or np.any(fit.copies[:, 0] == 0):
+        return no_curve("no disc: parts of its edge are flat", nyquist_per_mm=nyquist, method=METHOD, prefix="ttf")
     frequencies = frequency_axis(nyquist)
     curves = _transform(frequencies, disc.sigma, orders, np.vstack([fit.solution, fit.copies]))
     cnr = abs(disc.contrast) / disc.noise if disc.noise > 0 else math.inf
@@ -159,7 +161,7 @@ def image_stack(images: ArrayLike) -> Floats:
         array = array[None]
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(f"one image or a stack of them is wanted, not the shape {np.shape(images)}")
-    return np.asarray(array, dtype=float)
+    return as_floats(array)
 
 
 @dataclass(frozen=True)
@@ -289,7 +291,7 @@ def _fit_disc(stack: Floats, spacing: tuple[float, float], guess: _Guess) -> _Di
         radius=float(p[4]),
         sigma=float(p[5]),
         contrast=float(p[6]),
-        contrast_error=math.sqrt(float(covariance[at, at])),
+        contrast_error=math.sqrt(max(float(covariance[at, at]), 0.0)),
         noise=noise,
         scaled=((p[4] - radius) / p[5]).ravel(),
         angle=np.arctan2(dy, dx).ravel(),

@@ -12,6 +12,7 @@ from dose_audit.image_quality.kernels import correlate, disc_kernel
 from dose_audit.image_quality.rois import (
     Position,
     Spacing,
+    as_floats,
     as_image,
     disc_mask,
     position_pair,
@@ -90,7 +91,7 @@ def percent_integral_uniformity(
         if low < 0 or high > size:
             return not_measurable("piu", "%", "the region leaves the image", method=_PIU)
         spans.append(slice(low, high))
-    part = np.asarray(array[spans[0], spans[1]], dtype=float)
+    part = as_floats(array[spans[0], spans[1]])
     centre = (row - spans[0].start, column - spans[1].start)
     inside = disc_mask(part.shape, centre, large, spacing)
     if not np.all(np.isfinite(part[inside])):
@@ -228,7 +229,7 @@ def _noise_share(
     every = [max(1, side // 6) for side in kernel.shape]
     coarse = (slice(None, None, every[0]), slice(None, None, every[1]))
     chosen = allowed[coarse]
-    surface = correlate(_smooth_surface(part, inside, every), kernel)
+    surface = correlate(_smooth_surface(part, inside, [max(1, side // 3) for side in kernel.shape]), kernel)
     smooth = surface[coarse]
     # Second differences along rows see the noise and hardly the signal.
     lines = part[::2]

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize, special
 
 from dose_audit.image_quality.correlation import correlation_areas
-from dose_audit.image_quality.rois import Position, Spacing, as_image, position_pair, spacing_pair
-from dose_audit.image_quality.slice_profile import fwhm_slopes, plateau_fwhm, width_and_blur
+from dose_audit.image_quality.rois import Position, Spacing, as_floats, as_image, position_pair, spacing_pair
+from dose_audit.image_quality.slice_profile import fwhm_slopes, peak_shape, shape_fwhm, shape_widths
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["CATPHAN_TANGENT", "mean_thickness", "slice_thickness_wire"]
@@ -22,11 +22,13 @@ CATPHAN_TANGENT = math.tan(math.radians(23.0))
 _SINGLE = "inclined wire on one slice: two-dimensional fit, in-plane blur removed, half-maximum width times tangent"
 _STACK = "inclined wire on several slices: fits joined by their z positions, which also give the tangent"
 _ROOT2 = math.sqrt(2.0)
-_FAINTEST = 1e-100  # height whose square is still a number; its inverse the greatest
 _UNSURE = 0.04  # relative uncertainty of a width from which the shape of the profile is left open
 _OPEN, _OPEN_MM = 0.095, 0.35  # uncertainty of a width, relative and along the wire, up to which it is trusted
-_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of a rectangle in the square of a profile's spread
+# Share of a rectangle (of a triangle, where the profile is peaked) in the square of a profile's spread.
+_SHAPES = ((0.0, False), (0.5, False), (0.8, False), (1.0, False), (1.0, True))
 
+# Two or three values that happen to agree say little of their scatter: Student's t for 68 % of 1, 2 and 3 degrees of freedom.
+_FEW = {2: 1.84, 3: 1.32, 4: 1.20}
 _LEAN_SHARE = 0.04  # of a tangent of 23 degrees: what a lean of 0.8 degrees makes of it
 
 
@@ -149,6 +151,7 @@ def mean_thickness(values: Sequence[Measured], *, name: str = "slice_thickness")
     known = [value.uncertainty for value in good if value.uncertainty is not None]
     own = math.sqrt(sum(u * u for u in known)) / len(good) if len(known) == len(good) else None
     scatter = float(numbers.std(ddof=1)) / math.sqrt(numbers.size) if numbers.size > 1 else 0.0
+    scatter *= _FEW.get(numbers.size, 1.0)
     mean = float(numbers.mean())
     result = Measured(
         name,
@@ -262,7 +265,7 @@ def _fit_wire(
     for at, half, step, size in zip(centre, (half_down, half_right), spacing, array.shape, strict=True):
         low = min(max(math.ceil(at - half / step), 0), size)
         spans.append(slice(low, min(max(math.floor(at + half / step) + 1, low), size)))
-    part = np.asarray(array[spans[0], spans[1]], dtype=float)
+    part = as_floats(array[spans[0], spans[1]])
     if min(part.shape, default=0) < 5:
         return "the wire's region lies outside the image"
     down = (np.arange(spans[0].start, spans[0].stop) - centre[0])[:, None] * spacing[0]
@@ -273,35 +276,43 @@ def _fit_wire(
         return "the wire's region lies outside the image"
     pixel = math.sqrt(spacing[0] * spacing[1])
     start = _locate(part, inside, s, t, pixel)
-    if start is None or not _FAINTEST < abs(start[1]) < 1.0 / _FAINTEST:
+    if start is None or abs(start[1]) < 1e-9 * float(np.abs(part[inside]).max()):
         return "no wire stands out of the noise in its region"
     base, amplitude, s0, t0, length = start
+    # In units of the height, so that the least squares see numbers near 1 in any unit of the image.
+    unit = abs(amplitude)
+    part, base, amplitude = part / unit, base / unit, amplitude / unit
     reach = 0.5 * length + max(6.0, 8 * pixel)
     inside &= (np.abs(s - s0) < reach) & (np.abs(t - t0) < max(3.5, 5 * pixel))
     ss, tt, values = s[inside], t[inside], part[inside]
     scale = abs(amplitude)
 
-    def model(p: Floats) -> Floats:
+    def model(p: Floats, peaked: bool) -> Floats:
         ground = p[0] + p[1] * (ss - s0) / reach + p[2] * (tt - t0) / reach
         line = np.exp(-0.5 * ((tt - t0 - p[4] - p[5] * (ss - s0)) / p[6]) ** 2)
-        wide, own = width_and_blur(float(p[8]), float(p[9]))
-        blur = _ROOT2 * math.hypot(p[6], own)
-        u = ss - s0 - p[7]
-        along = 0.5 * (special.erf((u + 0.5 * wide) / blur) - special.erf((u - 0.5 * wide) / blur))
+        wide, own = shape_widths(float(p[8]), float(p[9]), peaked)
+        blur, u = math.hypot(p[6], own), ss - s0 - p[7]
         # The height is that of the peak, so that a Gaussian profile (no width, all blur) leaves it determined.
-        return np.asarray(ground + p[3] * line * along / special.erf(0.5 * wide / blur))
+        if peaked:
+            return np.asarray(ground + p[3] * line * peak_shape(u, wide, blur) / float(peak_shape(0.0, wide, blur)))
+        along = 0.5 * (
+            special.erf((u + 0.5 * wide) / (_ROOT2 * blur)) - special.erf((u - 0.5 * wide) / (_ROOT2 * blur))
+        )
+        return np.asarray(ground + p[3] * line * along / special.erf(0.5 * wide / (_ROOT2 * blur)))
 
     lower = [-np.inf, -np.inf, -np.inf, -30 * scale, -2.0, -0.15, 0.3 * pixel, -reach, 0.1 * pixel, 0.0]
     upper = [np.inf, np.inf, np.inf, 30 * scale, 2.0, 0.15, max(2.0, 3 * pixel), reach, reach, 1.0]
     guess = [base, 0.0, 0.0, amplitude, 0.0, 0.0, max(0.6, 0.7 * pixel), 0.0, 0.29 * length, 0.8]
     steps = [scale, scale, scale, scale, pixel, 0.02, 0.3 * pixel, pixel, 0.3 * length, 0.3]
 
-    def solve(guess: Sequence[float] | Floats, share: float | None = None) -> optimize.OptimizeResult:
-        """The fit, with a rectangle's share in the profile that is free or given."""
+    def solve(
+        guess: Sequence[float] | Floats, share: float | None = None, peaked: bool = False
+    ) -> optimize.OptimizeResult:
+        """The fit, with a rectangle's (or a triangle's) share in the profile that is free or given."""
         own = slice(None, None if share is None else -1)
         rest = np.array([] if share is None else [share])
         return optimize.least_squares(
-            lambda q: model(np.append(q, rest)) - values,
+            lambda q: model(np.append(q, rest), peaked) - values,
             np.clip(guess, np.array(lower) + 1e-9, np.array(upper) - 1e-9)[own],
             bounds=(lower[own], upper[own]),
             x_scale=steps[own],
@@ -309,18 +320,29 @@ def _fit_wire(
         )
 
     fitted = solve(guess)
-    p = np.asarray(fitted.x)
-    peak = float(p[3])
     residual_image = np.zeros(part.shape)
     residual_image[inside] = fitted.fun
     area = max(correlation_areas(residual_image, inside)[0], 1.0)
-    covariance = _covariance(np.asarray(fitted.jac), np.asarray(fitted.fun), area)
-    fwhm = plateau_fwhm(*width_and_blur(float(p[8]), float(p[9])))
-    slopes = np.zeros(p.size)
-    slopes[8:] = fwhm_slopes(float(p[8]), float(p[9]))
-    spread = math.sqrt(max(float(slopes @ covariance @ slopes), 0.0))
+    # A profile may be a plateau or a peak: their widths count by how well either explains the wire.
+    peak_fit = solve([*fitted.x[:-1], 0.8], peaked=True)
+    both = [_width_of(fitted, area, False), _width_of(peak_fit, area, True)]
+    least = min(float(fitted.cost), float(peak_fit.cost))
+    excess = np.array([float(fitted.cost), float(peak_fit.cost)]) - least
+    variance = 2.0 * least / max(values.size - fitted.x.size * area, 0.2 * values.size) * area
+    weights = np.exp(-np.minimum(excess / max(variance, 1e-300), 500.0))
+    weights /= weights.sum()
+    widths = np.array([width for width, _ in both])
+    fwhm = float(weights @ widths)
+    spread = math.sqrt(float(weights @ (np.array([error for _, error in both]) ** 2 + (widths - fwhm) ** 2)))
     if spread > _UNSURE * fwhm:
-        spread = _over_shapes(solve, p, fwhm, float(fitted.cost), residual_image[inside].size, area)
+        # Noise hides the shape. The plateau's width is kept, as a mean over shapes would draw all slices the same way.
+        fwhm = float(widths[0])
+        spread = _over_shapes(solve, np.asarray(fitted.x), fwhm, least, values.size, area)
+    elif peak_fit.cost < fitted.cost:
+        fitted = peak_fit
+    p = np.asarray(fitted.x)
+    peak = float(p[3])
+    covariance = _covariance(np.asarray(fitted.jac), np.asarray(fitted.fun), area)
     noise = math.sqrt(float(np.mean(fitted.fun**2)))
     if peak == 0 or abs(peak) < 4 * math.sqrt(max(float(covariance[3, 3]), 0.0)) or abs(peak) < noise:
         return "no wire stands out of the noise in its region"
@@ -342,7 +364,7 @@ def _fit_wire(
         spread,
         s0 + float(p[7]),
         math.sqrt(max(float(covariance[7, 7]), 0.0)),
-        peak,
+        peak * unit,
         misfit / abs(peak),
         float(p[6]),
         t0 + float(p[4]),
@@ -350,8 +372,17 @@ def _fit_wire(
     )
 
 
+def _width_of(fitted: optimize.OptimizeResult, area: float, peaked: bool) -> tuple[float, float]:
+    """Full width at half maximum of a fitted profile, and its standard uncertainty by the fit."""
+    covariance = _covariance(np.asarray(fitted.jac), np.asarray(fitted.fun), area)
+    spread, share = float(fitted.x[8]), float(fitted.x[9])
+    slopes = np.zeros(fitted.x.size)
+    slopes[8:] = fwhm_slopes(spread, share, peaked)
+    return shape_fwhm(spread, share, peaked), math.sqrt(max(float(slopes @ covariance @ slopes), 0.0))
+
+
 def _over_shapes(
-    solve: Callable[[Floats, float], optimize.OptimizeResult],
+    solve: Callable[[Floats, float, bool], optimize.OptimizeResult],
     p: Floats,
     fwhm: float,
     least: float,
@@ -361,13 +392,13 @@ def _over_shapes(
     """Uncertainty of a width over the shapes that a profile may have, where noise does not tell which it is.
 
     Near the ends of its range, a pure rectangle or a pure Gaussian, the share has no linear uncertainty. A fit for each of some
-    shapes, weighted by its likelihood, has: each fit's own variance and the square of its difference from the best width.
+    shapes, weighted by its likelihood, has: each fit's own variance and the square of its difference from the given width.
     """
     variance = 2.0 * least / max(pixels - p.size * area, 0.2 * pixels) * area
     widths, variances, excess = [], [], []
-    for share in _SHARES:
-        found = solve(p, share)
-        widths.append(plateau_fwhm(*width_and_blur(float(found.x[8]), share)))
+    for share, peaked in _SHAPES:
+        found = solve(p, share, peaked)
+        widths.append(shape_fwhm(float(found.x[8]), share, peaked))
         covariance = _covariance(np.asarray(found.jac), np.asarray(found.fun), area)
         variances.append((widths[-1] / max(float(found.x[8]), 1e-9)) ** 2 * max(float(covariance[8, 8]), 0.0))
         excess.append((2.0 * float(found.cost) - 2.0 * least) / max(variance, 1e-300))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dose_audit.image_quality import low_contrast_fitted, low_contrast_visible
-from dose_audit.image_quality.disc_fit import fit_discs, plane_shapes, ring_shapes
+from dose_audit.image_quality import low_contrast_fitted
+from dose_audit.image_quality.disc_fit import background_criteria, fit_discs, plane_shapes, ring_shapes
 from dose_audit.phantom.digital import NoisePowerSpectrum, noise_image
 from dose_audit.phantom.digital.metric.noise import detectability
 from dose_audit.phantom.digital.objects import Disc
@@ -52,27 +52,34 @@ def single_discs() -> np.ndarray:
     return np.array(scenes)
 
 
-def ideal(noise: np.ndarray, contrast: float, spectrum: NoisePowerSpectrum, *, which: int) -> int:
-    """Spokes that an observer of the same noise counts who knows the discs, the background and the spectrum, at 0.001."""
-    d_prime = [
-        detectability(diameter, contrast, SIGMA, spectrum, SPACING)[which] or 0.0 for diameter in LCD_DIAMETERS_MM
-    ]
-    discs = single_discs()
-    output = 1.0 + (discs * noise).sum(axis=(1, 2)) / (discs**2).sum(axis=(1, 2)) / contrast
-    seen = (np.repeat(d_prime, 3) * output > stats.norm.isf(0.001)).reshape(10, 3).all(axis=1)
+def ideal(noise: np.ndarray, contrast: float, spectrum: NoisePowerSpectrum) -> int:
+    """Spokes that the ideal observer of the same noise counts, who knows the discs, the background and the spectrum.
+
+    Its template is each disc prewhitened. Noise alone shows it a spoke of three discs with a chance of 0.001, one with 0.1.
+    """
+    d_prime = [detectability(diameter, contrast, SIGMA, spectrum, SPACING)[1] or 0.0 for diameter in LCD_DIAMETERS_MM]
+    rows, columns = (np.fft.fftfreq(size, step) for size, step in zip(SHAPE, SPACING, strict=True))
+    power = np.asarray(spectrum(np.hypot(rows[:, None], columns[None, :]), SPACING))
+    power = np.maximum(power, 1e-9 * power.max())
+    templates = np.fft.fft2(single_discs()).conj() / power
+    templates[:, 0, 0] = 0.0
+    spread = np.sqrt((np.abs(templates) ** 2 * power).sum(axis=(1, 2)) * ROW.size / np.prod(SPACING))
+    output = np.real((templates * np.fft.fft2(noise)).sum(axis=(1, 2))) / spread
+    seen = (np.repeat(d_prime, 3) + output > stats.norm.isf(0.1)).reshape(10, 3).all(axis=1)
     return int(np.argmin(seen)) if not seen.all() else 10
 
 
 @pytest.mark.parametrize(
-    ("contrast", "spectrum", "which"),
+    ("contrast", "spectrum"),
     [
-        (14.0, NoisePowerSpectrum(12.0), 1),
-        (36.0, NoisePowerSpectrum(12.0), 1),
-        (36.0, NoisePowerSpectrum(12.0, 0.35), 0),
+        (14.0, NoisePowerSpectrum(12.0)),
+        (36.0, NoisePowerSpectrum(12.0)),
+        (20.0, NoisePowerSpectrum(12.0, 0.35)),
+        (36.0, NoisePowerSpectrum(12.0, 0.35)),
     ],
-    ids=["faint", "white", "coloured"],
+    ids=["faint", "white", "faint, coloured", "coloured"],
 )
-def test_as_many_spokes_as_the_ideal_observer(contrast: float, spectrum: NoisePowerSpectrum, which: int) -> None:
+def test_as_many_spokes_as_the_ideal_observer(contrast: float, spectrum: NoisePowerSpectrum) -> None:
     clean = spokes(contrast) + 0.02 * ROW + 3e-3 * (COLUMN - 40.0) ** 2
     off = []
     for seed in range(SEEDS):
@@ -82,7 +89,7 @@ def test_as_many_spokes_as_the_ideal_observer(contrast: float, spectrum: NoisePo
             blur_mm=0.4,
         )  # fmt: skip
         assert found.count.status == "ok" and found.count.value is not None
-        off.append(found.count.value - ideal(noise, contrast, spectrum, which=which))
+        off.append(found.count.value - ideal(noise, contrast, spectrum))
     assert abs(float(np.mean(off))) <= 1.0
     assert float(np.mean(np.abs(off) <= 1)) >= 0.6
 
@@ -95,7 +102,7 @@ def test_contrasts_are_unbiased_and_their_uncertainty_is_honest() -> None:
         assert not isinstance(fitted, str)
         off.append((fitted.contrasts - 20.0) / fitted.uncertainties)
     assert abs(float(np.mean(off))) <= 0.3
-    assert 0.8 <= float(np.std(off)) <= 1.25
+    assert 0.85 <= float(np.std(off)) <= 1.15
 
 
 def test_noise_alone_shows_no_spokes() -> None:
@@ -129,29 +136,31 @@ def test_a_sequence_is_tested_at_its_level_and_the_rest_at_a_false_discovery_rat
     assert counts == [1.0, 0.0]
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((40, 40)),
-        np.full((40, 40), np.nan),
-        np.full((40, 40), 65535, dtype=">u2"),
-        np.where(np.arange(40)[:, None] < 20, 0.0, np.inf) * np.ones((40, 40)),
-        np.random.default_rng(1).normal(size=(40, 40)) * 1e300,
-        np.random.default_rng(1).normal(size=(40, 40)) * 1e-300,
-        np.ones((1, 40)),
-        np.zeros((3, 3), dtype=np.int8),
-    ],
-    ids=["zero", "nan", "saturated", "half infinite", "huge", "tiny", "one row", "three pixels"],
-)
-@pytest.mark.parametrize("places", [[(20.0, 20.0)], [(20.0, 20.0), (20.0, 20.0)], [(-500.0, 1e9)]])
-def test_hostile_images_give_a_number_or_a_reason(image: np.ndarray, places: list[tuple[float, float]]) -> None:
-    sizes = [6.0] * len(places)
-    region = np.ones(image.shape, dtype=bool)
-    fitted = low_contrast_fitted(image, 1.0, places, sizes, region=region, shapes=plane_shapes(image.shape, 2))
-    visible = low_contrast_visible(image, 1.0, places, sizes, region=region)
-    for found in (fitted, visible):
-        if found.count.value is None:
-            assert found.count.reason
-        else:
-            assert 0 <= found.count.value <= len(places)
-            assert all(one.p is not None and 0.0 <= one.p <= 1.0 for one in found.detections)
+def test_backgrounds_compared_by_one_matrix_have_the_criteria_of_their_fits() -> None:
+    image = np.random.default_rng(4).normal(1000.0, 5.0, SHAPE) + 0.02 * (ROW - 40.0) ** 2
+    planes = plane_shapes(SHAPE, 6)
+    rings = ring_shapes(SHAPE, CENTRE, 43.0, SPACING)
+    by_order = [[k for k, (i, j) in enumerate(_orders(6)) if i + j <= order] for order in (1, 2, 4, 6)]
+    choices = [[*planes_of, *range(len(planes), len(planes) + len(rings))] for planes_of in by_order]
+    how = {"region": INSIDE, "blur_mm": 0.4}
+    found = background_criteria(image, SPACING, PLACES, DIAMETERS, shapes=[*planes, *rings], choices=choices, **how)
+    for choice, criterion in zip(choices, found, strict=True):
+        shapes = [[*planes, *rings][k] for k in choice]
+        fitted = fit_discs(image, SPACING, PLACES, DIAMETERS, shapes=shapes, white=True, **how)
+        assert not isinstance(fitted, str)
+        # The two scale the image differently: criteria are equal but for one constant.
+        assert criterion - found[0] == pytest.approx(
+            fitted.criterion - _first(image, choices[0], planes, rings), abs=1e-3
+        )
+    assert int(np.argmin(found)) == 1
+
+
+def _orders(order: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
+
+
+def _first(image: np.ndarray, choice: list[int], planes: list, rings: list) -> float:
+    shapes = [[*planes, *rings][k] for k in choice]
+    fitted = fit_discs(image, SPACING, PLACES, DIAMETERS, shapes=shapes, region=INSIDE, blur_mm=0.4, white=True)
+    assert not isinstance(fitted, str)
+    return fitted.criterion

@@ -158,3 +158,23 @@ def test_programming_errors_raise():
         edge_mtf(np.zeros(10), 0.1)
     with pytest.raises(ValueError, match="spacing"):
         edge_mtf(np.zeros((20, 20)), 0.0)
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.8])
+def test_an_image_that_was_sharpened_is_suspect_and_its_curve_true(strength):
+    # Unsharp masking with a Gaussian: every frequency is raised by 1 + strength (1 - its transform).
+    spacing, sigma, angle = (0.1, 0.1), 0.1, 3.0
+    plain = truth.edge((240, 240), spacing, angle, sigma, low=100.0, high=1100.0)
+    sharp = plain + strength * (plain - gaussian_filter(plain, 3.0, mode="nearest"))
+    curve = edge_mtf(noisy(sharp, 5.0), spacing)
+    assert "sharpened" in curve.reason and {m.status for m in curve.measurements} == {"suspect"}
+    f = curve.frequencies_per_mm
+    expected_curve = expected(curve, spacing, angle, sigma) * (1 + strength * (1 - np.exp(-2 * (np.pi * 0.3 * f) ** 2)))
+    inside = f <= curve.nyquist_per_mm
+    assert np.abs(curve.mtf - expected_curve)[inside].max() <= 0.03
+    assert curve.details["highest"] == pytest.approx(expected_curve.max(), abs=0.03)
+
+
+def test_a_plain_edge_in_noise_is_not_called_sharpened():
+    plain = truth.edge((200, 200), (0.1, 0.1), 3.0, 0.1, low=100.0, high=1100.0)
+    assert not any("sharpened" in edge_mtf(noisy(plain, 60.0, seed), 0.1).reason for seed in range(SEEDS // 3))

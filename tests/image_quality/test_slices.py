@@ -46,6 +46,16 @@ def test_mr_ramps(thickness: float, noise: float) -> None:
     assert errors_of(results).covered(3.0) >= 0.9
 
 
+@pytest.mark.parametrize(("profile", "limit"), [("gauss", 0.02), ("triangular", 0.11)])
+def test_mr_ramps_of_a_profile_that_is_no_rectangle(profile: str, limit: float) -> None:
+    # The slots are 1 mm high, which would widen these by 0.08 mm; a plateau laid through a triangle by 0.3 mm more.
+    for thickness in (2.6, 3.4):
+        image, _ = ramp_image(thickness, profile=profile, shape=(60, 160), spacing_mm=0.9, z_mm=0.3)
+        found = slice_thickness_ramps(image, 0.9, (29.5, 79.5), search_mm=0).thickness
+        assert found.status == "ok" and found.value is not None and found.uncertainty is not None
+        assert abs(found.value - thickness) <= min(limit, 2 * found.uncertainty + 0.02)
+
+
 def test_mr_ramps_are_found_in_a_misplaced_rolled_insert() -> None:
     image, _ = ramp_image(5.0, noise_sd=5.0, pose=Pose(roll_deg=1.0))
     row, column = np.mgrid[:256, :256] - 127.5
@@ -71,6 +81,21 @@ def test_ramps_that_contradict_each_other_are_suspect() -> None:
     assert thickness.status == "suspect" and "contradict" in thickness.reason
     wild = fit_slice_profile(s, np.sin(s / 3.0) + plateau_shape(s, 40.0, 1.0))
     assert slice_thickness_crossed(wild, wild, tangent=0.1).thickness.status == "suspect"
+
+
+def test_ct_wire_under_a_triangular_profile() -> None:
+    # A plateau laid through a triangle reads 8 % too wide. The wire's own 0.4 mm widen the triangle by 0.08 mm.
+    for thickness in (1.0, 2.5, 5.0):
+        image, _ = ramp_image(
+            thickness,
+            kind="ct",
+            profile="triangular",
+            background=50.0,
+            contrast=2000.0,
+            spacing_mm=0.5,
+            shape=(200, 200),
+        )
+        assert slice_thickness_wire(image, 0.5, (99.5 - 76, 99.5), 0.0).value == pytest.approx(thickness, abs=0.1)
 
 
 @pytest.mark.parametrize("profile", ["rect", "gauss"])
