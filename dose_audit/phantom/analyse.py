@@ -13,6 +13,7 @@ from typing import Any
 from dose_audit.measured import not_measurable
 from dose_audit.phantom.definition import Definition, Measure, definitions
 from dose_audit.phantom.gather import gather
+from dose_audit.phantom.headers import many
 from dose_audit.phantom.judge import judge
 from dose_audit.phantom.pose import Overrides, Pose
 from dose_audit.phantom.recognise import ACCEPTED, LEAD, Candidate, recognise
@@ -21,6 +22,9 @@ from dose_audit.phantom.series import ImageSeries
 from dose_audit.phantom.workbench import Workbench, find_locator, find_procedure
 
 __all__ = ["Outcome", "Refusal", "analyse"]
+
+# A CT image of a whole phantom holds air.
+_NO_AIR_HU = -300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +128,15 @@ def _choose(
     series = bench.series
     if series.spacing_mm is None:
         return Refusal(series, "no pixel spacing in the header: lengths cannot be measured")
+    if "MOSAIC" in [str(one).upper() for one in many(series.header.get("ImageType"))]:
+        return Refusal(
+            series, "a mosaic of several slices in one image: send the slices singly, or as a multi-frame object"
+        )
     ranked = recognise(bench, available)
     best = ranked[0] if ranked else None
     if wanted is None:
         if best is None or best.match.score < ACCEPTED:
-            near = f"; nearest is {best.definition.name} ({best.match.score:.2f})" if best else ""
-            return Refusal(series, f"no known phantom recognised{near}", best.definition.id if best else None)
+            return _not_recognised(series, ranked)
         return best
     own = next((one for one in ranked if one.definition.id == wanted.id), None)
     if own is not None and wanted.recognise.get("when_asked"):
@@ -143,6 +150,21 @@ def _choose(
         return Refusal(series, f"this is not {wanted.name}: it looks like {best.definition.name}", best.definition.id)
     said = f": {'; '.join(own.match.evidence)}" if own and own.match.evidence else ""
     return Refusal(series, f"{wanted.name} is not recognised in these images{said}")
+
+
+def _not_recognised(series: ImageSeries, ranked: Sequence[Candidate]) -> Refusal:
+    """What the images are nearest to, with what speaks against it; templates that claim nothing are no neighbours."""
+    near = [one for one in ranked if not one.definition.recognise.get("when_asked")]
+    near = [one for one in near if one.match.score == near[0].match.score]
+    said = ["no known phantom recognised"]
+    if near:
+        names = " or ".join(one.definition.name for one in near)
+        said.append(f"nearest is {names} ({near[0].match.score:.2f}): {'; '.join(near[0].match.evidence)}")
+    if series.modality == "CT" and float(series.volume.min()) > _NO_AIR_HU:
+        said.append(
+            f"no pixel is below {_NO_AIR_HU:g} HU: either the rescale to CT numbers is missing, or the images show no air"
+        )
+    return Refusal(series, "; ".join(said), near[0].definition.id if len(near) == 1 else None)
 
 
 def _repeat_key(series: ImageSeries) -> tuple[Any, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dose_audit.phantom.definition import Definition
 from dose_audit.phantom.workbench import Match, Workbench, find_locator
 
-__all__ = ["ACCEPTED", "Candidate", "header_agreement", "recognise"]
+__all__ = ["ACCEPTED", "Candidate", "header_agreement", "named_as", "recognise"]
 
 # A score from which a phantom counts as recognised, and the lead over the next that makes it certain.
 ACCEPTED = 0.6
@@ -32,9 +32,14 @@ def header_agreement(bench: Workbench, definition: Definition) -> float:
 
     The patterns stand under ``[recognise] labels`` as regular expressions without regard to case.
     """
-    patterns = definition.recognise.get("labels", ())
+    return 1.0 if named_as(bench, definition.recognise.get("labels", ())) else 0.0
+
+
+def named_as(bench: Workbench, patterns: Iterable[str]) -> str:
+    """The part of the header's texts that one of the patterns fits; empty where none does."""
     texts = " ".join(str(bench.header(keyword) or "") for keyword in _LABELS)
-    return 1.0 if any(re.search(pattern, texts, re.IGNORECASE) for pattern in patterns) else 0.0
+    found = (re.search(pattern, texts, re.IGNORECASE) for pattern in patterns)
+    return next((one[0] for one in found if one), "")
 
 
 def recognise(bench: Workbench, known: Sequence[Definition]) -> list[Candidate]:

@@ -20,6 +20,17 @@ __all__ = ["ImageSeries", "group_series"]
 
 # Frames whose planes differ by less than this belong to one stack; a localiser's do not.
 _ORIENTATION_DECIMALS = 2
+# What decoders raise for pixels that they cannot decode.
+_UNDECODABLE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    RuntimeError,
+    NotImplementedError,
+    OSError,
+)
 # Positions nearer than this are the same plane scanned again.
 _SAME_POSITION_MM = 0.01
 
@@ -81,6 +92,16 @@ class ImageSeries:
         return np.asarray(found, dtype=float)
 
     @property
+    def step_is_told(self) -> bool:
+        """Whether the header tells how far apart the frames lie, by positions or by Spacing Between Slices."""
+        return self.first.z_mm is not None or self.first.spacing_between_mm is not None
+
+    def take_step(self, step_mm: float) -> None:
+        """Count positions in steps of this size, where the header tells none and the images do."""
+        self.__dict__["z_mm"] = np.arange(len(self.frames)) * float(step_mm)
+        self.notes.append(f"no distance of the slices is sent: {step_mm:g} mm, as the images show them")
+
+    @property
     def step_mm(self) -> float | None:
         """Median distance of neighbouring frames, mm; never taken for the thickness."""
         return float(np.median(np.diff(self.z_mm))) if len(self.frames) > 1 else None
@@ -96,16 +117,7 @@ class ImageSeries:
         for frame in self.frames:
             try:
                 stack[len(kept)] = frame.pixels()
-            except (
-                ValueError,
-                TypeError,
-                AttributeError,
-                KeyError,
-                IndexError,
-                RuntimeError,
-                NotImplementedError,
-                OSError,
-            ) as error:
+            except _UNDECODABLE as error:
                 said = " ".join(str(error).split())[:120]
                 self.notes.append(f"image {frame.instance_number} left out, its pixels cannot be decoded: {said}")
                 continue
@@ -151,8 +163,26 @@ def _key(frame: Frame) -> tuple[Any, ...]:
         orientation,
         spacing,
         header.get("EchoTime") if header.get("Modality") == "MR" else None,
+        # One CT series may hold two reconstructions.
+        (str(header.get("ConvolutionKernel")), frame.thickness_mm) if header.get("Modality") == "CT" else None,
         frame.kind,
     )
+
+
+def _taken(frame: Frame) -> tuple[Any, ...] | None:
+    """What a CT image shares with its copy under another UID; `None` where it cannot be told."""
+    header = frame.header
+    if header.get("Modality") != "CT" or not frame.instance_number or frame.z_mm is None:
+        return None
+    taken = (frame.acquisition_number, frame.instance_number, frame.frame_number)
+    return (*_key(frame), round(frame.z_mm, 2), *taken, frame.acquired)
+
+
+def _same_pixels(one: Frame, other: Frame) -> bool:
+    try:
+        return bool(np.array_equal(one.pixels(), other.pixels()))
+    except _UNDECODABLE:
+        return False
 
 
 def _ordered(frames: list[Frame], notes: list[str]) -> list[Frame]:
@@ -212,6 +242,7 @@ def group_series(frames: Sequence[Frame]) -> list[ImageSeries]:
     """
     groups: dict[tuple[Any, ...], list[Frame]] = {}
     seen: set[tuple[str, int]] = set()
+    first_of: dict[tuple[Any, ...], Frame] = {}
     twice = 0
     for frame in frames:
         identity = (frame.sop_instance_uid, frame.frame_number)
@@ -219,6 +250,11 @@ def group_series(frames: Sequence[Frame]) -> list[ImageSeries]:
             twice += 1
             continue
         seen.add(identity)
+        taken = _taken(frame)
+        first = frame if taken is None else first_of.setdefault(taken, frame)
+        if first is not frame and _same_pixels(frame, first):
+            twice += 1
+            continue
         groups.setdefault(_key(frame), []).append(frame)
     found: list[ImageSeries] = []
     for members in groups.values():

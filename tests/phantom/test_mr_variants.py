@@ -171,6 +171,19 @@ def without_positions(datasets: list[Dataset]) -> list[Dataset]:
     return datasets
 
 
+def without_any_distance(datasets: list[Dataset]) -> list[Dataset]:
+    for one in without_positions(datasets):
+        for name in ("SpacingBetweenSlices", "SliceThickness"):
+            if name in one:
+                delattr(one, name)
+    return datasets
+
+
+def ghosted(datasets: list[Dataset]) -> list[Dataset]:
+    """A copy of 5 % half a field away: arcs of its wall run through the membranes of 1.4 to 5.1 % contrast."""
+    return [with_pixels(one, one.pixel_array + 0.05 * np.roll(one.pixel_array, 128, axis=0)) for one in datasets]
+
+
 CHANGES: dict[str, Change] = {
     one.__name__: one
     for one in (
@@ -267,3 +280,37 @@ def test_an_incomplete_set_gives_what_it_holds(kept: slice, sent: list[Dataset])
     assert found["snr"] == pytest.approx(125.0, abs=6.0)
     for one in analysis.measurements:
         assert one.measured.value is not None or one.measured.reason
+
+
+def test_spokes_that_ghosts_hide_are_not_counted_as_missing(sent: list[Dataset]) -> None:
+    (analysis,) = run(sent, ghosted).analyses
+    by_name = {one.name: one.measured for one in analysis.measurements}
+    for slice_ in (8, 9, 10, 11):
+        # Without the ghosts 9 or 10 are seen in each slice.
+        count = by_name[f"low_contrast_slice{slice_}"]
+        assert count.value >= 8.0 or (count.status == "suspect" and "structure" in count.reason)
+    assert by_name["low_contrast_total"].status == "suspect"
+
+
+def test_without_positions_and_distances_the_inserts_tell_them(sent: list[Dataset]) -> None:
+    (analysis,) = run(sent, without_any_distance).analyses
+    found = doubtless(analysis)
+    assert {"slice_thickness", "snr", "piu", "low_contrast_slice11"} <= set(found)
+    for measurement, (value, within) in TRUTH.items():
+        assert found[measurement] == pytest.approx(value, abs=within), measurement
+    assert any("no distance of the slices is sent" in note for note in analysis.notes)
+
+
+def test_a_slice_that_is_missing_without_positions_is_noticed(sent: list[Dataset]) -> None:
+    datasets = without_positions(copy.deepcopy(sent))
+    (analysis,) = analyse(datasets[:4] + datasets[5:], known=MR).analyses
+    assert analysis.pose.status == "suspect" and "a slice is missing" in analysis.pose.reason
+    assert not doubtless(analysis)
+
+
+def test_a_mosaic_is_refused_by_name(sent: list[Dataset]) -> None:
+    mosaic = copy.deepcopy(sent[0])
+    with_pixels(mosaic, np.tile(mosaic.pixel_array, (2, 2)))
+    mosaic.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+    outcome = analyse(mosaic, known=MR)
+    assert not outcome.analyses and "mosaic" in outcome.refused[0].reason

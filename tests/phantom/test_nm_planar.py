@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from dose_audit.phantom.analyse import Outcome, analyse
-from dose_audit.phantom.digital import recipe, write_series
+from dose_audit.phantom.digital import Pose, recipe, write_series
 from dose_audit.phantom.digital.psf import system_mtf
 
 
@@ -50,7 +50,7 @@ def test_each_head_of_an_object_is_measured(tmp_path: Path) -> None:
     assert faulty.measured.value == pytest.approx(60.0, abs=3.0) and faulty.judgement == "suspension"
 
 
-@pytest.mark.parametrize("change", ["clipped", "divided", "filtered"])
+@pytest.mark.parametrize("change", ["clipped", "divided", "filtered", "multiplied"])
 def test_pixels_that_are_no_plain_counts_are_doubted(change: str, tmp_path: Path) -> None:
     write_series(tmp_path, recipe("nm-flood"))
     dataset = pydicom.dcmread(next(tmp_path.glob("*.dcm")))
@@ -59,13 +59,31 @@ def test_pixels_that_are_no_plain_counts_are_doubted(change: str, tmp_path: Path
         "clipped": np.minimum(image, 10_050.0),
         "divided": image / 4.0,
         "filtered": ndimage.gaussian_filter(image, 1.0),
+        "multiplied": image * 4.0,
     }[change]
     dataset.PixelData = np.round(image).astype("<u2").tobytes()
     (analysis,) = analyse(dataset).analyses
     by_name = {one.name: one.measured for one in analysis.measurements}
-    said = "clipped" if change == "clipped" else "scaled or filtered"
+    said = {"clipped": "clipped", "multiplied": "multiples of 4"}.get(change, "scaled or filtered")
     assert by_name["uniformity_integral_cfov"].status == "suspect"
     assert said in by_name["uniformity_integral_cfov"].reason
+
+
+@pytest.mark.parametrize("deep", [0.5, 1.0])
+def test_a_fault_from_border_to_border_is_not_taken_for_the_edge(deep: float, tmp_path: Path) -> None:
+    write_series(tmp_path, recipe("nm-flood"))
+    dataset = pydicom.dcmread(next(tmp_path.glob("*.dcm")))
+    image = dataset.pixel_array.astype(float)
+    # Of two halves only the larger one survives the edge rules, and it is even.
+    image[:, 70:73] *= 1.0 - deep
+    dataset.PixelData = np.round(image).astype("<u2").tobytes()
+    outcome = analyse(dataset)
+    for analysis in outcome.analyses:
+        by_name = {one.name: one.measured for one in analysis.measurements}
+        found = by_name["uniformity_integral_ufov"]
+        # 100 (1 - 0.5)/(1 + 0.5) and more is what the fault is.
+        assert found.value > 30.0 or found.status == "suspect"
+    assert deep == 1.0 or outcome.analyses
 
 
 def test_four_bars_give_pixel_size_and_width(tmp_path: Path) -> None:
@@ -76,6 +94,21 @@ def test_four_bars_give_pixel_size_and_width(tmp_path: Path) -> None:
     for axis in "xy":
         assert values[f"lines_pixel_{axis}"].value == pytest.approx(truth["spacing_mm"][0], rel=0.002)
         assert values[f"lines_fwhm_{axis}"].value == pytest.approx(2.3548 * sigma, rel=0.03)
+
+
+def test_lines_that_lean_are_no_wider_and_an_empty_first_frame_is_passed_over(tmp_path: Path) -> None:
+    truth = write_series(tmp_path, recipe("four-bar"), pose=Pose(roll_deg=8.0)).record
+    dataset = pydicom.dcmread(next(tmp_path.glob("*.dcm")))
+    lines = dataset.pixel_array
+    dataset.NumberOfFrames = 2
+    dataset.PixelData = np.stack([np.zeros_like(lines), lines]).tobytes()
+    (analysis,) = analyse(dataset).analyses
+    values = {one.name: one.measured for one in analysis.measurements}
+    sigma = np.sqrt(truth["psf"]["sigma_mm"] ** 2 + 1.0**2 / 12 + truth["spacing_mm"][0] ** 2 / 12)
+    for axis in "xy":
+        assert values[f"lines_pixel_{axis}"].value == pytest.approx(truth["spacing_mm"][0], rel=0.003)
+        assert values[f"lines_fwhm_{axis}"].value == pytest.approx(2.3548 * sigma, rel=0.04)
+    assert {roi.frame for one in analysis.measurements for roi in one.rois} == {1}
 
 
 def test_wrong_pixel_size_in_the_header_is_found(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A cylinder with inserts in CT: body edges in every slice, the ring of inserts for roll and identity, wires for the position.
 
 A definition says under ``[recognise]`` which module holds the ring of inserts (``reference``), and where a ring of bars or
-another landmark lies (``landmark``, ``landmark_r_mm``); everything else follows from its features.
+another landmark lies (``landmark``, ``landmark_r_mm``), and whether scans have confirmed in which sense its groups follow each
+other (``bars_as_drawn``: then the other sense is a doubt); everything else follows from its features.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dose_audit.phantom.definition import Definition, Feature
 from dose_audit.phantom.locate.ct_position import along, ring_features, slab_mm
 from dose_audit.phantom.locate.inserts import insert_centres, rigid_fit, ring_centre
 from dose_audit.phantom.locate.outline import axis_line, outlines, ring_profile
+from dose_audit.phantom.locate.ring_turn import RingTurn, bar_turn
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Match, Workbench
 
@@ -26,8 +28,12 @@ _SAMPLES = 720
 # Contrast against the ring's median beyond this many HU tells no more: air and bone do not drown what lies between.
 _CLIP_HU = 250.0
 _SLAB_AGREEMENT = 0.55
-# About the ends of the inserts no bars are sought, nor where a ring is not within the body.
-_ENDS_MM, _IN_BODY_HU = 5.0, -300.0
+# About the ends of the inserts no bars are sought, nor where a ring is not within the body: there it has less than this share
+# of what the body between the inserts has over air.
+_ENDS_MM, _IN_BODY = 5.0, 0.6
+_FAR_APART_MM = 20.0
+# Over which length about the bars slices are averaged to see in which sense they follow each other.
+_BARS_MEAN_MM = 3.0
 # How far the bars may lie from their place as seen from the middle of the inserts, and the slice that is too far to show them.
 _LANDMARK_MM, _BARS_MM = 6.0, 2.5
 
@@ -182,11 +188,17 @@ def _landmark(bench: Workbench, definition: Definition, axis: _Axis, slab: tuple
     # Where inserts or the body itself end within a slice, a tilted ring is as rough as bars are.
     margin = _ENDS_MM + 0.5 * (bench.series.thickness_mm or 0.0)
     outside = (z < z[slab[0]] - margin) | (z > z[slab[1]] + margin)
-    outside[max(0, slab[0] - 1) : slab[1] + 2] = False
-    outside &= np.median(profiles, axis=1) > _IN_BODY_HU
+    # A neighbour of contiguous slices is filled in part; slices far apart show one module each.
+    for neighbour, edge in ((slab[0] - 1, slab[0]), (slab[1] + 1, slab[1])):
+        if 0 <= neighbour < z.size and abs(z[neighbour] - z[edge]) <= _FAR_APART_MM:
+            outside[neighbour] = False
+    outside[slab[0] : slab[1] + 1] = False
+    body = float(np.median(profiles[slab[0] : slab[1] + 1]))
+    outside &= np.median(profiles, axis=1) > -1000.0 + _IN_BODY * (body + 1000.0)
     if outside.sum() < 3:
         return None
-    usual = float(np.median(strength[outside]))
+    # A short series may show more slices of bars than of anything else outside the inserts.
+    usual = float(np.percentile(strength[outside], 30))
     peak = int(np.argmax(np.where(outside, strength, 0.0)))
     if strength[peak] < 2.5 * usual + 20.0:
         return None
@@ -198,6 +210,31 @@ def _landmark(bench: Workbench, definition: Definition, axis: _Axis, slab: tuple
     ]
     weight = strength[near] - 0.4 * strength[peak]
     return float((z[near] * weight).sum() / weight.sum())
+
+
+def _sense(
+    bench: Workbench, definition: Definition, axis: _Axis, ring: _Ring, origin_mm: float, bars_mm: float
+) -> RingTurn | None:
+    """How the ring of bars lies against the inserts; `None` where the definition does not vouch for its sense."""
+    if not definition.recognise.get("bars_as_drawn"):
+        return None
+    pose = Pose(
+        origin_mm,
+        axis.at(origin_mm),
+        bench.spacing_mm,
+        (axis.row[1], axis.column[1]),
+        roll_deg=ring.roll_deg,
+        direction=-1 if ring.mirrored else 1,
+        mirrored=ring.mirrored,
+    )
+    z = bench.series.z_mm
+    near = np.flatnonzero(np.abs(z - bars_mm) <= _BARS_MEAN_MM)
+    if not near.size:
+        near = np.array([bench.series.nearest(bars_mm)])
+    groups = [
+        one for one in definition.features if one.module == definition.recognise["landmark"] and one.shape == "bars"
+    ]
+    return bar_turn(bench.series.volume[near].mean(axis=0), float(z[near].mean()), pose, groups)
 
 
 def _smooth(profiles: Floats, width: int) -> Floats:
@@ -283,7 +320,7 @@ def _identity(bench: Workbench, definition: Definition) -> _Identity | None:
                 found = 1 if distance * wanted > 0 else -1
                 if found == direction:
                     evidence.append(f"bars {distance:+.1f} mm from the inserts, as expected")
-                elif bench.series.first.z_mm is None:
+                elif bench.series.first.position_mm is None:
                     evidence.append(
                         f"bars {distance:+.1f} mm from the inserts: the order of the slices is taken from them"
                     )
@@ -294,6 +331,12 @@ def _identity(bench: Workbench, definition: Definition) -> _Identity | None:
                     evidence.append(doubt)
                     score *= 0.85
                     direction = found
+                sense = _sense(bench, definition, axis, ring, middle, seen)
+                if sense is not None and sense.seen and not sense.as_drawn:
+                    # Models differ in the way their bars face, and mirrored images turn one into the other.
+                    doubt = "; ".join([*([doubt] if doubt else []), "the bars do not follow each other as drawn"])
+                    evidence.append("the bars do not follow each other as drawn")
+                    score *= 0.85
             else:
                 doubt = f"bars {distance:+.1f} mm from the inserts, expected at {direction * wanted:+.0f} mm"
                 evidence.append(doubt)

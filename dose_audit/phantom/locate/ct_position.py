@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dose_audit.phantom.definition import Definition, Feature
 from dose_audit.phantom.locate.columns import ColumnOrigin, column_origin
-from dose_audit.phantom.locate.markers import marker_origin
+from dose_audit.phantom.locate.markers import marked_slices, marker_origin
 from dose_audit.phantom.locate.wires import wire_origin
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Workbench
@@ -60,6 +60,10 @@ def along(bench: Workbench, definition: Definition, pose: Pose) -> tuple[Pose, s
             if seen.uncertainty_mm > sure:
                 moved = moved.doubt(f"the position is known to ± {seen.uncertainty_mm:.1f} mm only")
             return moved, f"{said}, ± {seen.uncertainty_mm:.2f} mm"
+        alone = marked_slices(bench.series, pose, definition, markers)
+        if alone is not None and ends is None:
+            moved = replace(pose, origin_z_mm=alone.z_mm, centre_px=pose.centre_at(alone.z_mm))
+            return moved, f"position from {alone.count} markers in single slices, ± {alone.uncertainty_mm:.1f} mm"
     if not (wires or markers):
         return pose, ""
     lost = "no wire was found" if wires else "no surface marker was found"

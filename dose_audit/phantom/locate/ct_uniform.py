@@ -1,14 +1,19 @@
-"""A uniform water phantom in CT: a round body of the right diameter and wall, with nothing inside."""
+"""A uniform water phantom in CT: a round body of the right diameter and wall, with nothing inside.
+
+A definition may say under ``[recognise]`` which names in a description speak for another phantom (``never_named``).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dose_audit.phantom.definition import Definition
 from dose_audit.phantom.locate.outline import axis_line, outlines, ring_profile
 from dose_audit.phantom.pose import Pose
+from dose_audit.phantom.recognise import named_as
 from dose_audit.phantom.workbench import Match, Workbench
 
 __all__ = ["locate", "match"]
@@ -17,6 +22,8 @@ __all__ = ["locate", "match"]
 _FLAT_HU = 40.0
 _RINGS = (0.15, 0.3, 0.45, 0.6, 0.75)
 _WALL_SHARE = 0.5
+# A vessel holds one thing up to its wall: beyond what cupping makes of it, nothing steps between these shares of the radius.
+_WITHIN, _NEAR_WALL, _STEP_HU = (0.3, 0.45, 0.6, 0.7), 0.86, 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,8 @@ def _slices(bench: Workbench, definition: Definition) -> list[_Slice]:
             middle = float(np.median(rings[0]))
             smooth = [np.convolve(np.tile(ring, 3), np.ones(7) / 7, mode="same")[90:180] for ring in rings]
             structure = max(float(np.abs(ring - middle).max()) for ring in smooth)
+            if abs(_step(image, centre, bench.spacing_mm, outline.radius_mm)) > _STEP_HU:
+                structure = max(structure, 2.0 * _FLAT_HU)
             wall = ring_profile(
                 image, centre, bench.spacing_mm, outline.radius_mm - wall_mm * _WALL_SHARE, half_width_mm=wall_mm / 6
             )
@@ -51,6 +60,19 @@ def _slices(bench: Workbench, definition: Definition) -> list[_Slice]:
         return found
 
     return bench.once(f"uniform slices {wall_mm:.1f}", make)
+
+
+def _step(
+    image: NDArray[np.float32], centre: tuple[float, float], spacing_mm: tuple[float, float], radius_mm: float
+) -> float:
+    """How far a ring near the wall is from the parabola through those further in, HU: a module in its housing has a step."""
+
+    def level(share: float) -> float:
+        return float(np.median(ring_profile(image, centre, spacing_mm, share * radius_mm, samples=180)))
+
+    shares = np.array(_WITHIN)
+    bend, base = np.polyfit(shares**2, [level(one) for one in _WITHIN], 1)
+    return level(_NEAR_WALL) - float(base + bend * _NEAR_WALL**2)
 
 
 def _fitting(bench: Workbench, definition: Definition) -> list[_Slice]:
@@ -66,6 +88,9 @@ def match(bench: Workbench, definition: Definition) -> Match:
     fitting = _fitting(bench, definition)
     if not fitting:
         return Match(0.0, ("no round body of that diameter",))
+    named = named_as(bench, definition.recognise.get("never_named", ()))
+    if named:
+        return Match(0.05, (f"uniform slices, but the description names {named}",))
     flat = [
         one
         for one in fitting

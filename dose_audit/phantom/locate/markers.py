@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, cos, radians, sin, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from dose_audit.phantom.locate.wires import lean_mm_per_mm
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.series import ImageSeries
 
-__all__ = ["MarkerOrigin", "marker_origin"]
+__all__ = ["MarkerOrigin", "marked_slices", "marker_origin"]
 
 Floats = NDArray[np.float64]
 _WITHIN_MM = 3.0
@@ -24,6 +24,10 @@ _STANDS_OUT = 8.0
 _STEP_MM = 0.02
 # What the model of a bead leaves unexplained, as a share of its height: the slice's profile is not quite a rectangle.
 _MODEL = 0.1
+# A bead in a slice without neighbours: how far beside it on the same circle no bead is, and by how much more than those places
+# differ among themselves it must rise over them.
+_BESIDE_DEG = (-32.0, -24.0, -16.0, 16.0, 24.0, 32.0)
+_OVER_BESIDE, _LEAST_RISE_HU = 3.0, 100.0
 # Beads are pressed in by hand.
 _PLACED_MM = 0.2
 
@@ -140,6 +144,58 @@ def marker_origin(
             return MarkerOrigin(pose.origin_z_mm + alone, apart, count, apart)
     place, spread = _centre(shifts, total)
     return MarkerOrigin(pose.origin_z_mm + place, sqrt(spread**2 + _PLACED_MM**2 / count), count, apart)
+
+
+def marked_slices(
+    series: ImageSeries, pose: Pose, definition: Definition, markers: Sequence[Feature]
+) -> MarkerOrigin | None:
+    """Position of z = 0 from single slices far apart, one to a module: where beads are seen, their plane lies in the slice.
+
+    Notes
+    -----
+    Two beads or more must be seen in a slice. Each such slice allows positions over its own thickness; what all of them
+    allow is left, as evenly likely.
+    """
+    thickness = series.thickness_mm or 0.0
+    low, high, count = -np.inf, np.inf, 0
+    for module in (one for one in definition.modules if any(marker.module == one.id for marker in markers)):
+        index = series.nearest(pose.z_in_series(module.z_mm))
+        z_mm = float(series.z_mm[index])
+        own = [one for one in markers if one.module == module.id]
+        if abs(z_mm - pose.z_in_series(module.z_mm)) > module.half_length_mm + thickness:
+            continue
+        there = sum(_stands_out(series, pose, one, index) for one in own)
+        if there >= 2:
+            half = 0.5 * (thickness + own[0].size_mm[0])
+            low, high = (
+                max(low, z_mm - pose.direction * module.z_mm - half),
+                min(high, z_mm - pose.direction * module.z_mm + half),
+            )
+            count += there
+    if count == 0 or low >= high:
+        return None
+    return MarkerOrigin(0.5 * (low + high), (high - low) / sqrt(12.0), count)
+
+
+def _stands_out(series: ImageSeries, pose: Pose, marker: Feature, index: int) -> bool:
+    """Whether a bead's place is brighter than others at the same distance from the axis."""
+    z_mm, image = float(series.z_mm[index]), series.image(index)
+    heights = []
+    for turn in (0.0, *_BESIDE_DEG):
+        x, y = (
+            marker.x_mm * cos(radians(turn)) - marker.y_mm * sin(radians(turn)),
+            marker.x_mm * sin(radians(turn)) + marker.y_mm * cos(radians(turn)),
+        )
+        row, column = pose.to_pixel(x, y, z_mm)
+        half = [ceil(_WITHIN_MM / step) for step in pose.spacing_mm]
+        top, left = round(row) - half[0], round(column) - half[1]
+        part = image[max(top, 0) : top + 2 * half[0] + 1, max(left, 0) : left + 2 * half[1] + 1]
+        if top < 0 or left < 0 or part.shape != (2 * half[0] + 1, 2 * half[1] + 1):
+            return False
+        heights.append(float(part.max()))
+    beside = np.array(heights[1:])
+    usual = float(np.median(beside))
+    return heights[0] - usual > max(_LEAST_RISE_HU, _OVER_BESIDE * float(np.ptp(beside)))
 
 
 def _centre(shifts: Floats, misfit: Floats) -> tuple[float, float]:

@@ -25,19 +25,22 @@ _CHANCE = 0.35
 # Dark share of a slice's middle below which it is called empty.
 _EMPTY = 0.04
 _APART_MM = 4.0
+# Agreement of a slice with another kind than its place's, and by how much more, from which its place is contradicted.
+_OTHER, _MORE = 0.75, 0.3
 _ROLL_SPREAD_DEG = 1.0
 _SCALE_WITHIN = 0.06
 
 
 @dataclass(frozen=True, slots=True)
 class _Placing:
-    """Where slice 1 lies, which way the phantom points, and what each slice shows there."""
+    """Where slice 1 lies, which way the phantom points, what each slice shows there, and how far apart slices lie."""
 
     origin_z_mm: float
     direction: int
     mirrored: bool
     score: float
     told: dict[int, tuple[str, float, float]]  # frame: look, agreement, roll
+    step_mm: float | None = None  # in place of one that the header does not tell
 
     def rolls(self, names: set[str]) -> list[tuple[float, float]]:
         """Roll and agreement of the slices with those looks."""
@@ -100,36 +103,50 @@ def _place(bench: Workbench, definition: Definition) -> _Placing | None:
         frames = _fitting(bench, definition)
         if len(frames) < 2:
             return None
-        table, seen, z = _agreements(bench, definition), looks(bench), bench.series.z_mm
-        planes, _ = _wanted(definition)
-        nominal = [(name, at) for name, zs in planes.items() for at in zs]
-        best: _Placing | None = None
-        for direction in (1, -1):
-            for mirrored in (False, True):
-                # A phantom turned end for end is seen from behind; both at once only where positions are not sent.
-                handed = (direction < 0) == mirrored or bench.series.first.z_mm is None
-                tried: set[float] = set()
-                for frame in frames:
-                    for _, at in nominal:
-                        origin = round(float(z[frame]) - direction * at, 1)
-                        if origin in tried:
-                            continue
-                        tried.add(origin)
-                        score, told = 0.0, {}
-                        for index in frames:
-                            own = direction * (float(z[index]) - origin)
-                            name, plane = min(nominal, key=lambda one: abs(one[1] - own))
-                            if abs(plane - own) > _APART_MM:
-                                continue
-                            value, roll = _value(seen[index], table[index], name, mirrored)
-                            score += value - _CHANCE
-                            told[index] = (name, value, roll)
-                        score -= 0.0 if handed else 0.5
-                        if best is None or score > best.score + 1e-9:
-                            best = _Placing(origin, direction, mirrored, score, told)
+        best = _placed(bench, definition, frames, bench.series.z_mm, None)
+        if not bench.series.step_is_told:
+            # Neither positions nor distances are sent: slices may as well lie as far apart as the guidance has them.
+            step = float(np.median(np.diff(sorted(at for zs in _wanted(definition)[0].values() for at in zs))))
+            z = np.arange(len(bench.series.frames), dtype=np.float64) * step
+            other = _placed(bench, definition, frames, z, step)
+            best = max((one for one in (best, other) if one is not None), key=lambda one: one.score, default=None)
         return best
 
     return bench.once(f"mr acr placing {definition.id}", make)
+
+
+def _placed(
+    bench: Workbench, definition: Definition, frames: list[int], z: Floats, step_mm: float | None
+) -> _Placing | None:
+    """The best way to lay the sequence along slices at these positions."""
+    table, seen = _agreements(bench, definition), looks(bench)
+    planes, _ = _wanted(definition)
+    nominal = [(name, at) for name, zs in planes.items() for at in zs]
+    best: _Placing | None = None
+    for direction in (1, -1):
+        for mirrored in (False, True):
+            # A phantom turned end for end is seen from behind; both at once only where positions are not sent.
+            handed = (direction < 0) == mirrored or bench.series.first.z_mm is None
+            tried: set[float] = set()
+            for frame in frames:
+                for _, at in nominal:
+                    origin = round(float(z[frame]) - direction * at, 1)
+                    if origin in tried:
+                        continue
+                    tried.add(origin)
+                    score, told = 0.0, {}
+                    for index in frames:
+                        own = direction * (float(z[index]) - origin)
+                        name, plane = min(nominal, key=lambda one: abs(one[1] - own))
+                        if abs(plane - own) > _APART_MM:
+                            continue
+                        value, roll = _value(seen[index], table[index], name, mirrored)
+                        score += value - _CHANCE
+                        told[index] = (name, value, roll)
+                    score -= 0.0 if handed else 0.5
+                    if best is None or score > best.score + 1e-9:
+                        best = _Placing(origin, direction, mirrored, score, told, step_mm)
+    return best
 
 
 def _value(
@@ -172,6 +189,8 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
     placing = _place(bench, definition)
     if placing is None:
         return _lost(bench, "no round body of the phantom's size in two slices")
+    if placing.step_mm is not None:
+        bench.series.take_step(placing.step_mm)
     z, seen = bench.series.z_mm, looks(bench)
     frames = _fitting(bench, definition)
     rows = axis_line(z[frames] - placing.origin_z_mm, np.array([seen[i].outline.centre_px[0] for i in frames]))  # type: ignore[index]
@@ -218,9 +237,28 @@ def _doubts(
         reasons.append("no slice shows the roll")
     elif spread > _ROLL_SPREAD_DEG:
         reasons.append(f"the slices disagree about the roll by {spread:.1f} degrees")
+    strange = _contradicted(placing, bench, definition)
+    if strange and bench.series.first.z_mm is None:
+        reasons.append(
+            f"no positions are sent, and image {', '.join(str(one + 1) for one in strange)} does not show what its place has: "
+            "a slice is missing, or the order is another"
+        )
     if (placing.direction < 0) != placing.mirrored and bench.series.first.z_mm is not None:
         reasons.append("the images are mirrored against their positions")
     return reasons
+
+
+def _contradicted(placing: _Placing, bench: Workbench, definition: Definition) -> list[int]:
+    """Slices that plainly show another kind than the one whose place they have."""
+    table = _agreements(bench, definition)
+    found = []
+    for index in _fitting(bench, definition):
+        rivals = {name: value for (name, mirrored), (value, _) in table[index].items() if mirrored == placing.mirrored}
+        name, own, _ = placing.told.get(index, ("", 0.0, 0.0))
+        best = max(rivals, key=lambda one: rivals[one], default="")
+        if best and best != name and rivals[best] >= max(_OTHER, own + _MORE):
+            found.append(index)
+    return found
 
 
 def _vote(votes: list[tuple[float, float]]) -> tuple[float, float]:

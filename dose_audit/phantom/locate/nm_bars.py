@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.phantom.definition import Definition
-from dose_audit.phantom.locate.nm_field import lit_field
+from dose_audit.phantom.locate.nm_field import fullest_frame, lit_field, others_not_measured
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Match, Workbench
 
@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 _SIDE_MM = 110.0
 _AWAY = 0.27  # of the shorter side of the field: where the middles of the quadrants lie
 _BARS_MM = (1.5, 8.0)
+_BEYOND = 0.75  # of the least frequency: what is stronger there is no bar's
 _CLEAR = 12.0  # peak of the spectrum over its median
 _SURE = 30.0
 
@@ -82,6 +83,10 @@ def _peak(part: Floats, spacing: tuple[float, float]) -> tuple[float, float, flo
     if not allowed.any() or mean <= 0:
         return 0.1, 0.0, 0.0, 0.0
     masked = np.where(allowed, spectrum, 0.0)
+    # A slope that only begins to fall at the coarsest bars' frequency is that of something larger.
+    coarser = (radius > _BEYOND * 0.5 / _BARS_MM[1]) & ~allowed & (radius < 1.0 / _BARS_MM[1])
+    if coarser.any() and float(spectrum[coarser].max()) > float(masked.max()):
+        return 0.1, 0.0, 0.0, 0.0
     row, column = (int(k) for k in np.unravel_index(int(masked.argmax()), masked.shape))
     power = masked[row, column] ** 2
     strength = float(power / max(float(np.median(spectrum[allowed] ** 2)), 1e-300))
@@ -92,7 +97,7 @@ def _peak(part: Floats, spacing: tuple[float, float]) -> tuple[float, float, flo
 
 def match(bench: Workbench, definition: Definition) -> Match:
     """Bars stand out in at least two quadrants, and differ in width or direction."""
-    found = quadrants(bench)
+    found = quadrants(bench, fullest_frame(bench))
     sure = [one for one in found if one.strength > _SURE]
     if not sure or len(bench.series.frames) > 32:
         return Match(0.0)
@@ -105,11 +110,9 @@ def match(bench: Workbench, definition: Definition) -> Match:
 
 def locate(bench: Workbench, definition: Definition) -> Pose:
     """The middle of the field."""
-    lit = lit_field(bench)
-    found = quadrants(bench)
+    frame = fullest_frame(bench)
+    lit, found = lit_field(bench, frame), quadrants(bench, frame)
     if lit is None or not found:
         return Pose(0.0, (0.0, 0.0), bench.spacing_mm, status="not_measurable", reason="no quadrants", quality=0.0)
     share = sum(one.strength > _CLEAR for one in found) / 4
-    more = len(bench.series.frames) - 1
-    notes = (f"the first frame; {more} more are not measured",) if more else ()
-    return Pose(0.0, lit.centre_px, bench.spacing_mm, quality=share, notes=notes)
+    return Pose(0.0, lit.centre_px, bench.spacing_mm, quality=share, notes=others_not_measured(bench))

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["Lit", "fullest_frame", "lit_field"]
+__all__ = ["Lit", "fullest_frame", "lit_field", "others_not_measured"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -36,6 +36,8 @@ class Lit:
         Mean counts outside over the median inside.
     bounded : bool
         Whether the field ends inside the image on one side at least.
+    apart : float
+        What is lit beside it, over its own area.
     """
 
     mask: Mask
@@ -46,6 +48,7 @@ class Lit:
     share: float
     background: float
     bounded: bool
+    apart: float = 0.0
 
 
 def lit_field(bench: Workbench, frame: int = 0) -> Lit | None:
@@ -55,8 +58,18 @@ def lit_field(bench: Workbench, frame: int = 0) -> Lit | None:
 
 def fullest_frame(bench: Workbench) -> int:
     """The first frame with at least half of the counts of the fullest: heads that were off and scatter windows have few."""
-    counts = bench.series.volume.sum(axis=(1, 2), dtype=np.float64)
-    return int(np.argmax(counts >= 0.5 * counts.max()))
+
+    def make() -> int:
+        counts = bench.series.volume.sum(axis=(1, 2), dtype=np.float64)
+        return int(np.argmax(counts >= 0.5 * counts.max()))
+
+    return bench.once("nm_fullest", make)
+
+
+def others_not_measured(bench: Workbench) -> tuple[str, ...]:
+    """A note where an object has more frames than the one that is measured."""
+    more = len(bench.series.frames) - 1
+    return (f"frame {fullest_frame(bench) + 1} is measured, {more} more are not",) if more else ()
 
 
 def _search(bench: Workbench, frame: int) -> Lit | None:
@@ -72,6 +85,7 @@ def _search(bench: Workbench, frame: int) -> Lit | None:
     if not count:
         return None
     sizes = ndimage.sum_labels(mask, labels, np.arange(1, count + 1))
+    apart = float(sizes.sum() / sizes.max()) - 1.0
     mask = ndimage.binary_fill_holes(labels == int(np.argmax(sizes)) + 1)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     size = ((rows[-1] - rows[0] + 1) * spacing[0], (columns[-1] - columns[0] + 1) * spacing[1])
@@ -94,4 +108,5 @@ def _search(bench: Workbench, frame: int) -> Lit | None:
         float(mask.mean()),
         background,
         bool(rows[0] > 0 or columns[0] > 0 or rows[-1] < mask.shape[0] - 1 or columns[-1] < mask.shape[1] - 1),
+        apart,
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dose_audit.phantom.definition import Definition
+from dose_audit.phantom.locate.nm_field import fullest_frame, others_not_measured
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Match, Workbench
 
@@ -24,7 +25,8 @@ class Pair:
     """Two parallel lines in the band between the other pair.
 
     `axis` is 1 where the lines are crossed by going along a row (upright lines), 0 for lying ones. `places_px` are their
-    peaks in pixels along that axis, in the two halves of the band; `band` are the half-open pixels of the band.
+    peaks in pixels along that axis in the middle of the band; `band` are the half-open pixels of the band. `profile` is the
+    sum over the band along the lines as they lean, so that a lean does not widen them.
     """
 
     axis: int
@@ -35,12 +37,12 @@ class Pair:
 
 
 def line_pairs(bench: Workbench) -> list[Pair]:
-    """Pairs of lines of the first frame, upright ones first."""
+    """Pairs of lines of the fullest frame, upright ones first."""
     return bench.once("nm_pairs", lambda: _search(bench))
 
 
 def _search(bench: Workbench) -> list[Pair]:
-    image = np.asarray(bench.series.image(0), dtype=np.float64)
+    image = np.asarray(bench.series.image(fullest_frame(bench)), dtype=np.float64)
     spacing = bench.spacing_mm
     smooth = ndimage.gaussian_filter(image, [1.5 / step for step in spacing])
     bright = smooth > 0.3 * float(np.quantile(smooth, 0.9995))
@@ -74,7 +76,20 @@ def _pair(image: Floats, spacing: tuple[float, float], centre: tuple[float, floa
     lean = [(low - high) * spacing[axis] / step for high, low in zip(*halves, strict=True)]
     if abs(lean[0] - lean[1]) > 0.1:
         return None  # no parallel lines
-    return Pair(axis, places, float(np.degrees(np.arctan(np.mean(lean)))), band, profile)
+    drift = float(np.mean(lean)) * spacing[other] / spacing[axis]  # pixels along the profile for one pixel downwards
+    straight = _along(lines, band, drift)
+    places = _two_peaks(straight, spacing[axis]) or places
+    return Pair(axis, places, float(np.degrees(np.arctan(np.mean(lean)))), band, straight)
+
+
+def _along(lines: Floats, band: tuple[int, int], drift: float) -> Floats:
+    """Sum over a band in which the pattern moves by so many pixels from one row to the next."""
+    part = lines[band[0] : band[1]]
+    if abs(drift) * part.shape[0] < 0.05:
+        return np.asarray(part.sum(axis=0))
+    row = np.arange(part.shape[0])[:, None]
+    column = np.arange(part.shape[1])[None, :] + drift * (row - 0.5 * (part.shape[0] - 1))
+    return np.asarray(ndimage.map_coordinates(part, [row + 0.0 * column, column], order=3, mode="nearest").sum(axis=0))
 
 
 def _two_peaks(profile: Floats, step: float) -> tuple[float, float] | None:
@@ -137,6 +152,4 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
         middle[pair.axis] = sum(pair.places_px) / 2
     # Upright lines lean to the right going down where the image is turned against the clock.
     roll = float(np.mean([-pair.tilt_deg if pair.axis == 1 else pair.tilt_deg for pair in found]))
-    more = len(bench.series.frames) - 1
-    notes = (f"the first frame; {more} more are not measured",) if more else ()
-    return Pose(0.0, (middle[0], middle[1]), spacing, roll_deg=roll, notes=notes)
+    return Pose(0.0, (middle[0], middle[1]), spacing, roll_deg=roll, notes=others_not_measured(bench))

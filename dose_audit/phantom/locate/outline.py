@@ -17,6 +17,11 @@ Floats = NDArray[np.float64]
 _RAYS = 180
 # Half way between air and plastic, in HU.
 _BODY_HU = -500.0
+# How far inside and outside of a circle body and air are seen, and between which levels their middle may lie: a scale that
+# is not calibrated moves it, padding outside the reconstructed field does not.
+_INSIDE_MM, _OUTSIDE_MM = 2.5, 3.5
+_AIR_HU = (-1060.0, -700.0)
+_LEVELS_HU = (-750.0, -300.0)
 _SMALLEST_RADIUS_MM = 25.0
 _BAND_MM = 5.0
 _AIR_MM = 5.0
@@ -69,10 +74,12 @@ def _outline(image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> Out
     fit = None
     for turn in range(2):
         if turn == 0:
-            at_row, at_column, seen = _edges(image[::2, ::2], row / 2, column / 2, coarse, _RAYS // 2, None)
+            at_row, at_column, seen = _edges(image[::2, ::2], row / 2, column / 2, coarse, _RAYS // 2, None, _BODY_HU)
             at_row, at_column = 2 * at_row, 2 * at_column
         else:
-            at_row, at_column, seen = _edges(image, row, column, spacing_mm, _RAYS, band)
+            assert fit is not None and fit.radius is not None
+            level = _level(image, (row, column), spacing_mm, fit.radius)
+            at_row, at_column, seen = _edges(image, row, column, spacing_mm, _RAYS, band, level)
         if seen < 0.4:
             return Outline(row, column, None, seen=seen, reason="the body's edge lies outside the image")
         fit = fit_circle(at_column * spacing_mm[1], at_row * spacing_mm[0], redundancy=2.0)
@@ -88,6 +95,19 @@ def _outline(image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> Out
     return Outline(row, column, fit.radius, fit.residual, seen)
 
 
+def _level(
+    image: NDArray[np.float32], centre: tuple[float, float], spacing_mm: tuple[float, float], radius_mm: float
+) -> float:
+    """Half way between what lies within the body's edge and the air beside it."""
+    inside, outside = (
+        float(np.median(ring_profile(image, centre, spacing_mm, radius_mm + away, half_width_mm=0.5, samples=_RAYS)))
+        for away in (-_INSIDE_MM, _OUTSIDE_MM)
+    )
+    if not _AIR_HU[0] <= outside <= _AIR_HU[1]:
+        outside = -1000.0
+    return float(np.clip(0.5 * (inside + outside), *_LEVELS_HU))
+
+
 def _edges(
     image: NDArray[np.float32],
     row: float,
@@ -95,6 +115,7 @@ def _edges(
     spacing_mm: tuple[float, float],
     rays: int,
     band_mm: tuple[float, float] | None,
+    level_hu: float,
 ) -> tuple[Floats, Floats, float]:
     """Where each ray last leaves the body on its way out, in pixels; sub-pixel by linear interpolation."""
     rows, columns = image.shape
@@ -106,7 +127,7 @@ def _edges(
     at_column = column + radii * np.cos(angles)[:, None] / spacing_mm[1]
     inside = (at_row >= 0) & (at_row <= rows - 1) & (at_column >= 0) & (at_column <= columns - 1)
     values = ndimage.map_coordinates(image, [at_row, at_column], order=1, mode="nearest")
-    body = (values > _BODY_HU) & inside
+    body = (values > level_hu) & inside
     # The outermost edge behind which the ray stays in air, within the image, for some millimetres: inserts, bubbles and a
     # thin table come before or after it.
     width = max(2, int((_AIR_MM if band_mm is None else 2.0) / step))
@@ -115,7 +136,7 @@ def _edges(
     rays_found = np.flatnonzero(edge.any(axis=1))
     last = edge.shape[1] - 1 - np.argmax(edge[rays_found, ::-1], axis=1)
     high_value, low_value = values[rays_found, last], values[rays_found, last + 1]
-    part = (high_value - _BODY_HU) / np.maximum(high_value - low_value, 1e-6)
+    part = (high_value - level_hu) / np.maximum(high_value - low_value, 1e-6)
     radius = radii[last] + np.clip(part, 0, 1) * step
     found = angles[rays_found]
     return (

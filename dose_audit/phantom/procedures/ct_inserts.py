@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dose_audit.image_quality import contrast_to_noise as cnr
 from dose_audit.image_quality import disc_ttf, hu_linearity
 from dose_audit.image_quality.inserts import fit_insert
-from dose_audit.image_quality.rois import RoiStatistics, disc_statistics
+from dose_audit.image_quality.rois import RoiStatistics, annulus_window, disc_statistics
 from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.pose import Pose
@@ -24,6 +25,10 @@ __all__ = ["contrast_to_noise", "ct_numbers", "linearity", "task_transfer"]
 # Share of an insert's radius that the region covers: clear of the edge's blur.
 _ROI_SHARE = 0.65
 _LEAST_PIXELS = 20
+# Share of an insert's pixels at its least value from which the scale is taken to end there, and from which nothing is left to
+# measure; only in air, and only where there is noise that would go further down.
+_CUT_OFF, _LOST = 0.02, 0.4
+_LOWEST_HU, _LEAST_NOISE_HU = -950.0, 1.5
 
 
 def _place(plane: Plane, pose: Pose, feature: Feature) -> tuple[tuple[float, float], bool]:
@@ -40,20 +45,49 @@ def _statistics(plane: Plane, pose: Pose, feature: Feature, share: float) -> Roi
     return disc_statistics(plane.image, place, share * feature.size_mm[0] / 2, pose.spacing_mm)
 
 
-def _all_statistics(
-    plane: Plane, pose: Pose, features: Sequence[Feature], share: float
-) -> list[tuple[RoiStatistics, float | None]]:
-    """Statistics of each insert, and the standard uncertainty of its mean.
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One insert: its statistics, its CT number with the standard uncertainty, and the share of it that is cut off."""
 
-    The noise's correlation is hardly told by the few hundred pixels of one insert; it is that of all inserts together.
+    found: RoiStatistics
+    hu: float | None
+    spread: float | None
+    cut_off: float = 0.0
+    least: float = 0.0
+
+
+def _inserts(bench: Workbench, plane: Plane, pose: Pose, features: Sequence[Feature], share: float) -> list[_Seen]:
+    """Each insert's CT number.
+
+    The noise's correlation is hardly told by the few hundred pixels of one insert; it is that of all inserts together. Air
+    that the scale's end cuts off has its median.
     """
     found = [_statistics(plane, pose, feature, share) for feature in features]
     areas = [one.correlation_area for one in found if one.correlation_area is not None and one.pixels >= _LEAST_PIXELS]
     area = float(np.mean(areas)) if areas else None
-    return [
-        (one, None if one.sd is None or area is None else one.sd * sqrt(min(area / max(one.pixels, 1), 1.0)))
-        for one in found
-    ]
+    noise = float(np.median([one.sd for one in found if one.sd is not None] or [0.0]))
+    seen = []
+    for feature, one in zip(features, found, strict=True):
+        spread = None if one.sd is None or area is None else one.sd * sqrt(min(area / max(one.pixels, 1), 1.0))
+        if one.mean is None or one.mean > _LOWEST_HU + 50.0 or noise < _LEAST_NOISE_HU:
+            seen.append(_Seen(one, one.mean, spread))
+            continue
+        place, _ = _place(plane, pose, feature)
+        pixels = _pixels(bench, plane, place, share * feature.size_mm[0] / 2)
+        least = float(pixels.min())
+        cut = float(np.mean(pixels == least)) if least <= _LOWEST_HU else 0.0
+        if cut <= max(_CUT_OFF, 3.0 / pixels.size):
+            seen.append(_Seen(one, one.mean, spread))
+        else:
+            seen.append(_Seen(one, float(np.median(pixels)), None if spread is None else 1.25 * spread, cut, least))
+    return seen
+
+
+def _pixels(bench: Workbench, plane: Plane, place: tuple[float, float], radius_mm: float) -> NDArray[np.float32]:
+    """Pixels of a disc in all slices of the plane, before they are averaged."""
+    shape = (plane.image.shape[0], plane.image.shape[1])
+    window, inside = annulus_window(shape, place, 0.0, radius_mm, bench.spacing_mm)
+    return np.concatenate([bench.series.image(index)[window][inside] for index in plane.frames])
 
 
 def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
@@ -67,13 +101,18 @@ def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Me
             yield absent(f"hu.{feature.id}", "HU", plane, measure, title=title)
         return
     method = f"mean of a disc over {100 * share:.0f} % of the insert's radius, {len(plane.frames)} slice(s)"
-    for feature, (found, spread) in zip(features, _all_statistics(plane, pose, features, share), strict=True):
+    for feature, seen in zip(features, _inserts(bench, plane, pose, features, share), strict=True):
+        found = seen.found
         name, title = f"hu.{feature.id}", f"CT number of {feature.material or feature.id}"
-        if found.mean is None or found.pixels < _LEAST_PIXELS:
+        if seen.hu is None or found.pixels < _LEAST_PIXELS:
             yield absent(name, "HU", f"only {found.pixels} pixels in the insert", measure, title=title)
             continue
         details = {"sd_hu": found.sd, "pixels": found.pixels, "nominal_hu": feature.nominal}
-        value = Measured(name, found.mean, "HU", uncertainty=spread, method=method, details=details)
+        value = Measured(name, seen.hu, "HU", uncertainty=seen.spread, method=method, details=details)
+        if seen.cut_off:
+            said = f"{seen.cut_off:.0%} of the pixels lie at {seen.least:g} HU, the least that these images hold"
+            value = replace(value, method=method.replace("mean", "median", 1) + f", because {said}")
+            value = value.doubt(said) if seen.cut_off > _LOST else value
         outline = circle(pose, feature, plane, share * feature.size_mm[0] / 2, feature.id)
         yield result(value, measure, title=title, rois=[outline])
 
@@ -85,9 +124,10 @@ def linearity(bench: Workbench, pose: Pose, definition: Definition, measure: Mea
         yield absent(measure.name, "1", plane, measure, title="CT number linearity")
         return
     features = [one for one in definition.features_of(measure) if one.nominal is not None]
+    inserts = _inserts(bench, plane, pose, features, _ROI_SHARE)
     seen = [
-        None if found.mean is None else Measured(feature.id, found.mean, "HU", uncertainty=spread)
-        for feature, (found, spread) in zip(features, _all_statistics(plane, pose, features, _ROI_SHARE), strict=True)
+        None if one.hu is None or one.cut_off > _LOST else Measured(feature.id, one.hu, "HU", uncertainty=one.spread)
+        for feature, one in zip(features, inserts, strict=True)
     ]
     fit = hu_linearity(seen, [one.nominal for one in features if one.nominal is not None])
     for one, title in (

@@ -14,8 +14,9 @@ from dose_audit.image_quality.disc_fit import fit_discs, plane_shapes, ring_shap
 from dose_audit.image_quality.rois import annulus_mask
 from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Feature, Measure
+from dose_audit.phantom.locate.ring_turn import rod_turn, turned
 from dose_audit.phantom.pose import Pose
-from dose_audit.phantom.procedures.common import absent, circle, result, section_plane
+from dose_audit.phantom.procedures.common import Plane, absent, circle, result, section_plane
 from dose_audit.phantom.results import PhantomMeasurement
 from dose_audit.phantom.workbench import Workbench
 
@@ -25,6 +26,8 @@ __all__ = ["groups", "rods"]
 _BLUR_MM = 0.5
 # Orders of the smooth background among which the image chooses: cupping, and cupping with a shadow of the table.
 _ORDERS = (2, 4)
+# Agreement of the rods with their drawing from which the place that agrees best is surer than the drawn one.
+_SURE_TURN = 0.5
 # Of the region in a ring that may be a ring artefact.
 _RING_PIXELS = 20
 
@@ -43,7 +46,6 @@ def _seen(
     places: Sequence[tuple[float, float]],
     sizes: Sequence[float],
     pose: Pose,
-    centre: tuple[float, float],
     **how: Any,
 ) -> LowContrast:
     """Which rods stand out, fitted together with the background of the region about them, rings included where it has some.
@@ -61,7 +63,8 @@ def _seen(
     shape = (window.shape[0], window.shape[1])
     how |= {"region": region, "blur_mm": _BLUR_MM}
     planes = {order: plane_shapes(shape, order) for order in _ORDERS}
-    middle = (centre[0] - corner[0], centre[1] - corner[1])
+    # Rings lie about the axis of the gantry, which is the image's middle, wherever the phantom lies.
+    middle = ((image.shape[0] - 1) / 2 - corner[0], (image.shape[1] - 1) / 2 - corner[1])
     rings = ring_shapes(shape, middle, float(np.hypot(*shape)) * max(pose.spacing_mm) * 2, pose.spacing_mm)
     rings = [one for one in rings if np.count_nonzero(one[region]) >= _RING_PIXELS]
     # The plane's mean is in the rings already.
@@ -76,13 +79,23 @@ def _seen(
     return low_contrast_fitted(window, pose.spacing_mm, near, sizes, shapes=backgrounds[best], consecutive=True, **how)
 
 
+def _averaged(one: Measured, plane: Plane) -> str:
+    """The method with the number of slices: what is seen in their mean cannot be compared with what one of them shows."""
+    return f"{one.method}; mean of {len(plane.frames)} slice(s)"
+
+
 def rods(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """For each set the number of rods seen, largest first without a gap, and the contrast of the largest.
 
     The slices of the module are averaged; ``<name>_visible.<set>`` and ``<name>_contrast.<set>``.
     """
     plane = section_plane(bench, pose, definition, measure)
-    for name, members in _sets(definition.features_of(measure)).items():
+    drawn = definition.features_of(measure)
+    turn = None if isinstance(plane, str) else rod_turn(plane.image, plane.z_mm, pose, drawn)
+    # Where too little is seen of them the rods are taken as drawn.
+    turn = turn if turn is not None and turn.agreement >= _SURE_TURN else None
+    lie = {} if turn is None else {"turn_deg": round(turn.turn_deg, 2), "mirrored": turn.mirrored}
+    for name, members in _sets(drawn if turn is None else [turned(one, turn) for one in drawn]).items():
         label = f"{members[0].nominal:g} {members[0].unit}" if members[0].nominal is not None else name
         titles = (f"Low-contrast rods seen of {len(members)} at {label}", f"Contrast of the largest rod of {label}")
         names = (f"{measure.name}_visible.{name}", f"{measure.name}_contrast.{name}")
@@ -90,6 +103,7 @@ def rods(bench: Workbench, pose: Pose, definition: Definition, measure: Measure)
             yield absent(names[0], "1", plane, measure, title=titles[0])
             yield absent(names[1], members[0].unit or "1", plane, measure, title=titles[1])
             continue
+        ids = {one.id for one in members}
         places = [pose.to_pixel(one.x_mm, one.y_mm, plane.z_mm) for one in members]
         r_mm = sum(one.r_mm for one in members) / len(members)
         # Background from the ring in which the rods lie: the same distance from the axis sees the same noise and cupping.
@@ -97,8 +111,9 @@ def rods(bench: Workbench, pose: Pose, definition: Definition, measure: Measure)
         centre = pose.to_pixel(0.0, 0.0, plane.z_mm)
         ring = annulus_mask(plane.image.shape, centre, max(0.0, r_mm - reach), r_mm + reach, pose.spacing_mm)
         for other in definition.features:
-            if other.module == measure.module and other not in members and other.size_mm:
-                place = pose.to_pixel(other.x_mm, other.y_mm, plane.z_mm)
+            if other.module == measure.module and other.id not in ids and other.size_mm:
+                own_place = other if turn is None else turned(other, turn)
+                place = pose.to_pixel(own_place.x_mm, own_place.y_mm, plane.z_mm)
                 ring &= ~annulus_mask(plane.image.shape, place, 0.0, other.size_mm[0] / 2 + 1.0, pose.spacing_mm)
         positive = members[0].nominal is None or members[0].nominal >= 0
         found = _seen(
@@ -107,14 +122,19 @@ def rods(bench: Workbench, pose: Pose, definition: Definition, measure: Measure)
             places,
             [one.size_mm[0] for one in members],
             pose,
-            centre,
             polarity=1 if positive else -1,
             unit=members[0].unit or "1",
         )
         outlines = [circle(pose, one, plane, one.size_mm[0] / 2) for one in members]
-        yield result(replace(found.count, name=names[0]), measure, title=titles[0], rois=outlines)
+        count = replace(found.count, name=names[0], method=_averaged(found.count, plane))
+        yield result(count, measure, title=titles[0], rois=outlines)
         contrast = found.detections[0].contrast
-        contrast = replace(contrast, name=names[1], details={"diameter_mm": members[0].size_mm[0]})
+        contrast = replace(
+            contrast,
+            name=names[1],
+            method=_averaged(contrast, plane),
+            details={"diameter_mm": members[0].size_mm[0], **lie},
+        )
         yield result(contrast, measure, title=titles[1], rois=outlines[:1])
 
 
@@ -139,12 +159,11 @@ def groups(bench: Workbench, pose: Pose, definition: Definition, measure: Measur
         places,
         [one.size_mm[0] for one in members],
         pose,
-        centre,
         groups=[[k for k, one in enumerate(members) if one.size_mm[0] == size] for size in sizes],
         unit=members[0].unit or "1",
     )
     outlines = [circle(pose, one, plane, one.size_mm[0] / 2) for one in members]
-    count = replace(found.count, name=names[0])
+    count = replace(found.count, name=names[0], method=_averaged(found.count, plane))
     yield result(count, measure, title=f"{titles[0]} of {len(sizes)}", rois=outlines)
     if count.value is None or count.value < 1:
         reason = count.reason or "not even the largest rods are seen"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from dose_audit.image_quality.bars import BarGroup, bar_mtf_curve
 from dose_audit.image_quality.rectangles import sample_rectangle
 from dose_audit.measured import Measured, not_measurable
-from dose_audit.phantom.definition import Definition, Feature, Measure
+from dose_audit.phantom.definition import Definition, Feature, Measure, Module
+from dose_audit.phantom.locate.ring_turn import RingTurn, bar_turn, turned
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import Plane, absent, box, plane_at, result
 from dose_audit.phantom.results import PhantomMeasurement
@@ -25,6 +26,10 @@ __all__ = ["bar_groups"]
 Floats = NDArray[np.float64]
 # Bars are thin along the axis: the sharpest of the slices this near to their nominal plane is taken.
 _SEARCH_MM = 5.0
+# What the bars' place along the axis may differ from the drawing.
+_JOINT_MM = 1.5
+# Over which length slices are averaged to see how a gauge is turned.
+_RING_MM = 3.0
 _SHARE_OF_NYQUIST, _SURE_SHARE = 0.95, 0.75
 # Share of the bars' length that is measured; clear of their ends.
 _SHARE_ACROSS = 0.6
@@ -90,11 +95,30 @@ def _seen(plane: Plane, pose: Pose, group: Feature, settings: Mapping[str, Any])
     return _Seen(group, plane, pattern, beside, step)
 
 
-def _best(bench: Workbench, pose: Pose, z_mm: float, group: Feature, settings: Mapping[str, Any]) -> _Seen | str:
+def _ring(bench: Workbench, pose: Pose, z_mm: float, groups: Sequence[Feature]) -> RingTurn | None:
+    """How the gauge is turned, in the mean of the slices about its plane."""
+    plane = plane_at(bench, pose, z_mm, half_length_mm=_RING_MM)
+    return None if isinstance(plane, str) else bar_turn(plane.image, plane.z_mm, pose, groups)
+
+
+def _as_found(one: Measured, ring: RingTurn | None) -> Measured:
+    """The value with how its gauge lies, in doubt where no bars agree with the drawing."""
+    if ring is None:
+        return one
+    details = {**one.details, "gauge_turn_deg": round(ring.turn_deg, 2), "gauge_mirrored": ring.mirrored}
+    found = replace(one, details=details)
+    return found if ring.seen or one.value is None else found.doubt("the ring of bars does not agree with its drawing")
+
+
+def _best(bench: Workbench, pose: Pose, module: Module, group: Feature, settings: Mapping[str, Any]) -> _Seen | str:
     """The slice in which a group stands out most: in a tilted phantom the groups do not share one."""
+    z_mm = module.z_mm
     first = plane_at(bench, pose, z_mm)
     if isinstance(first, str):
         return first
+    reach = module.half_length_mm + 0.5 * (bench.series.thickness_mm or bench.series.step_mm or 0.0) + _JOINT_MM
+    if abs(float(bench.series.z_mm[first.frame]) - pose.z_in_series(z_mm)) > reach:
+        return "no slice lies within the bars"
     frames = bench.frames_between(pose, z_mm - _SEARCH_MM, z_mm + _SEARCH_MM) or [first.frame]
     planes = [Plane(bench.series.image(index), (index,), index, float(bench.series.z_mm[index])) for index in frames]
     return max((_seen(plane, pose, group, settings) for plane in planes), key=lambda one: one.contrast)
@@ -135,7 +159,10 @@ def bar_groups(bench: Workbench, pose: Pose, definition: Definition, measure: Me
         if int(one.extra.get("bars", 0)) >= 3 and float(one.extra["lp_per_mm"]) < finest
     ]
     titles = [f"MTF {level} %" for _, level in _LEVELS]
-    seen = [_best(bench, pose, module.z_mm, group, measure.settings) for group in groups]
+    ring = _ring(bench, pose, module.z_mm, definition.features_of(measure))
+    if ring is not None and ring.seen:
+        groups = [turned(one, ring) for one in groups]
+    seen = [_best(bench, pose, module, group, measure.settings) for group in groups]
     shown = [one for one in seen if not isinstance(one, str)]
     if not shown:
         reason = next((one for one in seen if isinstance(one, str)), "no group is coarse enough for these pixels")
@@ -153,6 +180,7 @@ def bar_groups(bench: Workbench, pose: Pose, definition: Definition, measure: Me
         frequency = float(group.extra["lp_per_mm"])
         if one.value is not None and frequency > _SURE_SHARE * 0.5 / max(pose.spacing_mm):
             one = one.doubt("near the pixels' Nyquist frequency, where turned sampling takes modulation away")
+        one = _as_found(one, ring)
         points.append((frequency, one))
         outline = box(
             pose, group.x_mm, group.y_mm, group.size_mm[0], group.size_mm[1], group.angle_deg, plane, group.id
@@ -160,4 +188,5 @@ def bar_groups(bench: Workbench, pose: Pose, definition: Definition, measure: Me
         named = replace(one, name=f"{measure.name}.{group.id}")
         yield result(named, measure, title=f"Modulation at {10 * frequency:g} lp/cm", rois=[outline])
     for (share, text), title in zip(_LEVELS, titles, strict=True):
-        yield result(_crossing(points, share, f"{measure.name}{text}"), measure, title=title)
+        crossing = _as_found(_crossing(points, share, f"{measure.name}{text}"), ring)
+        yield result(crossing, measure, title=title)

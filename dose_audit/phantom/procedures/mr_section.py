@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dose_audit.image_quality import BodyOutline, rectangle_mask
 from dose_audit.phantom.definition import Definition, Measure
-from dose_audit.phantom.locate.mr_looks import looks, outline_at
+from dose_audit.phantom.locate.mr_looks import looks, outline_at, share_of, template
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import Plane, module_plane
 from dose_audit.phantom.results import Roi
@@ -18,18 +18,24 @@ from dose_audit.phantom.workbench import Workbench
 
 __all__ = ["Section", "corners_of", "disc", "quiet_corners", "section"]
 
+# Share of another section's insert in a section from which it is in the way: half a per cent of the uniformity.
+_INSERT = 0.03
 # Side of the squares in the corners, and their distance from the borders.
 _SIDE_MM, _EDGE_MM = 14.0, 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A uniform section: its plane, its outline, that outline's centre in pixels and its least half axis in mm."""
+    """A uniform section: its plane, its outline, that outline's centre in pixels and its least half axis in mm.
+
+    ``doubt`` says what of another section lies in it, where something does.
+    """
 
     plane: Plane
     outline: BodyOutline
     centre_px: tuple[float, float]
     half_mm: float
+    doubt: str = ""
 
 
 def _outline(bench: Workbench, pose: Pose, definition: Definition, plane: Plane) -> BodyOutline:
@@ -51,7 +57,32 @@ def section(bench: Workbench, pose: Pose, definition: Definition, measure: Measu
     outline = _outline(bench, pose, definition, plane)
     if outline.centre_px is None or outline.semi_axes_mm is None:
         return f"the outline of the phantom was not found: {outline.diameter.reason}"
-    return Section(plane, outline, outline.centre_px, min(outline.semi_axes_mm))
+    doubt = _other_inserts(bench, pose, definition, plane.frame)
+    return Section(plane, outline, outline.centre_px, min(outline.semi_axes_mm), doubt)
+
+
+def _other_inserts(bench: Workbench, pose: Pose, definition: Definition, frame: int) -> str:
+    """What the slice shows of the inserts beside a section that should be empty: it lies off its place, or leans."""
+    dark = looks(bench)[frame].dark
+    kinds = [str(name) for name in definition.recognise.get("looks", ())]
+    if dark is None or "diameter_mm" not in definition.body:
+        return ""
+
+    def make() -> str:
+        shares = {}
+        for kind in kinds:
+            # What several kinds of slices share, as the notch, says nothing.
+            own = [one for one in definition.features if one.extra.get("looks") == [kind]]
+            if own:
+                drawn = template(own, 0.5 * float(definition.body["diameter_mm"]))
+                names = " and ".join(one.id for one in own)
+                shares[names] = share_of(dark, drawn, pose.roll_deg, mirrored=pose.mirrored)
+        names = max(shares, key=lambda one: shares[one], default="")
+        if not names or shares[names] <= _INSERT:
+            return ""
+        return f"{100 * shares[names]:.0f} % of the {names} of another section is in this one: it lies off its place, or leans"
+
+    return bench.once(f"mr other inserts {definition.id} {frame}", make)
 
 
 def disc(centre: tuple[float, float], radius_mm: float, bench: Workbench, plane: Plane, label: str) -> Roi:

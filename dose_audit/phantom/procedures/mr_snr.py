@@ -73,10 +73,10 @@ def snr(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) 
     air, folded, squares = _air(bench, ready, mask, two if two is not None and two.usable else smoothed)
     candidates = [one for one in (two, smoothed, air) if one is not None]
     best = next((one for one in candidates if one.usable), candidates[0])
-    if best is smoothed and folded:
-        best = best.doubt(folded)
-    shown = (circle, *squares) if best is air else (circle,)
-    yield result(replace(best, name=measure.name), measure, title=f"{title} ({_words(best, two, air)})", rois=shown)
+    words, shown = _words(best, two, air), (circle, *squares) if best is air else (circle,)
+    for doubt in (folded if best is smoothed else "", ready.doubt):
+        best = best.doubt(doubt) if doubt else best
+    yield result(replace(best, name=measure.name), measure, title=f"{title} ({words})", rois=shown)
     yield result(
         replace(smoothed, name=f"{measure.name}_smoothed"),
         measure,

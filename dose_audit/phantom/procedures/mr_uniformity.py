@@ -51,7 +51,8 @@ def integral_uniformity(
         if at is not None:
             small = math.sqrt(100.0 * kernel / math.pi)
             rois.append(disc((float(at[0]), float(at[1])), small, bench, plane, label))
-    yield result(replace(found, name=measure.name), measure, title=title, rois=rois)
+    found = replace(found, name=measure.name)
+    yield result(found.doubt(ready.doubt) if ready.doubt else found, measure, title=title, rois=rois)
 
 
 def fractional(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:

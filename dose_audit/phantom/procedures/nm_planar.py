@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dose_audit.image_quality.bars import BarGroup, bar_mtf_curve
-from dose_audit.image_quality.nema import nema_uniformity
+from dose_audit.image_quality.nema import NemaUniformity, nema_uniformity
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.locate.nm_bars import Quadrant, quadrants
-from dose_audit.phantom.locate.nm_field import Lit, lit_field
+from dose_audit.phantom.locate.nm_field import Lit, fullest_frame, lit_field
 from dose_audit.phantom.locate.nm_lines import Pair, line_pairs
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent, result
@@ -29,8 +29,10 @@ Floats = NDArray[np.float64]
 _ROUND = 0.83  # area over bounding box, below which a field is a circle
 # Share of a field's pixels with the very largest value from which they are clipped; of counts it is some pixels.
 _CLIPPED = 0.02
-# Variance of neighbours over that of counts, below which pixels are no plain counts.
-_LEAST_CHANCE = 0.5
+# Variance of neighbours over that of counts, below which pixels are no plain counts, and from which a common factor tells.
+_LEAST_CHANCE, _MOST_CHANCE = 0.5, 1.5
+# Of the lit field without its two outermost blocks: what the edge rules may leave out, and what may be lit beside it.
+_LOST, _BESIDE = 0.01, 0.05
 _LINE_METHOD = "NEMA NU 1: peaks of the profile across the lines; half maximum by straight lines between pixels"
 
 
@@ -78,12 +80,12 @@ def _frame_uniformity(bench: Workbench, measure: Measure, frame: int, label: str
     for mask, text in ((found.ufov, "UFOV"), (found.cfov, "CFOV")):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if rows.size and columns.size:
-            factors = [round(p / s) for p, s in zip(found.pixel_mm, bench.spacing_mm, strict=True)]
-            outline = frame_roi(
-                (int(rows[0]) * factors[0], int(rows[-1] + 1) * factors[0]),
-                (int(columns[0]) * factors[1], int(columns[-1] + 1) * factors[1]),
-                text,
+            factors = _factors(bench, found)
+            down, right = (
+                (start + int(used[0]) * factor, start + int(used[-1] + 1) * factor)
+                for start, used, factor in zip(_first_pixels(bench, factors), (rows, columns), factors, strict=True)
             )
+            outline = frame_roi(down, right, text)
             rois.append(replace(outline, frame=frame))
     before, after = (f"{label}_", f", {label.replace('_', ', ')}") if label else ("", "")
     values = [
@@ -93,7 +95,35 @@ def _frame_uniformity(bench: Workbench, measure: Measure, frame: int, label: str
         (found.differential_cfov, f"{before}differential_cfov", f"Differential uniformity, central field{after}"),
         (found.mean_counts, f"{before}counts", f"Counts of a central pixel{after}"),
     ]
-    yield from named(values, measure, tuple(rois), *([] if lit is None else _no_plain_counts(image, lit, bool(field))))
+    reasons = [] if lit is None else [*_no_plain_counts(image, lit, bool(field)), *_left_out(bench, lit, found)]
+    yield from named(values, measure, tuple(rois), *reasons)
+
+
+def _left_out(bench: Workbench, lit: Lit, found: NemaUniformity) -> list[str]:
+    """Why the useful field is not all of the lit one: a cold place that reaches the border is taken for the edge."""
+    if lit.apart > _BESIDE:
+        return ["the lit field is in parts: only the largest was measured"]
+    factors = _factors(bench, found)
+    inner = ndimage.binary_erosion(lit.mask, np.ones([2 * round(2.5 * one) + 1 for one in factors]))
+    places = [
+        start + np.arange(blocks) * factor + factor // 2
+        for start, blocks, factor in zip(_first_pixels(bench, factors), found.ufov.shape, factors, strict=True)
+    ]
+    wanted = inner[np.ix_(*places)]
+    lost = float((wanted & ~found.ufov).sum()) / max(int(wanted.sum()), 1)
+    if found.ufov.any() and lost > _LOST:
+        return [f"the edge rules left out {100 * lost:.0f} % of the field: a cold place reaches its border"]
+    return []
+
+
+def _factors(bench: Workbench, found: NemaUniformity) -> list[int]:
+    """Rows and columns of pixels that were summed to one of the useful field's."""
+    return [round(pixel / step) for pixel, step in zip(found.pixel_mm, bench.spacing_mm, strict=True)]
+
+
+def _first_pixels(bench: Workbench, factors: list[int]) -> list[int]:
+    """Where the sums begin: pixels that do not fill a block are left out on both sides."""
+    return [(size % factor) // 2 for size, factor in zip(bench.series.shape, factors, strict=True)]
 
 
 def _no_plain_counts(image: NDArray[np.float32], lit: Lit, field_given: bool) -> list[str]:
@@ -117,7 +147,16 @@ def _no_plain_counts(image: NDArray[np.float32], lit: Lit, field_given: bool) ->
         chance = min(float(np.mean(np.square(one, dtype=np.float64))) for one in apart) / (2.0 * mean)
         if chance < _LEAST_CHANCE:
             reasons.append(f"neighbouring pixels differ by {chance:.2f} of the variance of counts: scaled or filtered")
+        factor = _common_factor(inside)
+        if chance > _MOST_CHANCE and factor > 1.0:
+            reasons.append(f"all pixels are multiples of {factor:g}: counts were multiplied before they were stored")
     return reasons
+
+
+def _common_factor(values: NDArray[np.float32]) -> float:
+    """The largest whole number that divides every pixel; 1 where one does not, or where they are no whole numbers."""
+    whole = np.round(values).astype(np.int64)
+    return float(np.gcd.reduce(whole)) if np.array_equal(whole, values) else 1.0
 
 
 def lines(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
@@ -143,7 +182,8 @@ def _pair_values(
     sent = bench.spacing_mm[pair.axis]
     # A phantom's lines are true to about 0.2 mm, a peak to about a twentieth of a pixel.
     spread = pixel * sqrt((0.2 / nominal) ** 2 + (0.07 / apart) ** 2)
-    outline = tuple(_line_roi(pair, place) for place in pair.places_px)
+    frame = fullest_frame(bench)
+    outline = tuple(replace(_line_roi(pair, place), frame=frame) for place in pair.places_px)
     size = Measured("pixel", pixel, "mm", spread, method=_LINE_METHOD)
     error = Measured("error", 100 * (pixel / sent - 1), "%", 100 * spread / sent, method=_LINE_METHOD)
     values = [
@@ -202,9 +242,10 @@ def quadrant_bars(
     The bars' own pitch is measured; open level is that of the field beside the bars, and the lead's follows from the
     mean of the pattern, in which bars and gaps are of equal width.
     """
-    found = quadrants(bench)
+    frame = fullest_frame(bench)
+    found = quadrants(bench, frame)
     names = ("upper_left", "upper_right", "lower_left", "lower_right")
-    image = np.asarray(bench.series.image(0), dtype=np.float64)
+    image = np.asarray(bench.series.image(frame), dtype=np.float64)
     seen = [(name, one) for name, one in zip(names, found, strict=True) if one.strength > 12.0]
     for name, one in zip(names, found, strict=True):
         if one.strength <= 12.0:
@@ -237,7 +278,7 @@ def quadrant_bars(
         min(bench.spacing_mm),
     )
     for (name, one), value in zip(order, values, strict=True):
-        outline = frame_roi(one.rows, one.columns, f"{0.5 / one.frequency_per_mm:.2f} mm")
+        outline = replace(frame_roi(one.rows, one.columns, f"{0.5 / one.frequency_per_mm:.2f} mm"), frame=frame)
         text = name.replace("_", " ")
         width = 0.5 / one.frequency_per_mm
         bars = Measured("bar", width, "mm", 0.01 * width, method="peak of the spectrum of the quadrant")
@@ -255,7 +296,7 @@ def quadrant_bars(
 
 def _open_level(bench: Workbench, image: Floats, pattern: float) -> float | None:
     """Counts of the field where there are no bars."""
-    lit = lit_field(bench)
+    lit = lit_field(bench, fullest_frame(bench))
     if lit is None:
         return None
     smooth = ndimage.gaussian_filter(image, [4.0 / step for step in bench.spacing_mm])

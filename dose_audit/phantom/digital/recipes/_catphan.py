@@ -104,18 +104,27 @@ def sensitometry(
             phantom.scene.add(ball, value=HU["acrylic"], inside=hu, name=f"sphere {size}")
 
 
-def gauge(phantom: DigitalPhantom, module: str, hu: float, *, turn_deg: float = 0.0, beads: bool = True) -> None:
-    """The 21-group bar gauge and its two beads."""
+def gauge(
+    phantom: DigitalPhantom,
+    module: str,
+    hu: float,
+    *,
+    turn_deg: float = 0.0,
+    mirrored: bool = False,
+    beads: bool = True,
+) -> None:
+    """The 21-group bar gauge and its two beads; ``mirrored`` where its module faces the other way than a 504's."""
     z = phantom.modules[module]
-    for k, (theta, bars) in enumerate(zip(GAUGE_THETA, GAUGE_BARS, strict=True)):
+    for k, (drawn, bars) in enumerate(zip(GAUGE_THETA, GAUGE_BARS, strict=True)):
+        theta = (180.0 - drawn if mirrored else drawn) + turn_deg
         frequency = (k + 1) / 10  # line pairs per mm; a gap of 5/(lp/cm) mm is half a period
-        at = polar(GAUGE_R_MM, theta + turn_deg)
+        at = polar(GAUGE_R_MM, theta)
         length = max(3.0, 9.0 - 0.35 * k)
-        group = BarGroup(*at, frequency, bars, length, theta + turn_deg + 90.0)
+        group = BarGroup(*at, frequency, bars, length, theta + 90.0)
         phantom.insert(
             f"{k + 1} lp/cm", at, length, GAUGE_HU, inside=hu, module=module, material="aluminium", what=Extruded(
                 group, z - GAUGE_THICKNESS_MM / 2, z + GAUGE_THICKNESS_MM / 2
-            ), frequency_per_mm=frequency, bars=bars, across_deg=theta + turn_deg + 90.0,
+            ), frequency_per_mm=frequency, bars=bars, across_deg=theta + 90.0,
         )  # fmt: skip
     if beads:
         for y, above in ((20.0, 2.5), (-20.0, 10.0)):

@@ -1,4 +1,4 @@
-"""CatPhan 503: CTP404, CTP528 and CTP486, no low-contrast module."""
+"""CatPhan 503: CTP404, CTP528 (facing the other way than in a 504) and CTP486, no low-contrast module."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def build() -> DigitalPhantom:
     """The phantom, without pose or noise."""
     phantom = _catphan.catphan("catphan503", SLABS, MODULES)
     _catphan.sensitometry(phantom, "ctp404", SLABS["ctp404"], INSERTS)
-    _catphan.gauge(phantom, "ctp528", SLABS["ctp528"][2])
+    _catphan.gauge(phantom, "ctp528", SLABS["ctp528"][2], mirrored=True)
     return phantom

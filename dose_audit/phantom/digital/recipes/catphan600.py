@@ -1,4 +1,7 @@
-"""CatPhan 600: the 504's modules turned by half a turn, with CTP591 (beads) between; its vial position is empty."""
+"""CatPhan 600: the 504's modules turned by half a turn, with CTP591 (beads) between; its vial position is empty.
+
+Its gauge faces the other way than a 504's: on scans its groups follow each other in the other sense.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,6 @@ def build() -> DigitalPhantom:
     """The phantom, without pose or noise."""
     phantom = _catphan.catphan("catphan600", SLABS, MODULES)
     _catphan.sensitometry(phantom, "ctp404", SLABS["ctp404"], INSERTS, teflon_pin_deg=135.0)
-    _catphan.gauge(phantom, "ctp528", SLABS["ctp528"][2], turn_deg=180.0)
+    _catphan.gauge(phantom, "ctp528", SLABS["ctp528"][2], turn_deg=180.0, mirrored=True)
     _catphan.low_contrast(phantom, "ctp515", SLABS["ctp515"], turn_deg=180.0)
     return phantom
