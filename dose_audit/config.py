@@ -118,6 +118,11 @@ class Settings:
         return self.home / "drl_tables"
 
     @property
+    def cache_dir(self) -> Path:
+        """What can be made anew at any time; may be deleted."""
+        return self.home / "cache"
+
+    @property
     def phantoms_dir(self) -> Path:
         """Pages, pictures and JSON of phantom measurements, one folder a month."""
         return self.home / "phantoms"

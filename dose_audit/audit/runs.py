@@ -26,6 +26,7 @@ __all__ = [
 
 NOTHING_TO_DO = 0
 FINDINGS_RAISED = 3
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +98,34 @@ def find_run(reports_dir: Path, run_id: str | None = None) -> Path:
     if run_id is None:
         if runs:
             return runs[-1]
-        raise FileNotFoundError(f"no audit run yet in {reports_dir}")
+        raise FileNotFoundError(f"no audit run yet in {reports_dir}; `dose-audit audit` makes one")
     for run in runs:
         if run.name == run_id:
             return run
-    raise FileNotFoundError(f"no audit run {run_id} in {reports_dir}")
+    latest = f"; the latest is {runs[-1].name}" if runs else "; `dose-audit audit` makes one"
+    raise FileNotFoundError(f"no audit run {run_id} in {reports_dir}{latest}")
 
 
 def write_report(report: Mapping[str, Any], path: Path) -> None:
-    """Write ``report.json`` whole or not at all."""
-    text = json.dumps(json_ready(report), ensure_ascii=False, indent=1, allow_nan=False)
+    """Write ``report.json`` whole or not at all: each entry, and each member of a list of them, on a line of its own.
+
+    Parameters
+    ----------
+    report : mapping
+        As `json_ready` gives it.
+    path : Path
+    """
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     part = path.with_suffix(".part")
-    part.write_text(text + "\n", encoding="utf-8")
+    with part.open("w", encoding="utf-8") as file:
+        ahead = "{\n"
+        for name, entry in report.items():
+            text = (
+                "[\n" + ",\n".join(map(encode, entry)) + "\n]" if isinstance(entry, list) and entry else encode(entry)
+            )
+            file.write(f"{ahead}{encode(name)}: {text}")
+            ahead = ",\n"
+        file.write("\n}\n")
     part.replace(path)
 
 
@@ -118,9 +135,17 @@ def json_ready(value: Any) -> Any:
     >>> json_ready({"a": np.float64("nan"), "b": (np.int64(3),)})
     {'a': None, 'b': [3]}
     """
-    if isinstance(value, Mapping):
+    kind = type(value)  # of millions of numbers and texts nearly all are plain
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind in _PLAIN:
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
+        kinds = set(map(type, value))
+        if kinds <= _PLAIN or (kinds == {float} and all(map(math.isfinite, value))):
+            return list(value)
         return [json_ready(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()

@@ -111,6 +111,8 @@ def report(
     unknown = [name for name in wanted if name not in FORMATS]
     if unknown or not wanted:
         raise typer.BadParameter(f"--format is {formats!r}, expected some of {', '.join(FORMATS)}")
+    if share and wanted == ["board"]:
+        raise typer.BadParameter("the page for boards is about all sites together: it is drawn without --share")
     settings = settings_for(home, config)
     try:
         folder = find_run(settings.reports_dir, run_id or run)
@@ -118,7 +120,7 @@ def report(
             place, not_made = share_run(folder, out, formats=wanted, smallest=smallest, name_sites=name_sites)
             print(place)
         else:
-            files = render_run(folder, out, formats=wanted, smallest=smallest)
+            files = render_run(folder, out, formats=wanted, smallest=smallest, kept_in=settings.cache_dir)
             not_made = files.not_made
             if files.stamp:
                 print(files.stamp, file=sys.stderr)
@@ -154,7 +156,7 @@ def audit_and_report(
             progress=lambda text, fraction: bar(round(100 * fraction), 100),
             **more,
         )
-        files = render_run(outcome.run_dir)
+        files = render_run(outcome.run_dir, kept_in=settings.cache_dir)
     return outcome, files
 
 

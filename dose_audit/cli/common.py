@@ -7,11 +7,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -27,8 +27,10 @@ __all__ = [
     "Progress",
     "app",
     "console",
+    "counted",
     "fail",
     "group",
+    "nearest",
     "print_json",
     "run",
     "settings_for",
@@ -63,6 +65,8 @@ class _Given:
 
     home: Path | None = None
     config: Path | None = None
+    in_force: Path | None = None
+    """Home directory of the settings that the command loaded last."""
 
 
 _given = _Given()
@@ -72,8 +76,22 @@ class CommandError(Exception):
     """A failure that is told in one line and ends with exit code 1."""
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from dose_audit import __version__
+
+        print(f"dose-audit {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _before(home: HomeOption = None, config: ConfigOption = None) -> None:
+def _before(
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
     _given.home, _given.config = home, config
 
 
@@ -88,7 +106,9 @@ def settings_for(home: Path | None = None, config: Path | None = None, **overrid
     """Settings in force for a command: its own options, those before its name, the file, the environment."""
     from dose_audit.config import load_settings
 
-    return load_settings(home=home or _given.home, config=config or _given.config, **overrides)
+    settings = load_settings(home=home or _given.home, config=config or _given.config, **overrides)
+    _given.in_force = settings.home
+    return settings
 
 
 def run() -> int:
@@ -111,27 +131,78 @@ def run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # no command was named: the message is the help
+            print(error, file=sys.stderr)
+            return 2
         if hasattr(error, "format_message"):  # wrong usage, told in the parser's own words
             print(f"dose-audit: {error.format_message()}  (--help shows how)", file=sys.stderr)
             return int(getattr(error, "exit_code", 2))
         if _is_for_people(error):
-            print(f"dose-audit: {error}", file=sys.stderr)
+            print(f"dose-audit: {_told(error)}", file=sys.stderr)
             return 1
         raise
+
+
+def _told(error: Exception) -> str:
+    """An error in a line: what it is about, what is wrong, and where it helps what to do."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    if _names(error) & {"SpoolError"} and _given.in_force is not None:
+        return f"{error}: is {_given.in_force} a folder that may be written to? `dose-audit doctor` looks it over"
+    if _names(error) & _DATABASE or type(error).__name__ == "DatabaseError":
+        return (
+            f"the store cannot be used ({str(error).strip()}); `dose-audit doctor` says where it is and what it lacks"
+        )
+    return str(error)
 
 
 def _is_for_people(error: Exception) -> bool:
     """Whether an error's text was written for whoever runs the program; all else is a bug and keeps its traceback."""
     from dose_audit.config import SettingsError
 
-    names = {base.__name__ for base in type(error).__mro__}
-    people = {"ReceiveError", "FrozenRunError", "AuditInputError", "MappingError", "ReadError", "OperationalError"}
-    return isinstance(error, CommandError | SettingsError | OSError) or bool(names & people)
+    people = {"ReceiveError", "FrozenRunError", "AuditInputError", "MappingError", "ReadError"} | _DATABASE
+    # A file that is no database, or a broken one, is the plain DatabaseError; its other kinds are bugs.
+    broken = type(error).__name__ == "DatabaseError"
+    return isinstance(error, CommandError | SettingsError | OSError) or broken or bool(_names(error) & people)
 
 
-def fail(message: str) -> None:
+_DATABASE = {"OperationalError"}
+"""Locked, read-only or out of reach."""
+
+
+def _names(error: Exception) -> set[str]:
+    """Names of an error's class and of what it derives from: known without importing them."""
+    return {base.__name__ for base in type(error).__mro__}
+
+
+def fail(message: str) -> NoReturn:
     """End the command with exit code 1 and one line on standard error."""
     raise CommandError(message)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A question after the known word that is most like a wrong one; nothing where none is.
+
+    Examples
+    --------
+    >>> nearest("catphn504", ["acr464", "catphan504"]), nearest("x", ["acr464"])
+    (" Did you mean 'catphan504'?", '')
+    """
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, list(known), n=1)
+    return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "exam"), counted(0, "exam"), counted(2, "study", "studies")
+    ('1 exam', '0 exams', '2 studies')
+    """
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def console(*, errors: bool = False) -> Console:
@@ -178,6 +249,7 @@ class Progress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=console(errors=True),
+            disable=not sys.stderr.isatty(),
         )
         self._task = self._bars.add_task(label, total=None)
 

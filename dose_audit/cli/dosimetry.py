@@ -40,7 +40,7 @@ def ssde(
     from dose_audit.dosimetry import measure_series, series_ssde
 
     if phantom not in (None, 16, 32):
-        fail(f"a CTDI phantom is 16 or 32 cm across, not {phantom}.")
+        raise typer.BadParameter(f"a CTDI phantom is 16 or 32 cm across, not {phantom}")
     reported = _reported_ct(paths)
     records = []
     for size in measure_series(_files(paths)):
@@ -81,7 +81,7 @@ def effective(
     from dose_audit.dosimetry import FACTOR_SETS
 
     if factors not in FACTOR_SETS:
-        fail(f"factors are one of {', '.join(FACTOR_SETS)}.")
+        raise typer.BadParameter(f"--factors is {factors!r}, expected one of {', '.join(FACTOR_SETS)}")
     _exam_quantities(paths, {"effective_dose"}, as_json, factors=factors, allow_unverified=allow_unverified)
 
 

@@ -35,7 +35,7 @@ def skin(
     from dose_audit.extract import read_exams
 
     if picture is not None and picture.suffix.lower() not in _PICTURES:
-        fail(f"a map is drawn as {', '.join(_PICTURES)}, not {picture.suffix or picture.name}")
+        raise typer.BadParameter(f"a map is drawn as {', '.join(_PICTURES)}, not {picture.suffix or picture.name}")
     unread = 0
 
     def on_refused(path: str, reason: str, kind: str) -> None:

@@ -13,8 +13,10 @@ from dose_audit.cli.common import (
     ConfigOption,
     HomeOption,
     JsonOption,
+    counted,
     fail,
     group,
+    nearest,
     print_json,
     settings_for,
     show_table,
@@ -80,13 +82,11 @@ def show(
     from dose_audit.drl import load_sets
 
     wanted, _, edition = name.partition("/")
-    found = [
-        item
-        for item in load_sets(tables, allow_unverified=True, local=settings_for(home, config).local_drl_dir).sets
-        if item.set_id == wanted and edition in ("", item.edition)
-    ]
+    sets = load_sets(tables, allow_unverified=True, local=settings_for(home, config).local_drl_dir).sets
+    found = [item for item in sets if item.set_id == wanted and edition in ("", item.edition)]
     if not found:
-        fail(f"no set {name!r}; `dose-audit drl list` names them.")
+        known = {item.set_id for item in sets} | {f"{item.set_id}/{item.edition}" for item in sets}
+        fail(f"no set {name!r}; `dose-audit drl list` names them.{nearest(name, sorted(known))}")
     rows = [
         {
             "edition": item.edition,
@@ -127,7 +127,7 @@ def check(tables: TablesOption = None, as_json: JsonOption = False) -> None:
     else:
         for problem in problems:
             print(problem)
-        print(f"{len(errors)} errors, {len(problems) - len(errors)} warnings.")
+        print(f"{counted(len(errors), 'error')}, {counted(len(problems) - len(errors), 'warning')}.")
     if errors:
         raise typer.Exit(1)
 

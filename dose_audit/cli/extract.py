@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dose_audit.cli.common import JsonOption, app, print_json, show_table
+from dose_audit.cli.common import JsonOption, app, counted, print_json, show_table
 
 
 @app.command()
@@ -53,7 +53,9 @@ def extract(
         show_table(columns, rows, right=("Events", "Warnings"))
     if refused:
         words = ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in sorted(refused.items()))
-        print(f"{count} exams; {words}.", file=sys.stderr)
+        print(f"{counted(count, 'exam')}; {words}.", file=sys.stderr)
+    elif count == 0:
+        print("No file in what was named.", file=sys.stderr)
     if count == 0 and unread:
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ from dose_audit.cli.common import (
     ConfigOption,
     HomeOption,
     JsonOption,
+    counted,
     fail,
     group,
     print_json,
@@ -112,8 +113,8 @@ def approve(
     table, added = merge_draft(file, stored_mapping().table, read_examinations(), approved_by=by, on=date.today())
     if not added:
         fail(f"{file}: no row has an examination filled in")
-    version = approve_mapping(table, approved_by=by, note=note or f"{added} rows from {file.name}")
-    print(f"Mapping version {version}: {added} rows approved by {by}, {len(table.rows)} rows in all.")
+    version = approve_mapping(table, approved_by=by, note=note or f"{counted(added, 'row')} from {file.name}")
+    print(f"Mapping version {version}: {counted(added, 'row')} approved by {by}, {len(table.rows)} in all.")
 
 
 @part.command("import")
@@ -135,7 +136,7 @@ def import_mapping(
     table = MappingTable.from_csv(file)
     prepare(settings_for(home, config))
     version = approve_mapping(table, approved_by=by, note=note)
-    print(f"Mapping version {version}: {len(table.rows)} rows, approved by {by}.")
+    print(f"Mapping version {version}: {counted(len(table.rows), 'row')}, approved by {by}.")
 
 
 @part.command("export")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dose_audit.cli.common import JsonOption, fail, print_json, show_table
+from dose_audit.cli.common import JsonOption, fail, nearest, print_json, show_table
 
 if TYPE_CHECKING:
     from dose_audit.phantom.analyse import Outcome
@@ -110,7 +110,10 @@ def analyse(
     try:
         outcome = run(path, definition=definition, overrides=overrides or None, own_folder=own)
     except KeyError as error:
-        raise typer.BadParameter(str(error.args[0])) from None
+        from dose_audit.phantom.definition import definitions
+
+        guess = nearest(definition or "", [one.id for one in definitions(own)])
+        raise typer.BadParameter(f"{error.args[0]}.{guess}") from None
     except (DefinitionError, ValueError) as error:
         fail(str(error))
     if report is not None:
@@ -161,6 +164,8 @@ def _show(outcome: Outcome) -> None:
         print(f"not analysed: {refusal.series.describe()}: {refusal.reason}")
     for name, reason in outcome.left_aside:
         print(f"left aside: {name}: {reason}")
+    if not (outcome.analyses or outcome.refused or outcome.left_aside):
+        print("not analysed: there is no file in what was named")
 
 
 def _write(outcome: Outcome, folder: Path) -> None:

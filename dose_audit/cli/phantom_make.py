@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from dose_audit.cli.common import JsonOption, fail, print_json
+from dose_audit.cli.common import JsonOption, fail, nearest, print_json
 
 if TYPE_CHECKING:
     from dose_audit.phantom.digital.acquisition import Acquisition
@@ -64,7 +64,8 @@ def make(
             print("\n".join(sorted(KINDS)))
         return
     if kind not in KINDS:
-        fail(f"there is no digital phantom {kind!r}; there are {', '.join(sorted(KINDS))}")
+        known = ", ".join(sorted(KINDS))
+        raise typer.BadParameter(f"there is no digital phantom {kind!r}; there are {known}.{nearest(kind, KINDS)}")
     digital = recipe(kind)
     try:
         acquisition = _changed(digital.acquisition, field, thickness, spacing, profile, psf, noise, missing, reverse)

@@ -187,6 +187,8 @@ def status(as_json: JsonOption = False, home: HomeOption = None, config: ConfigO
             if value:
                 columns = list(value[0])
                 show_table(columns, [[row[column] for column in columns] for row in value], title=name)
+        elif name.endswith("_bytes") and isinstance(value, int):
+            print(f"{name.removesuffix('_bytes')}: {value / 1e9:.1f} GB")
         else:
             print(f"{name}: {value}")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dose_audit.cli.common import ConfigOption, HomeOption, group, settings_for
+from dose_audit.cli.common import ConfigOption, HomeOption, counted, fail, group, settings_for
 
 equipment = group("equipment", "The equipment register: which device stands at which site.")
 patients = group("patients", "Patients' heights and weights, where devices do not send them.")
@@ -26,9 +26,13 @@ def import_equipment(file: CsvArgument, home: HomeOption = None, config: ConfigO
     prepare(settings_for(home, config))
     from dose_audit.store.register import import_register
 
-    result = import_register(file)
+    try:
+        result = import_register(file)
+    except ValueError as error:  # other columns, or no text
+        fail(f"{file}: {error}")
     print(
-        f"{result.devices} devices, {result.new_devices} of them new; {result.moved_exams} exams moved to another site."
+        f"{counted(result.devices, 'device')}, {result.new_devices} of them new; "
+        f"{counted(result.moved_exams, 'exam')} moved to another site."
     )
     for line, reason in result.refused:
         print(f"line {line}: {reason}")

@@ -23,6 +23,8 @@ COLOURS = {
     "not_measured": (204, 121, 167),
 }
 _SIDE_PX = 900
+_LABEL_PX = 16
+"""Read at half size too, as two pictures stand side by side on a page."""
 _MOST_LABELS = 40
 
 
@@ -88,7 +90,7 @@ def _png(image: np.ndarray, marks: list[tuple[PhantomMeasurement, Roi]]) -> byte
         .convert("RGB")
     )
     pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(size=13)
+    font = ImageFont.load_default(size=_LABEL_PX)
 
     def at(point: tuple[float, float]) -> tuple[float, float]:
         return (point[1] + 0.5) * factor, (point[0] + 0.5) * factor
@@ -121,11 +123,11 @@ def _png(image: np.ndarray, marks: list[tuple[PhantomMeasurement, Roi]]) -> byte
             pen.line((x, y - 6, x, y + 6), fill=colour, width=2)
         if roi.label and labelled < _MOST_LABELS:
             labelled += 1
-            box = pen.textbbox((anchor[0] + 3, anchor[1] - 15), roi.label, font=font)
+            box = pen.textbbox((anchor[0] + 3, anchor[1] - _LABEL_PX - 2), roi.label, font=font)
             shift = min(0.0, size[0] - 2 - box[2])
             box = (box[0] + shift - 2, box[1] - 1, box[2] + shift + 2, box[3] + 1)
             pen.rectangle(box, fill=(20, 20, 20))
-            pen.text((box[0] + 2, anchor[1] - 15), roi.label, fill=colour, font=font)
+            pen.text((box[0] + 2, anchor[1] - _LABEL_PX - 2), roi.label, fill=colour, font=font)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=4)  # the best level takes ten times as long
     return buffer.getvalue()

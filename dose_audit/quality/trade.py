@@ -100,7 +100,7 @@ def trade_of(member: DeviceMerit) -> Trade | None:
     kept = {0: "is unchanged", 1: "has become better", -1: "has become worse"}[balance]
     text = (
         f"{told}: dose {_percent(dose)}, {name} {_percent(quality)} from the first {third} runs to the last {third}. "
-        f"Image quality for its dose ({member.merit.title}) {kept}."
+        f"Image quality for its dose, {member.merit.title}, {kept}."
     )
     return Trade(dose, quality, merit, verdict, text)
 
@@ -121,5 +121,6 @@ def _verdict(dose: int, worse: int) -> tuple[str, str]:
 
 def _percent(ratio: Ratio) -> str:
     """Change with its interval, which is left out where it rounds to nothing."""
-    middle, low, high = (f"{100 * (one - 1):+.0f}".replace("-", "−") for one in (ratio.value, ratio.low, ratio.high))
+    changes = (f"{100 * (one - 1):+.0f}".replace("-", "−") for one in (ratio.value, ratio.low, ratio.high))
+    middle, low, high = ("±0" if change in ("+0", "−0") else change for change in changes)
     return f"{middle} %" if low == high else f"{middle} % ({low} to {high})"

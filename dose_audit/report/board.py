@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun, group_key
 from dose_audit.report.page import templates, text_of
 from dose_audit.report.stamp import version_stamp
@@ -156,8 +156,8 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
     axis = alt.Axis(values=ticks, format="~%", title="typical dose as a share of the national level")
     domain = alt.Scale(domain=present, range=[TONES[tones[word]] for word in present])
     chart = alt.layer(
-        alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color=RULE, size=1.6).encode(x=alt.X("one:Q", scale=scale)),
-        alt.Chart(alt.Data(values=rows))
+        alt.Chart(inline([{"one": 1}])).mark_rule(color=RULE, size=1.6).encode(x=alt.X("one:Q", scale=scale)),
+        alt.Chart(inline(rows))
         .mark_point(filled=True, size=95, opacity=1)
         .encode(
             x=alt.X("ratio:Q", scale=scale, axis=axis),

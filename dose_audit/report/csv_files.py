@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from dose_audit.report.tables import Table
 
-__all__ = ["csv_text", "write_csv_archive"]
+__all__ = ["csv_text", "no_formula", "write_csv_archive"]
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 """The oldest date that a zip archive knows: the same for every file, so that the same run gives the same bytes."""
@@ -72,4 +72,9 @@ def _field(value: Any) -> str:
         return repr(value)
     if isinstance(value, datetime):
         return value.isoformat()
-    return f"'{value}" if str(value).startswith(_RUNS_IN_A_SPREADSHEET) else str(value)
+    return no_formula(str(value))
+
+
+def no_formula(text: str) -> str:
+    """Text that a spreadsheet would run, with an apostrophe in front; all other text as it is."""
+    return f"'{text}" if text.startswith(_RUNS_IN_A_SPREADSHEET) else text

@@ -174,14 +174,16 @@ class FrozenRun:
         path = Path(folder) / "report.json"
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise FrozenRunError(f"{folder} is not the folder of an audit run: it has no report.json.") from error
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
             raise FrozenRunError(f"{path} is damaged: {error}.") from error
         broken = broken_seals(Path(folder))
         if broken:
             raise FrozenRunError(f"{folder} is no longer the run that was frozen: {' '.join(broken)}")
-        missing = {"run", "completeness", "comparisons", "findings"} - set(data)
+        if not isinstance(data, dict):
+            raise FrozenRunError(f"{path} is not the record of an audit run.")
+        missing = {"run", "completeness", "comparisons", "findings", "unmapped", "excluded", "methods"} - set(data)
         if missing:
             raise FrozenRunError(f"{path} lacks {', '.join(sorted(missing))}.")
         return cls(Path(folder), data)
@@ -191,13 +193,26 @@ class FrozenRun:
         return ValueRows(self._values_path, names)
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Columns of ``values.parquet``, texts encoded."""
+        """Columns of ``values.parquet``, texts encoded.
+
+        Raises
+        ------
+        FrozenRunError
+            When the file lacks one, or is damaged.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = pq.read_schema(self._values_path)
-        texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
-        return pq.read_table(self._values_path, columns=list(names), read_dictionary=texts, partitioning=None)
+        path = self._values_path
+        try:
+            schema = pq.read_schema(path)
+            missing = [name for name in names if name not in schema.names]
+            if missing:
+                raise FrozenRunError(f"{path} lacks the columns {', '.join(missing)}.")
+            texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+            return pq.read_table(path, columns=list(names), read_dictionary=texts, partitioning=None)
+        except pa.ArrowInvalid as error:
+            raise FrozenRunError(f"{path} is damaged: {error}.") from error
 
     @cached_property
     def groups(self) -> Groups:

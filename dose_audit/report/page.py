@@ -17,6 +17,8 @@ from dose_audit.report.static import offline_bundle, to_svg
 from dose_audit.report.summary import summary_lines, summary_tiles
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import jinja2
 
 __all__ = ["SECTIONS", "draw", "report_page", "templates", "text_of"]
@@ -90,7 +92,12 @@ def draw(figures: dict[str, list[Figure]]) -> dict[str, str]:
 
 
 def report_page(
-    run: FrozenRun, figures: dict[str, list[Figure]], drawings: dict[str, str], *, interactive: bool = True
+    run: FrozenRun,
+    figures: dict[str, list[Figure]],
+    drawings: dict[str, str],
+    *,
+    interactive: bool = True,
+    kept_in: Path | None = None,
 ) -> str:
     """The run's page.
 
@@ -98,11 +105,13 @@ def report_page(
     ----------
     run : FrozenRun
     figures : dict
-        Figures by section, as ``ALL_CHARTS`` gives them.
+        Figures by section, as `all_figures` gives them.
     drawings : dict
         From `draw`.
     interactive : bool
         With the script that brings the charts to life; print needs none.
+    kept_in : Path, optional
+        Where that script is kept between reports.
 
     Returns
     -------
@@ -143,7 +152,7 @@ def report_page(
             quantity_label=words.quantity_label,
             css=text_of("report.css"),
             script=text_of("report.js"),
-            bundle=offline_bundle() if interactive else "",
+            bundle=offline_bundle(kept_in) if interactive else "",
         )
     )
     return page

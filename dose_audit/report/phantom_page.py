@@ -91,8 +91,8 @@ def _number(value: float | None, uncertainty: float | None = None) -> str:
         return "–"
     if uncertainty:
         decimals = max(0, min(6, 1 - math.floor(math.log10(uncertainty))))
-        return f"{value:.{decimals}f}"
-    return f"{value:.4g}"
+        return f"{value:.{decimals}f}".replace("-", "−")
+    return f"{value:.4g}".replace("-", "−")
 
 
 def _limits(tolerance: Mapping[str, Any] | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dose_audit.report.charts import ALL_CHARTS
+from dose_audit.report.charts import all_figures
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.stamp import version_stamp
 from dose_audit.report.suppression import SMALLEST_SHOWN
@@ -64,6 +64,7 @@ def render_run(
     *,
     formats: Collection[str] = DEFAULT_FORMATS,
     smallest: int = SMALLEST_SHOWN,
+    kept_in: Path | None = None,
 ) -> ReportFiles:
     """Render a frozen run.
 
@@ -77,6 +78,8 @@ def render_run(
         Of `FORMATS`; ``board`` is the page for patients and boards, with its PDF.
     smallest : int
         Smallest number of exams that the board's page names.
+    kept_in : Path, optional
+        Folder for what is the same in every report and takes long to make.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def render_run(
     html, xlsx, json, pdf, csv, board, board_pdf = places
     told = ""
     if {"html", "pdf"} & set(formats):
-        told = _pages(run, html if "html" in formats else None, pdf if "pdf" in formats else None)
+        told = _pages(run, html if "html" in formats else None, pdf if "pdf" in formats else None, kept_in)
     if {"xlsx", "csv"} & set(formats):
         _tables(run, xlsx if "xlsx" in formats else None, csv if "csv" in formats else None)
     if "json" in formats and json.resolve() != (run.folder / "report.json").resolve():
@@ -142,7 +145,7 @@ def share_run(
         The folder; and why a PDF was not made, else empty.
     """
     from dose_audit.report.csv_files import write_csv_archive
-    from dose_audit.report.share import shared_json, shared_page, shared_tables, site_letters
+    from dose_audit.report.share import about_table, shared_json, shared_page, shared_tables, site_letters
     from dose_audit.report.workbook import write_workbook
 
     run = FrozenRun.load(Path(run_dir))
@@ -157,13 +160,14 @@ def share_run(
             (folder / "shared.html").write_text(page, encoding="utf-8", newline="\n")
         if "pdf" in formats:
             told = _pdf(run, page, folder / "shared.pdf", "share")
+    whole = [about_table(run, smallest=smallest), *tables]
     if "xlsx" in formats:
         created = run.data["run"]["created_at"]
-        write_workbook(tables, folder / "shared.xlsx", subject="Shared between sites", created_at=created)
+        write_workbook(whole, folder / "shared.xlsx", subject="Shared between sites", created_at=created)
     if "csv" in formats:
-        write_csv_archive(tables, folder / "shared.csv.zip")
+        write_csv_archive(whole, folder / "shared.csv.zip")
     if "json" in formats:
-        (folder / "shared.json").write_text(shared_json(run, tables), encoding="utf-8", newline="\n")
+        (folder / "shared.json").write_text(shared_json(run, tables, smallest=smallest), encoding="utf-8", newline="\n")
     if not name_sites:
         lines = [f"{letter},{_quoted(site)}" for site, letter in sorted(letters.items(), key=lambda item: item[1])]
         (folder.parent / "share_key.csv").write_text(
@@ -173,17 +177,19 @@ def share_run(
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
+    from dose_audit.report.csv_files import no_formula
+
+    return '"' + no_formula(text).replace('"', '""') + '"'
 
 
-def _pages(run: FrozenRun, html: Path | None, pdf: Path | None) -> str:
+def _pages(run: FrozenRun, html: Path | None, pdf: Path | None, kept_in: Path | None) -> str:
     """Page and PDF from one set of drawings; what keeps the PDF from being made, else nothing."""
     from dose_audit.report.page import draw, report_page
 
-    figures = {section: make(run) for section, make in ALL_CHARTS.items()}
+    figures = all_figures(run)
     page = partial(report_page, run, figures, draw(figures))
     if html is not None:
-        html.write_text(page(), encoding="utf-8", newline="\n")
+        html.write_text(page(kept_in=kept_in), encoding="utf-8", newline="\n")
     return _pdf(run, page(interactive=False), pdf, "report") if pdf is not None else ""
 
 

@@ -22,7 +22,7 @@ from dose_audit.statistics import median_interval, quantile
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["HIDDEN", "shared_json", "shared_page", "shared_tables", "site_letters"]
+__all__ = ["HIDDEN", "about_table", "shared_json", "shared_page", "shared_tables", "site_letters"]
 
 HIDDEN = "hidden"
 """Stands where a number is not shown."""
@@ -61,7 +61,7 @@ def shared_tables(run: FrozenRun, names: dict[str, str], *, smallest: int) -> li
         shown. Exact counts stand in the first table alone, so that no second one undoes what it hides.
     """
     exams: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    doses: dict[tuple[str, str, str, str], dict[str, NDArray[np.float64]]] = defaultdict(dict)
+    doses: dict[tuple[str, str, str, str], dict[str, tuple[int, NDArray[np.float64]]]] = defaultdict(dict)
     labels: dict[tuple[str, str], str] = {}
     counted, grouped = _compared(run, names)
     for row in counted.to_pylist():
@@ -72,7 +72,8 @@ def shared_tables(run: FrozenRun, names: dict[str, str], *, smallest: int) -> li
         key = (row["examination"] or "", row["band"] or "")
         # Several values may be one exam's: a median of few exams is as good as theirs.
         if row["exam_ref_count_distinct"] >= smallest:
-            doses[(*key, row["quantity"], row["unit"] or "")][row["site"]] = values.values.to_numpy()
+            dose = (row["exam_ref_count_distinct"], values.values.to_numpy())
+            doses[(*key, row["quantity"], row["unit"] or "")][row["site"]] = dose
     order = sorted(exams, key=lambda key: (labels[key], band_order(key[1]), key))
     sites = sorted({site for counts in exams.values() for site in counts})
     if not order:
@@ -90,7 +91,7 @@ def shared_tables(run: FrozenRun, names: dict[str, str], *, smallest: int) -> li
         if cell is not None
     }
     medians = [
-        [labels[key[:2]], key[2], key[3], site, *_summary(doses[key][site])]
+        [labels[key[:2]], key[2], key[3], site, *_summary(*doses[key][site])]
         for key in sorted(doses, key=lambda key: (order.index(key[:2]), key[2:]))
         for site in sites
         if (key[:2], site) in visible and site in doses[key]
@@ -124,10 +125,10 @@ def _medians(rows: list[list[Any]]) -> Table:
     return Table("Medians", columns, rows, [40, 14, 10, 14, 10, 10, 10, 10, 10])
 
 
-def _summary(values: NDArray[np.float64]) -> list[float | None]:
-    """Median with its interval; quartiles only where they are not single patients' values. Three figures of each."""
+def _summary(exams: int, values: NDArray[np.float64]) -> list[float | None]:
+    """Median; its interval and quartiles only where they are not single patients' values. Three figures of each."""
     median = median_interval(values)
-    enough = values.size >= _FEWEST_FOR_QUARTILES
+    enough = exams >= _FEWEST_FOR_QUARTILES
     quartiles = [quantile(values, q) if enough else None for q in (0.25, 0.75)]
     interval = [median.low, median.high] if enough else [None, None]
     return [None if value is None else float(f"{value:.3g}") for value in (median.value, *interval, *quartiles)]
@@ -135,6 +136,22 @@ def _summary(values: NDArray[np.float64]) -> list[float | None]:
 
 def _shown(count: int | None) -> int | str:
     return HIDDEN if count is None else count
+
+
+def about_table(run: FrozenRun, *, smallest: int) -> Table:
+    """What a reader of the tables alone has to know: the period, what is hidden, which version drew them."""
+    rows = [
+        ["From", run.data["run"]["since"]],
+        ["To", run.data["run"]["until"]],
+        ["Exams", "exams compared, by examination and site; an exam of two regions is counted in each"],
+        ["Hidden", f"numbers from 1 to {smallest - 1}, and enough others that no total gives them back"],
+        ["Medians", f"of a site's devices together, for groups of {smallest} exams or more whose number is shown"],
+        ["CI, P25, P75", f"95 % interval of the median, and quartiles, from {_FEWEST_FOR_QUARTILES} exams on"],
+    ]
+    stamp = version_stamp(run)
+    return Table(
+        "About", ["Item", "Meaning"], rows + ([["Drawn by another version", stamp]] if stamp else []), [26, 100]
+    )
 
 
 def shared_page(run: FrozenRun, tables: list[Table], *, smallest: int) -> str:
@@ -156,8 +173,9 @@ def shared_page(run: FrozenRun, tables: list[Table], *, smallest: int) -> str:
     return page
 
 
-def shared_json(run: FrozenRun, tables: list[Table]) -> str:
+def shared_json(run: FrozenRun, tables: list[Table], *, smallest: int) -> str:
     """The tables as JSON, a record a row."""
-    data: dict[str, Any] = {"since": run.data["run"]["since"], "until": run.data["run"]["until"]}
+    about = run.data["run"]
+    data: dict[str, Any] = {"since": about["since"], "until": about["until"], "smallest_shown": smallest}
     data |= {table.name.lower(): [dict(zip(table.columns, row, strict=True)) for row in table.rows] for table in tables}
     return json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n"

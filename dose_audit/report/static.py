@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from dose_audit.kept_files import read_kept, write_kept
+
 __all__ = ["offline_bundle", "to_svg"]
+
+_EDITION = 1
+"""Of what is done to the script below; raise it with a change, so that none is used that was kept before."""
 
 
 def to_svg(spec: dict[str, Any], name: str) -> str:
@@ -18,6 +24,8 @@ def to_svg(spec: dict[str, Any], name: str) -> str:
     """
     import vl_convert
 
+    from dose_audit.report.lean_drawing import lean_drawing
+
     drawing = vl_convert.vegalite_to_svg(json.dumps(spec), allowed_base_urls=[])
     drawing = re.sub(r"<\?xml[^>]*\?>|<!DOCTYPE[^>]*>", "", drawing)
     drawing = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", drawing)
@@ -25,19 +33,39 @@ def to_svg(spec: dict[str, Any], name: str) -> str:
     drawing = re.sub(
         r"\b(?:gradient_|clip)\d+\b", lambda found: inner.setdefault(found[0], f"{name}-{len(inner)}"), drawing
     )
-    return drawing.replace("<svg ", '<svg aria-hidden="true" ', 1)
+    return lean_drawing(drawing).replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
 @cache
-def offline_bundle() -> str:
+def offline_bundle(kept_in: Path | None = None) -> str:
     """JavaScript of Vega, Vega-Lite and vega-embed in one piece that names no address.
 
+    Parameters
+    ----------
+    kept_in : Path, optional
+        Folder in which it is kept for the next report: putting it together takes half of a small audit's time.
+
+    Notes
+    -----
     What is left of addresses are names (XML name-spaces, a schema's version) that are compared and never fetched; they
     are put together from two halves, so that a plain search of the report for an address finds none.
     """
+    from importlib.metadata import version
+
     import vl_convert
 
+    path = None if kept_in is None else kept_in / f"vega-{version('vl-convert-python')}-{_EDITION}.js"
+    kept = None if path is None else read_kept(path)
+    if kept is not None:
+        return bytes(kept).decode()
     bundle: str = vl_convert.javascript_bundle()
     bundle = re.sub(r"(['\"])(https?:)(//[^\"'`\s]*)\1", r"(\1\2\1+\1\3\1)", bundle)
     bundle = re.sub(r"https?://[^\"'`\s)]*", "", bundle)
-    return bundle.replace("</script", "<\\/script")
+    bundle = bundle.replace("</script", "<\\/script")
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_kept(path, bundle.encode())
+        except OSError:
+            pass  # a home that may only be read; the report needs nothing of it
+    return bundle

@@ -51,22 +51,26 @@ def summary_tiles(data: dict[str, Any]) -> list[Tile]:
     tiles = []
     if verdicts:
         tiles += [
-            Tile(verdicts.count("ABOVE"), "groups above their level", "act"),
-            Tile(verdicts.count("WITHIN"), "groups within their level", "ok"),
+            _tile(verdicts.count("ABOVE"), "group above its level", "groups above their level", "act"),
+            _tile(verdicts.count("WITHIN"), "group within its level", "groups within their level", "ok"),
             Tile(verdicts.count("BELOW_P25_CHECK_IQ"), "unusually low: check images", "check"),
-            Tile(verdicts.count("INSUFFICIENT_N"), "groups with too few exams"),
-            Tile(verdicts.count("NO_DRL"), "groups without a level"),
+            _tile(verdicts.count("INSUFFICIENT_N"), "group with too few exams", "groups with too few exams"),
+            _tile(verdicts.count("NO_DRL"), "group without a level", "groups without a level"),
         ]
     panel = data.get("image_quality")
     if panel:
         out, changed, well = _states(panel)
         tiles += [
-            Tile(out, "phantom quantities out of tolerance", "act"),
-            Tile(changed, "phantom quantities changed or in doubt", "check"),
-            Tile(well, "phantom quantities as they should be", "ok"),
+            _tile(out, "phantom quantity out of tolerance", "phantom quantities out of tolerance", "act"),
+            _tile(changed, "phantom quantity changed or in doubt", "phantom quantities changed or in doubt", "check"),
+            _tile(well, "phantom quantity as it should be", "phantom quantities as they should be", "ok"),
         ]
     # None above is worth telling; none of the rest is not.
     return [tile for tile in tiles if tile.number or tile.tone in ("act", "ok")]
+
+
+def _tile(count: int, one: str, many: str, tone: str = "") -> Tile:
+    return Tile(count, one if count == 1 else many, tone)
 
 
 def _findings(data: dict[str, Any]) -> Line:

@@ -53,15 +53,21 @@ def suppress_counts(counts: Sequence[Sequence[int]], *, smallest: int = SMALLEST
 
     Notes
     -----
-    The totals are cells like all others. After the small numbers are hidden, each row and column, its total included,
-    is looked at in turn. A single hidden number in a line could be had by subtraction, and several whose sum is shown
-    by the total and is small are as good as shown; there the next smallest number of the line is hidden as well, its
-    total last, until no line tells anything. Complementary suppression line by line; several lines put together as a
-    system of equations can narrow a number further, which this does not exclude.
+    The totals are cells like all others. First each row and column is looked at by itself, its total included. A single
+    hidden number in a line could be had by subtraction, and several whose sum is shown by the total and is small are as
+    good as shown; there the next smallest number of the line is hidden as well, its total last, until no line tells
+    anything.
+
+    Several lines put together can still tell a number that none tells alone. So for every small number the largest value
+    is sought that all shown numbers together allow, and more is hidden until that value is at least `smallest`: no
+    arithmetic then shows the number to be small. The hidden numbers of a table with its totals are flows on a graph of
+    rows and columns (each is in one row and one column), so the largest value is a maximum flow, and exact. A reader who
+    knows that no hidden number is zero is reckoned with.
 
     References
     ----------
     Hundepool A et al. (2012) Statistical Disclosure Control, chapter 4. Wiley.
+    Gusfield D (1988) A graph theoretic approach to statistical data security. SIAM J Comput 17:552–571.
 
     Examples
     --------
@@ -81,7 +87,24 @@ def suppress_counts(counts: Sequence[Sequence[int]], *, smallest: int = SMALLEST
     whole[:-1, -1] = table.sum(axis=1)
     whole[-1, :-1] = table.sum(axis=0)
     whole[-1, -1] = table.sum()
-    hidden = (whole > 0) & (whole < smallest)
+    small = (whole > 0) & (whole < smallest)
+    hidden = small.copy()
+    _close_lines(whole, hidden, smallest)
+    # What is hidden later only widens what was allowed before: each number needs one look.
+    for row, column in np.argwhere(small):
+        while _confined(whole, hidden, (int(row), int(column)), smallest):
+            hidden[_beside(whole, hidden, (int(row), int(column)))] = True
+            _close_lines(whole, hidden, smallest)
+    shown = [
+        [None if h else int(v) for v, h in zip(row, mask, strict=True)] for row, mask in zip(whole, hidden, strict=True)
+    ]
+    return SuppressedCounts(
+        [row[:-1] for row in shown[:-1]], [row[-1] for row in shown[:-1]], shown[-1][:-1], shown[-1][-1]
+    )
+
+
+def _close_lines(whole: NDArray[np.int64], hidden: NDArray[np.bool_], smallest: int) -> None:
+    """Hide more until no row and no column tells a hidden number by itself."""
     changed = True
     while changed:
         changed = False
@@ -89,12 +112,55 @@ def suppress_counts(counts: Sequence[Sequence[int]], *, smallest: int = SMALLEST
             while _telling(values, mask, smallest):
                 mask[_next(values, mask)] = True
                 changed = True
-    shown = [
-        [None if h else int(v) for v, h in zip(row, mask, strict=True)] for row, mask in zip(whole, hidden, strict=True)
-    ]
-    return SuppressedCounts(
-        [row[:-1] for row in shown[:-1]], [row[-1] for row in shown[:-1]], shown[-1][:-1], shown[-1][-1]
+
+
+def _confined(whole: NDArray[np.int64], hidden: NDArray[np.bool_], place: tuple[int, int], smallest: int) -> bool:
+    """Whether all shown numbers together leave a hidden one no value as large as the smallest that is shown.
+
+    The graph has a node a row and a column, those of the totals among them. A cell flows from its row to its column, a
+    row's total into its row, a column's total out of its column, and the grand total closes the circle: at every node
+    what flows in flows out, which is what the totals say. A hidden number may grow without bound and shrink to one (a
+    zero not at all); so much more of it as can flow back from its end to its beginning is possible.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_flow
+
+    rows, columns = np.nonzero(hidden)
+    height, width = whole.shape
+    start, end = rows, height + columns
+    back = (columns == width - 1) ^ (rows == height - 1)  # from its column to its row: the total of a row or a column
+    start, end = np.where(back, end, start), np.where(back, start, end)
+    values = whole[rows, columns]
+    spare = np.minimum(np.maximum(values - 1, 0), smallest)
+    growth = np.full(values.size, smallest)
+    itself = (rows == place[0]) & (columns == place[1])
+    spare[itself] = growth[itself] = 0
+    graph = csr_array(
+        (
+            np.concatenate([growth, spare]).astype(np.int32),
+            (np.concatenate([start, end]), np.concatenate([end, start])),
+        ),
+        shape=(height + width, height + width),
     )
+    more = maximum_flow(graph, int(end[itself][0]), int(start[itself][0])).flow_value
+    return bool(whole[place] + more < smallest)
+
+
+def _beside(whole: NDArray[np.int64], hidden: NDArray[np.bool_], place: tuple[int, int]) -> tuple[int, int]:
+    """Which number to hide next so that a confined one gets room: the smallest of its row and column, else of all.
+
+    Totals come after parts and zeros last.
+    """
+    row, column = place
+    near = np.zeros_like(hidden)
+    near[row, :] = near[:, column] = True
+    total = np.zeros_like(hidden)
+    total[-1, :] = total[:, -1] = True
+    shown = np.argwhere(~hidden)
+    at = tuple(shown.T)
+    order = np.lexsort((whole[at], total[at], ~near[at], whole[at] == 0))
+    found = shown[order[0]]
+    return int(found[0]), int(found[1])
 
 
 def _lines(

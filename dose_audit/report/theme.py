@@ -36,7 +36,14 @@ def chart_config() -> dict[str, Any]:
             "tickColor": GRID,
             "labelLimit": 260,
         },
-        "legend": {"labelColor": INK, "titleColor": QUIET, "labelFontSize": 11, "titleFontSize": 11, "orient": "top"},
+        "legend": {
+            "labelColor": INK,
+            "titleColor": QUIET,
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+            "labelLimit": 330,
+            "orient": "top",
+        },
         "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": 600, "title": None},
         "range": {"category": SITES},
     }

@@ -79,7 +79,7 @@ def test_names_are_suggested_filled_in_and_approved(home: Path, tmp_path: Path) 
     assert f"{draft}, row {number}" in refused and "CT cannot be xa-coronary-angiography" in refused
     ct["examination"] = "ct-chest-lung-cancer"
     _write(draft, rows)
-    assert "1 rows approved by MPE" in run(home, "mapping", "approve", str(draft), "--by", "MPE").stdout
+    assert "1 row approved by MPE" in run(home, "mapping", "approve", str(draft), "--by", "MPE").stdout
     exported = run(home, "mapping", "export").stdout
     (row,) = csv.DictReader(exported.splitlines())
     assert (row["examination"], row["approved_by"]) == ("ct-chest-lung-cancer", "MPE")

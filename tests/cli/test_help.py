@@ -64,3 +64,42 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_version_and_no_command_are_told_plainly() -> None:
+    import dose_audit
+
+    done = _run("--version")
+    assert (done.returncode, done.stdout) == (0, f"dose-audit {dose_audit.__version__}\n")
+    done = _run()
+    assert done.returncode == 2
+    assert "Usage: " in done.stderr and "dose-audit:" not in done.stderr and "--help shows how" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["drl", "show", "uk-adlt-ct"], 1, "Did you mean 'uk-adult-ct'?"),
+        (["phantom", "make", "catphn504"], 2, "Did you mean 'catphan504'?"),
+        (["report"], 1, "`dose-audit audit` makes one"),
+        (["report", "--share", "--format", "board"], 2, "drawn without --share"),
+        (["finding", "list"], 1, "the store cannot be used (file is not a database)"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_word_or_a_broken_store_is_one_line_that_helps(
+    words: list[str], code: int, told: str, tmp_path: Any
+) -> None:
+    (tmp_path / "dose-audit.sqlite3").write_bytes(b"no database" * 100)
+    done = _run("--home", str(tmp_path), *words)
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_home_that_cannot_be_written_to_is_named(tmp_path: Any) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    done = _run("--home", str(taken), "status")
+    assert done.returncode == 1
+    assert str(taken) in done.stderr and len(done.stderr.strip().splitlines()) == 1

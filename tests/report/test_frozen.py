@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from dose_audit.report.frozen import FrozenRun, Group
+from dose_audit.report.frozen import FrozenRun, FrozenRunError, Group
 
 MAY, JUNE = datetime(2026, 5, 1, 8), datetime(2026, 6, 1, 8)
 
@@ -55,3 +56,26 @@ def test_rows_are_read_as_often_as_wanted_and_a_missing_column_is_absent(tmp_pat
     for _ in range(2):
         assert list(rows)[:2] == [[5.0, None, "E1"], [4.0, None, "E2"]]
     assert len(rows) == len(list(rows)) == 8
+
+
+@pytest.mark.parametrize("text", [b"[1, 2]", b"\xff\xfe", b"{", b"[" * 100_000, b"{}"])
+def test_a_record_that_is_none_is_told_in_one_line(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "report.json").write_bytes(text)
+    with pytest.raises(FrozenRunError, match=r"report\.json (is damaged|is not the record|lacks)") as told:
+        FrozenRun.load(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_in_the_place_of_a_run_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FrozenRunError, match="is not the folder of an audit run"):
+        FrozenRun.load(tmp_path / "file")
+
+
+def test_values_without_a_column_or_damaged_name_their_file(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    with pytest.raises(FrozenRunError, match=r"values\.parquet lacks the columns wed_mm"):
+        run.columns(["value", "wed_mm"])
+    (tmp_path / "values.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(FrozenRunError, match=r"values\.parquet is damaged"):
+        run.columns(["value"])

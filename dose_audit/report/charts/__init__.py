@@ -24,6 +24,7 @@ from dose_audit.report.charts.size_dose import size_dose_figures
 from dose_audit.report.charts.size_specific import size_specific_figures
 from dose_audit.report.charts.trend import trend_figures
 from dose_audit.report.charts.verdicts import verdict_figures
+from dose_audit.report.frozen import FrozenRun
 
 ALL_CHARTS = {
     "completeness": activity_figures,
@@ -48,4 +49,13 @@ ALL_CHARTS = {
     "changes": change_figures,
 }
 
-__all__ = ["ALL_CHARTS", "Figure"]
+
+def all_figures(run: FrozenRun) -> dict[str, list[Figure]]:
+    """Figures of a run by section, in the order of `ALL_CHARTS`."""
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):  # each of thousands of small parts would be held against the schema
+        return {section: make(run) for section, make in ALL_CHARTS.items()}
+
+
+__all__ = ["ALL_CHARTS", "Figure", "all_figures"]

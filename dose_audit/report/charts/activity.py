@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.words import plural
 
@@ -38,7 +38,7 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
         _cell(site, equipment, week, weeks[(site, equipment, week)]) for site, equipment in devices for week in mondays
     ]
     chart = (
-        alt.Chart(alt.Data(values=data))
+        alt.Chart(inline(data))
         .mark_rect(cornerRadius=2, stroke="white", strokeWidth=1.5, strokeOpacity=0.6)
         .encode(
             x=alt.X(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dose_audit.audit.glandular import AGREEMENT
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import QUIET, RULE, SITES, TONES
 from dose_audit.report.words import number, percent, plural
@@ -59,16 +59,14 @@ def agreement_figures(run: FrozenRun) -> list[Figure]:
         title=None,
         scale=alt.Scale(domain=devices, range=[_SHAPES[i % len(_SHAPES)] for i in range(len(devices))]),
     )
-    base = alt.Chart(alt.Data(values=data))
-    within = alt.Data(values=[{"low": max(domain[0], 1 - AGREEMENT), "high": min(domain[1], 1 + AGREEMENT)}])
+    base = alt.Chart(inline(data))
+    within = inline([{"low": max(domain[0], 1 - AGREEMENT), "high": min(domain[1], 1 + AGREEMENT)}])
     flagged = [item for item in data if item["flag"]]
     layers: list[Any] = [
         alt.Chart(within)
         .mark_rect(color=TONES["ok"], opacity=0.1)
-        .encode(y=alt.Y("low:Q", scale=scale, title=label), y2="high:Q"),
-        alt.Chart(alt.Data(values=[{"one": 1}]))
-        .mark_rule(color=QUIET)
-        .encode(y=alt.Y("one:Q", scale=scale, title=label)),
+        .encode(y=alt.Y("low:Q", scale=scale, title=label), y2=alt.Y2("high:Q")),
+        alt.Chart(inline([{"one": 1}])).mark_rule(color=QUIET).encode(y=alt.Y("one:Q", scale=scale, title=label)),
         base.mark_line(size=1.6).encode(x=x, y=y, color=colour),
         base.mark_point(filled=True, size=70, opacity=1).encode(
             x=x,
@@ -86,7 +84,7 @@ def agreement_figures(run: FrozenRun) -> list[Figure]:
     ]
     if flagged:
         layers.append(
-            alt.Chart(alt.Data(values=flagged))
+            alt.Chart(inline(flagged))
             .mark_point(filled=False, size=260, strokeWidth=2, color=RULE, opacity=1)
             .encode(x=x, y=y, tooltip=[alt.Tooltip("flag:N", title="Disagrees")])
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import QUIET, RULE, SITES
 from dose_audit.report.words import number, plural
@@ -38,16 +38,16 @@ def agd_figures(run: FrozenRun) -> list[Figure]:
     y = alt.Y("median:Q", title="AGD per view (mGy)", scale=alt.Scale(zero=True))
     legend = alt.Legend(columns=3) if len(devices) <= 12 else None
     colour = alt.Color("device:N", title=None, scale=known, legend=legend)
-    base = alt.Chart(alt.Data(values=data))
+    base = alt.Chart(inline(data))
     layers: list[Any] = [
-        alt.Chart(alt.Data(values=_limits(entries, name)))
+        alt.Chart(inline(_limits(entries, name)))
         .mark_line(color=tone, strokeDash=dash, size=1.6)
         .encode(x=x, y=alt.Y("value:Q"))
         for name, tone, dash in (("acceptable_mgy", RULE, [6, 3]), ("achievable_mgy", QUIET, [2, 2]))
         if _limits(entries, name)
     ]
     layers += [
-        base.mark_rule(opacity=0.6, size=1.6).encode(x=x, y=alt.Y("ci_low:Q"), y2="ci_high:Q", color=colour),
+        base.mark_rule(opacity=0.6, size=1.6).encode(x=x, y=alt.Y("ci_low:Q"), y2=alt.Y2("ci_high:Q"), color=colour),
         base.mark_line(size=1.6).encode(x=x, y=y, color=colour),
         base.mark_point(filled=True, size=60, opacity=1).encode(
             x=x,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import GRID, QUIET, SERVICE, TONES
 from dose_audit.report.words import number, plural, quantity_label
@@ -88,7 +88,7 @@ def change_figures(run: FrozenRun) -> list[Figure]:
         "device:N", title=None, axis=alt.Axis(domain=False, ticks=False, labelLimit=220, grid=True, gridColor=GRID)
     )
     chart = (
-        alt.Chart(alt.Data(values=data))
+        alt.Chart(inline(data))
         .mark_point(filled=True, size=110, opacity=0.9)
         .encode(
             x=x,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.charts.funnel import cross_site_order
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import QUIET, TONES
@@ -51,7 +51,7 @@ def _shares(entries: list[dict[str, Any]]) -> Figure:
         if level["share"] is not None and level["name"] in _COLOURS
     ]
     chart = (
-        alt.Chart(alt.Data(values=data))
+        alt.Chart(inline(data))
         .mark_bar(height=13)
         .encode(
             x=alt.X("share:Q", title="share of the variance of ln dose", axis=alt.Axis(format=".0%", tickCount=5)),
@@ -62,7 +62,7 @@ def _shares(entries: list[dict[str, Any]]) -> Figure:
                 sort=names,
                 scale=alt.Scale(domain=names, range=[_COLOURS[name] for name in names]),
             ),
-            order="order:Q",
+            order=alt.Order("order:Q"),
             tooltip=[
                 alt.Tooltip("group:N", title="Group"),
                 alt.Tooltip("level:N", title="Between"),
@@ -114,14 +114,14 @@ def _effects(entry: dict[str, Any], index: int) -> Figure:
     effects = sorted(entry["components"]["effects"], key=lambda effect: effect["factor"])
     data = [effect | {"label": f"{effect['site']} ({effect['n']})"} for effect in effects]
     scale, ticks = log_scale([1.0, *(effect[name] for effect in data for name in ("low", "factor", "high"))])
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = alt.Chart(inline(data)).encode(
         y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False, labelLimit=150))
     )
     axis = alt.Axis(format="~r", values=ticks, title="dose as a multiple of the network's")
     chart = alt.layer(
-        alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color=QUIET, size=1).encode(x=alt.X("one:Q", scale=scale)),
+        alt.Chart(inline([{"one": 1}])).mark_rule(color=QUIET, size=1).encode(x=alt.X("one:Q", scale=scale)),
         base.mark_rule(size=2, color=TONES["ok"], opacity=0.75).encode(
-            x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q"
+            x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q")
         ),
         base.mark_point(filled=True, size=60, color=TONES["ok"], opacity=1).encode(
             x=alt.X("factor:Q", scale=scale),

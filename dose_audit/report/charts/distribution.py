@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun, Group, group_key
 from dose_audit.report.theme import INK, RULE, SITES
 from dose_audit.report.words import band_order, number, plural, quantity_label, unit_label, with_band
@@ -111,23 +111,23 @@ def _layers(
         alt.Tooltip("p5:Q", title="5th percentile", format=".3~r"),
         alt.Tooltip("p95:Q", title="95th percentile", format=".3~r"),
     ]
-    base = alt.Chart(alt.Data(values=boxes)).encode(y=y)
+    base = alt.Chart(inline(boxes)).encode(y=y)
     layers = [
-        base.mark_rule(opacity=0.9).encode(x=alt.X("p5:Q", scale=scale, axis=axis), x2="p95:Q", color=colour),
+        base.mark_rule(opacity=0.9).encode(x=alt.X("p5:Q", scale=scale, axis=axis), x2=alt.X2("p95:Q"), color=colour),
         base.mark_bar(height=13, opacity=0.55).encode(
-            x=alt.X("p25:Q", scale=scale), x2="p75:Q", color=colour, tooltip=tooltip
+            x=alt.X("p25:Q", scale=scale), x2=alt.X2("p75:Q"), color=colour, tooltip=tooltip
         ),
         base.mark_tick(size=16, thickness=2, color=INK).encode(x=alt.X("median:Q", scale=scale), tooltip=tooltip),
     ]
     if points:
         layers.append(
-            alt.Chart(alt.Data(values=points))
+            alt.Chart(inline(points))
             .mark_point(size=10, filled=True, opacity=0.5)
             .encode(y=y, x=alt.X("value:Q", scale=scale), color=colour, tooltip=[alt.Tooltip("value:Q", format=".3~r")])
         )
     if level is not None:
         layers.append(
-            alt.Chart(alt.Data(values=[{"level": level, "name": f"reference level {number(level)}"}]))
+            alt.Chart(inline([{"level": level, "name": f"reference level {number(level)}"}]))
             .mark_rule(color=RULE, strokeDash=[5, 3], size=1.5)
             .encode(x=alt.X("level:Q", scale=scale), tooltip=[alt.Tooltip("name:N", title="Level")])
         )

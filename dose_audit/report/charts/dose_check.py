@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import TONES
 from dose_audit.report.words import percent, plural
@@ -29,7 +29,7 @@ def dose_check_figures(run: FrozenRun) -> list[Figure]:
     ]
     kinds = list(_KINDS.values())
     chart = (
-        alt.Chart(alt.Data(values=data))
+        alt.Chart(inline(data))
         .mark_bar(height=9)
         .encode(
             x=alt.X(

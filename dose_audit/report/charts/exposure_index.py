@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import QUIET, RULE, TONES
 from dose_audit.report.words import number, percent, plural
@@ -51,7 +51,7 @@ def _centres(entries: list[dict[str, Any]], index: int) -> Figure:
     ]
     reach = max(3.6, *(abs(item[side]) * 1.05 for item in data for side in ("low", "high")))
     scale = alt.Scale(domain=[-reach, reach], nice=False)
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = alt.Chart(inline(data)).encode(
         y=alt.Y("name:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False, labelLimit=260))
     )
     tones = alt.Color(
@@ -70,7 +70,7 @@ def _centres(entries: list[dict[str, Any]], index: int) -> Figure:
         _limits(alt, "x", scale, [-1, 0, 1], QUIET),
         base.mark_rule(size=2, opacity=0.7).encode(
             x=alt.X("low:Q", scale=scale, title="deviation index: median ± one standard deviation"),
-            x2="high:Q",
+            x2=alt.X2("high:Q"),
             color=tones,
         ),
         base.mark_point(filled=True, size=65, opacity=1).encode(
@@ -142,7 +142,7 @@ def _months(entries: list[dict[str, Any]]) -> Figure:
     outer = [alt.Chart().mark_rule(color=RULE, strokeDash=[5, 3]).encode(y=alt.datum(at)) for at in (-3, 3)]
     inner = [alt.Chart().mark_rule(color=QUIET, strokeDash=[1, 2]).encode(y=alt.datum(at)) for at in (-1, 1)]
     chart = (
-        alt.layer(*outer, *inner, line, data=alt.Data(values=data))
+        alt.layer(*outer, *inner, line, data=inline(data))
         .properties(width=215, height=110)
         .facet(
             facet=alt.Facet("name:N", sort=None, title=None, header=alt.Header(labelLimit=215, labelAnchor="start")),
@@ -174,5 +174,5 @@ def _months(entries: list[dict[str, Any]]) -> Figure:
 
 def _limits(alt: Any, axis: str, scale: Any, places: list[float], colour: str) -> Any:
     """Thin rules at given values of one axis."""
-    shown = alt.Chart(alt.Data(values=[{"at": place} for place in places]))
+    shown = alt.Chart(inline([{"at": place} for place in places]))
     return shown.mark_rule(color=colour, strokeDash=[4, 3], opacity=0.8).encode(**{axis: alt.X("at:Q", scale=scale)})

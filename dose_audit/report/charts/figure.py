@@ -9,7 +9,7 @@ from typing import Any
 
 from dose_audit.report.theme import chart_config
 
-__all__ = ["Figure", "finished"]
+__all__ = ["Figure", "finished", "inline"]
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,35 @@ class Figure:
     wide: bool = False
 
 
+@dataclass(frozen=True)
+class _Held:
+    """Rows that the charting library passes on as they are; it would copy them for each layer and each change."""
+
+    rows: list[dict[str, Any]]
+
+
+def inline(rows: list[dict[str, Any]]) -> Any:
+    """Data of a chart, written into its specification.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Plain texts, numbers and truth values by name.
+
+    Returns
+    -------
+    altair.Data
+    """
+    import altair as alt
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):  # else the library would look into the rows, to find what they are
+        return alt.Data(values=_Held(rows))
+
+
 def finished(chart: Any) -> dict[str, Any]:
     """Specification of an Altair chart with the report's look, data inline and no outside address in it."""
-    spec: dict[str, Any] = _renumbered(chart.to_dict(format="vega-lite", validate=False))
+    spec: dict[str, Any] = _renumbered(json.dumps(chart.to_dict(format="vega-lite", validate=False), default=_rows))
     spec.pop("$schema", None)
     config = chart_config()
     config["view"] = {"stroke": None}
@@ -54,12 +80,16 @@ def finished(chart: Any) -> dict[str, Any]:
 _COUNTED = re.compile(r"\b(view|param|layer|selector|concat)_(\d+)\b")
 
 
-def _renumbered(spec: dict[str, Any]) -> dict[str, Any]:
+def _rows(held: _Held) -> list[dict[str, Any]]:
+    return held.rows
+
+
+def _renumbered(spec: str) -> dict[str, Any]:
     """Names that the library counts through a whole process, counted anew: the same chart is the same text."""
     seen: dict[str, str] = {}
 
     def name(found: re.Match[str]) -> str:
         return seen.setdefault(found[0], f"{found[1]}_{len(seen) + 1}")
 
-    renamed: dict[str, Any] = json.loads(_COUNTED.sub(name, json.dumps(spec)))
+    renamed: dict[str, Any] = json.loads(_COUNTED.sub(name, spec))
     return renamed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import INK, QUIET, TONES
 from dose_audit.report.words import number, plural, quantity_label, unit_label, with_band
@@ -56,23 +56,23 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     layers: list[Any] = []
     if limits:
         layers.append(
-            alt.Chart(alt.Data(values=limits))
+            alt.Chart(inline(limits))
             .mark_line(color=QUIET, size=1.2)
             .encode(
                 x=x,
                 y=alt.Y("value:Q", scale=scale),
                 strokeDash=alt.StrokeDash("level:N", title="limits", legend=alt.Legend(symbolStrokeColor=QUIET)),
-                detail="side:N",
+                detail=alt.Detail("side:N"),
             )
         )
     if funnel["target"] is not None:
         layers.append(
-            alt.Chart(alt.Data(values=[{"value": funnel["target"]}]))
+            alt.Chart(inline([{"value": funnel["target"]}]))
             .mark_rule(color=QUIET, size=1)
             .encode(y=alt.Y("value:Q", scale=scale))
         )
     places = alt.Scale(domain=["within", "beyond the limits"], range=[TONES["ok"], TONES["act"]])
-    base = alt.Chart(alt.Data(values=points))
+    base = alt.Chart(inline(points))
     layers.append(
         base.mark_point(filled=True, size=75, opacity=1).encode(
             x=x,
@@ -92,9 +92,9 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     named = points if len(points) <= 5 else [point for point in points if point["beyond"] is not None]
     for names, align, dx in _sides(named):
         layers.append(
-            alt.Chart(alt.Data(values=names))
+            alt.Chart(inline(names))
             .mark_text(align=align, dx=dx, fontSize=10, limit=110, color=INK)
-            .encode(x=x, y=y, text="name:N")
+            .encode(x=x, y=y, text=alt.Text("name:N"))
         )
     title = f"{with_band(entry['examination_name'], entry['band'])} · {quantity_label(entry['quantity'])}"
     beyond = [point["site"] for point in known if point["beyond"] is not None]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import INK, RULE
 from dose_audit.report.words import number, plural, quantity_label, unit_label, with_band
@@ -58,7 +58,7 @@ def _figure(quantity: str, entries: list[dict[str, Any]], index: int) -> Figure:
     base = alt.Chart().encode(y=y)
     layers = [
         base.mark_bar(height=12, opacity=0.55).encode(
-            x=alt.X("p25:Q", scale=scale, axis=axis), x2="p75:Q", color=colour, tooltip=tooltip
+            x=alt.X("p25:Q", scale=scale, axis=axis), x2=alt.X2("p75:Q"), color=colour, tooltip=tooltip
         ),
         base.mark_tick(size=15, thickness=2, color=INK).encode(x=alt.X("median:Q", scale=scale), tooltip=tooltip),
     ]
@@ -66,7 +66,7 @@ def _figure(quantity: str, entries: list[dict[str, Any]], index: int) -> Figure:
         layers.append(base.mark_tick(size=19, thickness=2, color=RULE).encode(x=alt.X("level:Q", scale=scale)))
     header = alt.Header(labelAngle=0, labelAlign="left", labelAnchor="start", labelOrient="top", labelPadding=-6)
     chart = (
-        alt.layer(*layers, data=alt.Data(values=data))
+        alt.layer(*layers, data=inline(data))
         .properties(width=640, height=alt.Step(19))
         .facet(row=alt.Row("procedure:N", sort=None, title=None, header=header), spacing=14)
         .resolve_scale(y="independent")

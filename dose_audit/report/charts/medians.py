@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import RULE, TONES
 from dose_audit.report.words import VERDICTS, band_order, number, quantity_label, unit_label, with_band
@@ -64,7 +64,7 @@ def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tupl
     verdicts = {key: VERDICTS[key] for key in VERDICTS if any(row["verdict"] == key for row in rows)}
     words = [verdict.word for verdict in verdicts.values()]
     data = [_datum(row) for row in rows]
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = alt.Chart(inline(data)).encode(
         y=alt.Y(
             "device:N",
             title=None,
@@ -76,7 +76,7 @@ def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tupl
     x_axis = alt.Axis(title="median as a multiple of the reference level", format="~r", values=ticks, grid=True)
     interval = base.mark_rule(size=2, opacity=0.75).encode(
         x=alt.X("low:Q", scale=scale, axis=x_axis),
-        x2="high:Q",
+        x2=alt.X2("high:Q"),
         color=alt.Color("verdict:N", scale=alt.Scale(domain=words, range=[TONES[v.tone] for v in verdicts.values()])),
     )
     point = base.mark_point(size=85, filled=True, opacity=1).encode(
@@ -100,9 +100,9 @@ def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tupl
             alt.Tooltip("verdict:N", title="Verdict"),
         ],
     )
-    level = alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color=RULE, size=1.5).encode(x="one:Q")
+    level = alt.Chart(inline([{"one": 1}])).mark_rule(color=RULE, size=1.5).encode(x=alt.X("one:Q"))
     chart = (
-        alt.layer(interval, point, level, data=alt.Data(values=data))
+        alt.layer(interval, point, level, data=inline(data))
         .properties(width=700, height=alt.Step(19))
         .facet(
             row=alt.Row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import QUIET, RULE, SERVICE, TONES
 from dose_audit.report.words import number, plural, quantity_label, with_band
@@ -35,24 +35,24 @@ def _figure(entry: dict[str, Any], number_in_page: int) -> Figure:
     days = alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True, title=None, grid=False)
     x = alt.X("time:T", axis=days, scale=alt.Scale(domain=[points[0]["time"], points[-1]["time"]]))
     scale, ticks = log_scale([1.0, *(point["ratio"] for point in points)])
-    dose = alt.Chart(alt.Data(values=[p for p in points if p["ratio"] is not None]))
+    dose = alt.Chart(inline([p for p in points if p["ratio"] is not None]))
     top: list[Any] = [
         dose.mark_point(size=9, filled=True, color=QUIET, opacity=0.35).encode(
             x=x,
             y=alt.Y("ratio:Q", title="× expected", scale=scale, axis=alt.Axis(values=ticks, format="~r")),
             tooltip=[alt.Tooltip("time:T", title="Exam"), alt.Tooltip("ratio:Q", title="× expected", format=".2f")],
         ),
-        alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color=QUIET, size=1).encode(y="one:Q"),
+        alt.Chart(inline([{"one": 1}])).mark_rule(color=QUIET, size=1).encode(y=alt.Y("one:Q")),
     ]
     smooth = [p for p in points if p["ewma"] is not None and p["limit"] is not None]
-    line = alt.Chart(alt.Data(values=smooth))
+    line = alt.Chart(inline(smooth))
     bottom: list[Any] = [
         line.mark_area(color=TONES["ok"], opacity=0.13).encode(
-            x=x, y=alt.Y("below:Q", title="EWMA (SD)", axis=alt.Axis(tickCount=4)), y2="limit:Q"
+            x=x, y=alt.Y("below:Q", title="EWMA (SD)", axis=alt.Axis(tickCount=4)), y2=alt.Y2("limit:Q")
         ),
         line.mark_line(color=TONES["ok"], size=1.8, clip=True).encode(
             x=x,
-            y="ewma:Q",
+            y=alt.Y("ewma:Q"),
             tooltip=[
                 alt.Tooltip("ewma:Q", title="EWMA", format=".2f"),
                 alt.Tooltip("limit:Q", title="±", format=".2f"),
@@ -139,10 +139,10 @@ def _marks(events: list[dict[str, str]], x: Any, labelled: bool) -> list[Any]:
         data = [event | {"time": f"{event['day']}T00:00:00"} for event in events if event["kind"] == kind]
         if not data:
             continue
-        base = alt.Chart(alt.Data(values=data))
+        base = alt.Chart(inline(data))
         tooltip = [alt.Tooltip("text:N", title="What"), alt.Tooltip("day:N", title="Day")]
         layers.append(base.mark_rule(color=colour, strokeDash=dash, size=1.4).encode(x=x, tooltip=tooltip))
         if labelled:
             text = base.mark_text(align="left", baseline="top", dx=4, fontSize=10, color=colour, fontWeight=600)
-            layers.append(text.encode(x=x, y=alt.value(row * 12), text="label:N"))
+            layers.append(text.encode(x=x, y=alt.value(row * 12), text=alt.Text("label:N")))
     return layers

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun, GroupKey, group_key
 from dose_audit.report.theme import QUIET, TONES
 from dose_audit.report.words import KIND_WORDS, number, plural, quantity_label, unit_label
@@ -57,8 +57,8 @@ def outlier_figures(run: FrozenRun) -> list[Figure]:
     )
     y = alt.Y("group:N", title=None, axis=alt.Axis(labelLimit=420, domain=False, ticks=False))
     chart = alt.layer(
-        alt.Chart(alt.Data(values=background)).mark_tick(color=QUIET, opacity=0.35, size=12).encode(x=x, y=y),
-        alt.Chart(alt.Data(values=marks))
+        alt.Chart(inline(background)).mark_tick(color=QUIET, opacity=0.35, size=12).encode(x=x, y=y),
+        alt.Chart(inline(marks))
         .mark_point(shape="triangle-up", filled=True, size=90, color=TONES["act"], opacity=1)
         .encode(
             x=x,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dose_audit.quality.states import STATE_WORDS
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import INK, QUIET, RULE, TONES
 from dose_audit.report.words import number, plural, unit_label
@@ -69,32 +69,34 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
         lines = [{"limit": level, "name": name} for level in limits[name] if level is not None]
         if lines:
             layers.append(
-                alt.Chart(alt.Data(values=lines))
+                alt.Chart(inline(lines))
                 .mark_rule(color=colour, strokeDash=dash, size=1.5)
-                .encode(y=alt.Y("limit:Q"), tooltip=[alt.Tooltip("name:N", title="Level"), "limit:Q"])
+                .encode(y=alt.Y("limit:Q"), tooltip=[alt.Tooltip("name:N", title="Level"), alt.Tooltip("limit:Q")])
             )
     end = points[-1]["at"]
     spans = _spans(row["baselines"], end)
     if any(span["lower"] is not None for span in spans):
         band = [span for span in spans if span["lower"] is not None]
         layers.append(
-            alt.Chart(alt.Data(values=band))
+            alt.Chart(inline(band))
             .mark_rect(color=TONES["ok"], opacity=0.12)
-            .encode(x="from:T", x2="to:T", y=alt.Y("lower:Q"), y2="upper:Q")
+            .encode(x=alt.X("from:T"), x2=alt.X2("to:T"), y=alt.Y("lower:Q"), y2=alt.Y2("upper:Q"))
         )
     if spans:
         layers.append(
-            alt.Chart(alt.Data(values=spans))
+            alt.Chart(inline(spans))
             .mark_rule(color=TONES["ok"], size=1.2)
-            .encode(x="from:T", x2="to:T", y="value:Q")
+            .encode(x=alt.X("from:T"), x2=alt.X2("to:T"), y=alt.Y("value:Q"))
         )
-    data = alt.Data(values=points)
+    data = inline(points)
     layers.append(
         alt.Chart(data).mark_line(color=QUIET, size=1, opacity=0.7).encode(x=x, y=y).transform_filter("datum.counted")
     )
     if any(point["uncertainty"] for point in points):
         layers.append(
-            alt.Chart(data).mark_rule(color=QUIET, opacity=0.6).encode(x="at:T", y=alt.Y("low:Q"), y2="high:Q")
+            alt.Chart(data)
+            .mark_rule(color=QUIET, opacity=0.6)
+            .encode(x=alt.X("at:T"), y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
         )
     names = list(looks)
     layers.append(
@@ -105,7 +107,10 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
             y=y,
             opacity=alt.condition("datum.counted", alt.value(1.0), alt.value(0.35)),
             color=alt.Color(
-                "look:N", title=None, scale=alt.Scale(domain=names, range=[TONES[tone] for _, tone in looks.values()])
+                "look:N",
+                title=None,
+                scale=alt.Scale(domain=names, range=[TONES[tone] for _, tone in looks.values()]),
+                legend=alt.Legend(columns=2),
             ),
             shape=alt.Shape(
                 "look:N", title=None, scale=alt.Scale(domain=names, range=[shape for shape, _ in looks.values()])
@@ -124,10 +129,10 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
         for mark in row["marks"]
     ]
     if marks:
-        rule = alt.Chart(alt.Data(values=marks))
+        rule = alt.Chart(inline(marks))
         layers.append(
             rule.mark_rule(color=INK, strokeDash=[2, 2], size=1.2).encode(
-                x="at:T", tooltip=[alt.Tooltip("label:N", title="Event")]
+                x=alt.X("at:T"), tooltip=[alt.Tooltip("label:N", title="Event")]
             )
         )
         # Words beside a mark in the right half stand at its left, so that none is cut off.
@@ -135,7 +140,7 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
         for late in (False, True):
             side = [mark for mark in marks if (mark["at"] > middle) == late]
             if side:
-                text = alt.Chart(alt.Data(values=side)).mark_text(
+                text = alt.Chart(inline(side)).mark_text(
                     align="right" if late else "left",
                     dx=-4 if late else 4,
                     dy=2,
@@ -143,7 +148,7 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
                     color=INK,
                     fontSize=10,
                 )
-                layers.append(text.encode(x="at:T", y=alt.value(0), text="label:N"))
+                layers.append(text.encode(x=alt.X("at:T"), y=alt.value(0), text=alt.Text("label:N")))
     title = f"{row['equipment']} · {row['phantom']} · {row['title']}"
     values = [point["value"] for point in points]
     alt_text = (
@@ -196,12 +201,12 @@ def _sites(part: dict[str, Any], index: int) -> Figure:
         seen[datum["label"]] = seen.get(datum["label"], 0) + 1
         if seen[datum["label"]] > 1:
             datum["label"] += f" #{seen[datum['label']]}"
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = alt.Chart(inline(data)).encode(
         y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(grid=True, gridDash=[1, 3], domain=False, ticks=False))
     )
     x_axis = alt.Axis(title=f"{part['title']}{f' ({unit})' if unit else ''}", format="~r", tickCount=6)
     interval = base.mark_rule(size=2, opacity=0.75, color=TONES["ok"]).encode(
-        x=alt.X("low:Q", axis=x_axis, scale=alt.Scale(zero=False)), x2="high:Q"
+        x=alt.X("low:Q", axis=x_axis, scale=alt.Scale(zero=False)), x2=alt.X2("high:Q")
     )
     dots = base.mark_point(size=70, filled=True, color=TONES["ok"], opacity=1).encode(
         x=alt.X("value:Q", scale=alt.Scale(zero=False)),

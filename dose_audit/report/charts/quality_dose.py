@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import QUIET, RULE, TONES
 from dose_audit.report.words import number, plural, unit_label
@@ -62,10 +62,15 @@ def _over_time(part: dict[str, Any], index: int) -> Figure:
     # Never so narrow that the spread of single runs looks like a change.
     percents = [float(one["percent"]) for one in data]
     domain = [min(85.0, min(percents) - 2.0), max(115.0, max(percents) + 2.0)]
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = alt.Chart(inline(data)).encode(
         x=alt.X("at:T", axis=alt.Axis(format="%d %b %Y", labelOverlap=True, title=None, grid=False, tickCount=6)),
         y=alt.Y("percent:Q", title="percent of the first runs", scale=alt.Scale(domain=domain, nice=True, zero=False)),
-        color=alt.Color("line:N", title=None, scale=alt.Scale(domain=order, range=[colour for _, colour, _ in _LINES])),
+        color=alt.Color(
+            "line:N",
+            title=None,
+            scale=alt.Scale(domain=order, range=[colour for _, colour, _ in _LINES]),
+            legend=alt.Legend(columns=2),
+        ),
     )
     lines = base.mark_line(size=2).encode(
         strokeDash=alt.StrokeDash(
@@ -84,7 +89,7 @@ def _over_time(part: dict[str, Any], index: int) -> Figure:
         ],
     )
     hundred = (
-        alt.Chart(alt.Data(values=[{"percent": 100}]))
+        alt.Chart(inline([{"percent": 100}]))
         .mark_rule(color=QUIET, opacity=0.6)
         .encode(y=alt.Y("percent:Q", scale=alt.Scale(domain=domain, nice=True, zero=False)))
     )
@@ -141,16 +146,14 @@ def _plane(parts: list[dict[str, Any]], index: int) -> Figure:
     reference = _reference(parts[0])
     low, high = min(p["dose"] for p in points), max(p["dose"] for p in points)
     line = [{"dose": dose, "quality": merit * (reference / dose) ** 0.5} for dose in (low, (low * high) ** 0.5, high)]
-    data = alt.Data(values=points)
+    data = inline(points)
     x = alt.X("dose:Q", title=f"{dose_name} ({dose_unit})", scale=x_scale, axis=alt.Axis(values=x_ticks, format="~r"))
     y = alt.Y("quality:Q", title="Noise (HU)", scale=y_scale, axis=alt.Axis(values=y_ticks, format="~r"))
-    equal = (
-        alt.Chart(alt.Data(values=line)).mark_line(color=RULE, strokeDash=[5, 3], size=1.5, clip=True).encode(x=x, y=y)
-    )
+    equal = alt.Chart(inline(line)).mark_line(color=RULE, strokeDash=[5, 3], size=1.5, clip=True).encode(x=x, y=y)
     shapes = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left", "triangle-right"]
     # One scale for both layers, so that colour and shape share a legend.
     colour = alt.Color("device:N", title=None, scale=alt.Scale(domain=devices))
-    path = alt.Chart(data).mark_line(size=1, opacity=0.5).encode(x=x, y=y, order="at:T", color=colour)
+    path = alt.Chart(data).mark_line(size=1, opacity=0.5).encode(x=x, y=y, order=alt.Order("at:T"), color=colour)
     dots = (
         alt.Chart(data)
         .mark_point(filled=True, opacity=0.85)
@@ -217,14 +220,14 @@ def _merit(part: dict[str, Any], index: int) -> Figure:
     scale, ticks = _snug_log([value for one in data for value in (one["low"], one["value"], one["high"])])
     title = f"{part['phantom']}: {part['figure_title']}"
     axis = alt.Axis(title=f"{part['figure_title']}{f' ({unit})' if unit else ''}", values=ticks, format="~r")
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = alt.Chart(inline(data)).encode(
         y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(grid=True, gridDash=[1, 3], domain=False, ticks=False))
     )
     kinds = {"network": (RULE, "diamond"), "site": (TONES["check"], "square"), "device": (TONES["ok"], "circle")}
     domain, colours = list(kinds), [colour for colour, _ in kinds.values()]
     colour = alt.Color("kind:N", title=None, scale=alt.Scale(domain=domain, range=colours))
     bars = base.mark_rule(size=2, opacity=0.75).encode(
-        x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q", color=colour
+        x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q"), color=colour
     )
     dots = base.mark_point(size=75, filled=True, opacity=1).encode(
         x=alt.X("value:Q", scale=scale),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import INK, RULE, SITES
 from dose_audit.report.words import number, plural, quantity_label, unit_label
@@ -76,7 +76,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         legend=alt.Legend(columns=3, symbolOpacity=0.9) if 1 < len(sites) <= len(SITES) else None,
     )
     layers: list[Any] = [
-        alt.Chart(alt.Data(values=points))
+        alt.Chart(inline(points))
         .mark_point(size=16, filled=True, opacity=0.55)
         .encode(
             x=x,
@@ -90,7 +90,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         )
     ]
     if curve:
-        base = alt.Chart(alt.Data(values=curve))
+        base = alt.Chart(inline(curve))
         dashes = alt.StrokeDash(
             "line:N",
             title=None,
@@ -100,20 +100,20 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         band = [item for item in curve if item["low"] is not None and item["high"] is not None]
         if band:
             layers.append(
-                alt.Chart(alt.Data(values=band))
+                alt.Chart(inline(band))
                 .mark_area(opacity=0.15, color=INK, clip=True)
-                .encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", detail="line:N")
+                .encode(x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q"), detail=alt.Detail("line:N"))
             )
         layers.append(
             base.mark_line(color=INK, size=2, clip=True).encode(x=x, y=alt.Y("value:Q", scale=scale), strokeDash=dashes)
         )
     if levels:
         layers.append(
-            alt.Chart(alt.Data(values=levels))
+            alt.Chart(inline(levels))
             .mark_rule(color=RULE, size=2, strokeDash=[6, 3])
             .encode(
                 x=alt.X("low:Q"),
-                x2="high:Q",
+                x2=alt.X2("high:Q"),
                 y=alt.Y("value:Q", scale=scale),
                 tooltip=[alt.Tooltip("text:N", title="Reference level")],
             )

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import SITES
 from dose_audit.report.words import number, plural
@@ -55,10 +55,10 @@ def _figure(rows: list[dict[str, Any]], index: int) -> Figure:
         scale=alt.Scale(domain=devices, range=[SITES[i % len(SITES)] for i in range(len(devices))]),
         legend=alt.Legend(columns=2) if len(devices) <= len(SITES) else None,
     )
-    base = alt.Chart(alt.Data(values=data))
+    base = alt.Chart(inline(data))
     layers = [
         base.mark_rule(opacity=0.5, size=1.5).encode(
-            x=x, y=alt.Y("low:Q", scale=scale, title="median dose (mGy)"), y2="high:Q", color=colour
+            x=x, y=alt.Y("low:Q", scale=scale, title="median dose (mGy)"), y2=alt.Y2("high:Q"), color=colour
         ),
         base.mark_line(size=1.8).encode(
             x=x,

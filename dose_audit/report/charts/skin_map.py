@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from dose_audit.dosimetry.skin.result import SkinDose
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.theme import INK, QUIET
 
 __all__ = ["PAPER", "peak_place", "peak_words", "skin_map_figure"]
@@ -143,15 +143,17 @@ def _chart(
         "y:Q", scale=y_scale, title="feet  ←  along the patient, cm from the peak  →  head", axis=alt.Axis(grid=False)
     )
     top = float(result.peak.value or 0.0)
-    skin = alt.Chart(alt.Data(values=[span])).mark_rect(color=inks["skin"]).encode(x=x, x2="x2:Q", y=y, y2="y2:Q")
+    skin = (
+        alt.Chart(inline([span])).mark_rect(color=inks["skin"]).encode(x=x, x2=alt.X2("x2:Q"), y=y, y2=alt.Y2("y2:Q"))
+    )
     dose = (
-        alt.Chart(alt.Data(values=cells))
+        alt.Chart(inline(cells))
         .mark_rect()
         .encode(
             x=x,
-            x2="x2:Q",
+            x2=alt.X2("x2:Q"),
             y=y,
-            y2="y2:Q",
+            y2=alt.Y2("y2:Q"),
             color=alt.Color(
                 "dose:Q",
                 title="Skin dose (mGy)",
@@ -166,24 +168,28 @@ def _chart(
         )
     )
     lines = (
-        alt.Chart(alt.Data(values=[side for side in sides if span["x"] < side["x"] < span["x2"]]))
+        alt.Chart(inline([side for side in sides if span["x"] < side["x"] < span["x2"]]))
         .mark_rule(color=inks["quiet"], strokeDash=[2, 4], opacity=0.6)
-        .encode(x="x:Q")
+        .encode(x=alt.X("x:Q"))
     )
     edges = {sides[0]["x"]: "left", sides[-1]["x"]: "right"}
     names: list[Any] = []
     for align in ("left", "center", "right"):
         chosen = [side for side in sides if edges.get(side["x"], "center") == align]
         names.append(
-            alt.Chart(alt.Data(values=chosen))
+            alt.Chart(inline(chosen))
             .mark_text(align=align, baseline="bottom", dy=-6, color=inks["ink"], fontSize=12, fontWeight=600)
-            .encode(x="x:Q", y=alt.value(0), text="side:N")
+            .encode(x=alt.X("x:Q"), y=alt.value(0), text=alt.Text("side:N"))
         )
     at_right = span["peak_x"] > 0.5 * span["x2"]
-    peak_at = alt.Chart(alt.Data(values=[{"x": span["peak_x"], "y": 0.0, "text": f"{_plain(top, 3)} mGy"}]))
+    peak_at = alt.Chart(inline([{"x": span["peak_x"], "y": 0.0, "text": f"{_plain(top, 3)} mGy"}]))
     ring: dict[str, Any] = {"shape": "circle", "size": 240, "filled": False}
-    halo = peak_at.mark_point(**ring, strokeWidth=5, color=inks["paper"], opacity=1).encode(x="x:Q", y="y:Q")
-    inner = peak_at.mark_point(**ring, strokeWidth=2, color=inks["ink"], opacity=1).encode(x="x:Q", y="y:Q")
+    halo = peak_at.mark_point(**ring, strokeWidth=5, color=inks["paper"], opacity=1).encode(
+        x=alt.X("x:Q"), y=alt.Y("y:Q")
+    )
+    inner = peak_at.mark_point(**ring, strokeWidth=2, color=inks["ink"], opacity=1).encode(
+        x=alt.X("x:Q"), y=alt.Y("y:Q")
+    )
     beside: dict[str, Any] = {
         "align": "right" if at_right else "left",
         "dx": -14 if at_right else 14,
@@ -192,8 +198,10 @@ def _chart(
     }
     under = peak_at.mark_text(
         **beside, fontWeight=600, color=inks["paper"], stroke=inks["paper"], strokeWidth=4, strokeJoin="round"
-    ).encode(x="x:Q", y="y:Q", text="text:N")
-    label = peak_at.mark_text(**beside, fontWeight=600, color=inks["ink"]).encode(x="x:Q", y="y:Q", text="text:N")
+    ).encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), text=alt.Text("text:N"))
+    label = peak_at.mark_text(**beside, fontWeight=600, color=inks["ink"]).encode(
+        x=alt.X("x:Q"), y=alt.Y("y:Q"), text=alt.Text("text:N")
+    )
     # A centimetre is as long along the patient as around.
     wide = 620
     high = min(760, max(180, round(wide * (span["y2"] - span["y"]) / (span["x2"] - span["x"]))))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun, Group, group_key
 from dose_audit.report.theme import QUIET, RULE, SERVICE, TONES
 from dose_audit.report.words import number, plural, quantity_label, unit_label, with_band
@@ -75,17 +75,17 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
         {"time": time, "value": value} for time, value in zip(times[::step], group.values[::step].tolist(), strict=True)
     ]
     layers: list[Any] = [
-        alt.Chart(alt.Data(values=exams))
+        alt.Chart(inline(exams))
         .mark_point(size=9, filled=True, color=QUIET, opacity=0.28)
         .encode(x=alt.X("time:T", axis=time_axis), y=y),
-        alt.Chart(alt.Data(values=months))
+        alt.Chart(inline(months))
         .mark_errorbar(color=TONES["ok"], thickness=2)
-        .encode(x="time:T", y=alt.Y("low:Q", title=label, scale=scale), y2="high:Q"),
-        alt.Chart(alt.Data(values=months))
+        .encode(x=alt.X("time:T"), y=alt.Y("low:Q", title=label, scale=scale), y2=alt.Y2("high:Q")),
+        alt.Chart(inline(months))
         .mark_line(color=TONES["ok"], size=2, point={"filled": True, "size": 45, "color": TONES["ok"]})
         .encode(
-            x="time:T",
-            y="value:Q",
+            x=alt.X("time:T"),
+            y=alt.Y("value:Q"),
             tooltip=[
                 alt.Tooltip("month:N", title="Month"),
                 alt.Tooltip("n:Q", title="Exams"),
@@ -100,30 +100,31 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
             for item in left_out[:MOST_POINTS]
         ]
         layers.append(
-            alt.Chart(alt.Data(values=hollow))
+            alt.Chart(inline(hollow))
             .mark_point(size=14, filled=False, color=TONES["act"], opacity=0.6, strokeWidth=1)
-            .encode(x="time:T", y="value:Q", tooltip=[alt.Tooltip("reason:N", title="Left out")])
+            .encode(x=alt.X("time:T"), y=alt.Y("value:Q"), tooltip=[alt.Tooltip("reason:N", title="Left out")])
         )
     if level is not None:
         layers.append(
-            alt.Chart(alt.Data(values=[{"value": level}]))
+            alt.Chart(inline([{"value": level}]))
             .mark_rule(color=RULE, strokeDash=[5, 3], size=1.5)
-            .encode(y="value:Q", tooltip=[alt.Tooltip("value:Q", title="Reference level")])
+            .encode(y=alt.Y("value:Q"), tooltip=[alt.Tooltip("value:Q", title="Reference level")])
         )
     for kind, (colour, dash) in _MARKS.items():
         marks = [change for change in changes if change["kind"] == kind]
         if not marks:
             continue
-        base = alt.Chart(alt.Data(values=marks))
+        base = alt.Chart(inline(marks))
         layers.append(
             base.mark_rule(color=colour, strokeDash=dash, size=1.5).encode(
-                x="time:T", tooltip=[alt.Tooltip("text:N", title=kind.capitalize()), alt.Tooltip("day:N", title="Day")]
+                x=alt.X("time:T"),
+                tooltip=[alt.Tooltip("text:N", title=kind.capitalize()), alt.Tooltip("day:N", title="Day")],
             )
         )
         for line, mark in enumerate(changes):
             if mark["kind"] == kind:
                 layers.append(
-                    alt.Chart(alt.Data(values=[mark]))
+                    alt.Chart(inline([mark]))
                     .mark_text(
                         align="right" if mark["late"] else "left",
                         dx=-4 if mark["late"] else 4,
@@ -132,7 +133,7 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
                         fontSize=10,
                         limit=200,
                     )
-                    .encode(x="time:T", y=alt.value(1 + 11 * (line % 3)), text="text:N")
+                    .encode(x=alt.X("time:T"), y=alt.value(1 + 11 * (line % 3)), text=alt.Text("text:N"))
                 )
     chart = alt.layer(*layers).properties(width=400, height=190)
     title = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dose_audit.report.charts.figure import Figure, finished
+from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import TONES
 from dose_audit.report.words import band_order, number, plural, quantity_label, with_band
@@ -75,7 +75,7 @@ def verdict_figures(run: FrozenRun) -> list[Figure]:
     looks = [look for look in LOOKS.values() if any(item["look"] == look[0] for item in data)]
     words = [look[0] for look in looks]
     chart = (
-        alt.Chart(alt.Data(values=data))
+        alt.Chart(inline(data))
         .mark_point(filled=True, size=90, opacity=1)
         .encode(
             x=alt.X(
