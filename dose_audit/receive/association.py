@@ -16,7 +16,6 @@ from .errors import ProtocolError, SpoolError
 from .negotiate import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, VERIFICATION, Answer
 from .negotiator import NegotiationUnavailable
 from .pdu import (
-    HEADERS_BYTES,
     INVALID_PARAMETER,
     REJECT_CALLED_AET,
     REJECT_CALLING_AET,
@@ -28,6 +27,7 @@ from .pdu import (
     PeerReleased,
     abort,
     associate_rj,
+    nothing,
     p_data,
 )
 from .sockets import acknowledging, shut_down
@@ -249,28 +249,6 @@ class Association:
             if following != context_id:
                 raise ProtocolError("fragments of two messages are mixed", INVALID_PARAMETER)
 
-    def _read_data_set(self, context_id: int, sink: Sink) -> None:
-        reader = self._reader
-        pieces: list[memoryview] = []
-        while True:
-            following, control, length = reader.fragment()
-            if control & 1 or following != context_id:
-                raise ProtocolError("fragments of two messages are mixed", UNEXPECTED_PDU)
-            while length:
-                chunk = reader.take(length)
-                length -= len(chunk)
-                pieces.append(chunk)
-                if not reader.buffered or len(pieces) == _PIECES:  # the next bytes may come to lie under these views
-                    sink.write(*pieces)
-                    pieces.clear()
-            if control & 2:
-                if pieces:
-                    sink.write(*pieces)
-                return
-            if pieces and reader.buffered < HEADERS_BYTES:
-                sink.write(*pieces)
-                pieces.clear()
-
     def _store(self, context_id: int, command: dimse.Command) -> None:
         listener = self._listener
         abstract_syntax, transfer_syntax = self._contexts[context_id]
@@ -290,7 +268,7 @@ class Association:
                 association=self._name,
             )
         try:
-            self._read_data_set(context_id, sink)
+            read_data_set(self._reader, context_id, sink)
             outcome = sink.finish()
         except BaseException:
             sink.abort()
@@ -308,7 +286,7 @@ class Association:
         buffer = RequestBuffer(listener.spool.root / "part")
         try:
             if dimse.number(command, dimse.DATA_SET_TYPE) != dimse.NO_DATA_SET:
-                self._read_data_set(context_id, buffer)
+                read_data_set(self._reader, context_id, buffer)
             # Long requests one after the other, so that memory does not grow with the number of associations.
             with listener.large_request if buffer.large else nullcontext():
                 self._answer_commitment(context_id, command, buffer)
@@ -359,7 +337,7 @@ class Association:
 
     def _skip_data_set(self, context_id: int, command: dimse.Command) -> None:
         if dimse.number(command, dimse.DATA_SET_TYPE) not in (None, dimse.NO_DATA_SET):
-            self._read_data_set(context_id, Discard(Outcome(dimse.SUCCESS), MAX_REQUEST_BYTES))
+            read_data_set(self._reader, context_id, Discard(Outcome(dimse.SUCCESS), MAX_REQUEST_BYTES))
 
     # -- sending and closing --------------------------------------------------------------------------------------
 
@@ -395,6 +373,40 @@ class Association:
             self._connection.close()
         except OSError:
             pass  # already gone
+
+
+def read_data_set(reader: PduReader, context_id: int, sink: Sink) -> None:
+    """Pass the fragments of one data set on, as many at a time as the reader's buffer holds.
+
+    Parameters
+    ----------
+    context_id : int
+        Of the command before it.
+    """
+    pieces: list[memoryview] = []
+
+    def pass_on() -> None:
+        if pieces:
+            sink.write(*pieces)
+            pieces.clear()
+
+    reader.before_refill = pass_on
+    try:
+        while True:
+            following, control, length = reader.fragment()
+            if control & 1 or following != context_id:
+                raise ProtocolError("fragments of two messages are mixed", UNEXPECTED_PDU)
+            while length:
+                chunk = reader.take(length)
+                length -= len(chunk)
+                pieces.append(chunk)
+                if len(pieces) == _PIECES:
+                    pass_on()
+            if control & 2:
+                pass_on()
+                return
+    finally:
+        reader.before_refill = nothing
 
 
 def _title(field: bytes) -> str:

@@ -8,7 +8,6 @@ from enum import IntEnum
 from .errors import ProtocolError
 
 MAX_ASSOCIATE_BYTES = 65536
-HEADERS_BYTES = 12  # of a PDU and its first PDV
 BUFFER_BYTES = 128 * 1024  # small enough to stay in the processor's cache between receiving and writing
 
 RELEASE_RP = b"\x06\0\0\0\0\x04\0\0\0\0"
@@ -76,6 +75,10 @@ def p_data(context_id: int, data: bytes, *, command: bool, max_pdu: int) -> byte
     )
 
 
+def nothing() -> None:
+    """Nobody holds views of the buffer."""
+
+
 class PduReader:
     """Reads P-DATA fragments from a blocking socket into a buffer that never grows.
 
@@ -116,6 +119,8 @@ class PduReader:
         self._grace_s = grace_s
         self._message_start: float | None = None
         self._message_bytes = 0
+        self.before_refill: Callable[[], None] = nothing
+        """Called before any byte of the buffer changes: until then every view that `take` gave is what was received."""
 
     def idle(self) -> None:
         """Between messages: no time-out runs but the socket's own."""
@@ -163,7 +168,7 @@ class PduReader:
         return context_id, control, length - 2
 
     def take(self, limit: int) -> memoryview:
-        """At least one and at most `limit` bytes of the current fragment; valid until the next call."""
+        """At least one and at most `limit` bytes of the current fragment; see `before_refill` for how long."""
         if self._start == self._end:
             self._fill()
         start, end = self._start, self._end
@@ -192,6 +197,7 @@ class PduReader:
             self._fill()
 
     def _fill(self) -> None:
+        self.before_refill()
         if self._start == self._end:
             self._start = self._end = 0
         elif len(self._view) - self._start < 16:  # the longest header read here; move what there is to the front
