@@ -177,6 +177,7 @@ def examine(
     software = software_changes(exams)
     residual = log_residuals(values, None if schedule.single_look else schedule.last_day, kept)
     series = watch_all(values, residual, kept=kept)
+    kept.write_growing()
     steps, residual = find_steps(values, residual, software, series, schedule, kept)
     look_until = _moment_of_looking(now, until)
     silences = find_silences(exams, look_until)

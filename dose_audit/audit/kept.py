@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.audit.runs import json_ready
+from dose_audit.kept_files import read_kept, write_kept
 
 __all__ = ["FOLDER", "KeptResults", "no_results", "program_sha256"]
 
@@ -32,9 +32,6 @@ _FILE = "results.json"
 _KEPT_RUNS = 10
 """A result that so many runs in a row did not ask for is dropped: a look at another period does not drop the nightly's."""
 _GROWN = "grown.bin"
-_MOST_BYTES = 1 << 30
-_SEAL = 64
-"""Bytes of the hash that a file begins with."""
 _PROGRAM = ("dose_audit.audit", "dose_audit.audit.sections", "dose_audit.drl", "dose_audit.statistics")
 _LIBRARIES = ("numpy", "scipy")
 
@@ -114,15 +111,21 @@ class KeptResults:
         """Keep an equally long array for some values, of which there will be more."""
         self._growing[name] = _Grown(values.size, _sha256(values), kept)
 
+    def write_growing(self) -> None:
+        """Keep the arrays that grow and let go of them; to be called when nothing asks for them any more."""
+        if self._path is not None and self._growing:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _write_grown(self._path.with_name(_GROWN), self._growing)
+        self._grown, self._growing = {}, {}
+
     def write(self) -> None:
         """Keep what was asked for, and for some runs what was not."""
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        _write_grown(self._path.with_name(_GROWN), self._growing or self._grown)
         aged = {key: [0 if key in self._asked else age + 1, value] for key, (age, value) in self._results.items()}
         text = json.dumps({key: row for key, row in aged.items() if row[0] <= _KEPT_RUNS}, separators=(",", ":"))
-        _write_sealed(self._path, [text.encode()])
+        write_kept(self._path, [text.encode()])
 
 
 def no_results() -> KeptResults:
@@ -132,13 +135,13 @@ def no_results() -> KeptResults:
 
 def _read(path: Path) -> dict[str, list[Any]]:
     """What is kept; nothing where the file is missing, too large or not as it was written."""
-    body = _read_sealed(path)
+    body = read_kept(path)
     kept: dict[str, list[Any]] = {} if body is None else json.loads(bytes(body))
     return kept
 
 
 def _read_grown(path: Path) -> dict[str, _Grown]:
-    body = _read_sealed(path)
+    body = read_kept(path)
     if body is None:
         return {}
     size = int.from_bytes(body[:8], "little")
@@ -157,35 +160,7 @@ def _write_grown(path: Path, grown: Mapping[str, _Grown]) -> None:
     head = json.dumps([program_sha256(), {name: [one.n, one.sha256] for name, one in grown.items()}]).encode()
     head += b" " * (-len(head) % 8)
     numbers = (np.ascontiguousarray(one.kept, dtype="<f8").data for one in grown.values())
-    _write_sealed(path, chain([len(head).to_bytes(8, "little"), head], numbers))
-
-
-def _write_sealed(path: Path, body: Iterable[bytes | memoryview]) -> None:
-    digest = hashlib.sha256()
-    # Two runs may end at once: each has a part file of its own, and the later one's results stand.
-    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(b" " * _SEAL)
-            for piece in body:
-                digest.update(piece)
-                file.write(piece)
-            file.seek(0)
-            file.write(digest.hexdigest().encode())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _read_sealed(path: Path) -> memoryview | None:
-    """What was written; None where the file is missing, too large or not as it was written."""
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            return None
-        data = memoryview(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    return data[_SEAL:] if hashlib.sha256(data[_SEAL:]).hexdigest().encode() == data[:_SEAL] else None
+    write_kept(path, chain([len(head).to_bytes(8, "little"), head], numbers))
 
 
 def _sha256(values: NDArray[np.float64]) -> str:

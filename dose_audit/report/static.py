@@ -65,7 +65,7 @@ def offline_bundle(kept_in: Path | None = None) -> str:
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_kept(path, bundle.encode())
+            write_kept(path, [bundle.encode()])
         except OSError:
             pass  # a home that may only be read; the report needs nothing of it
     return bundle
