@@ -136,7 +136,9 @@ def test_sent_by_two_peers_they_give_the_rows_of_a_scan(
         run_ingest(scanned, workers=0)
         again = _rows()
         assert len(again) == len(rows), send.__name__
-        assert [_differences(*pair) for pair in zip(again, rows, strict=True) if pair[0] != pair[1]] == [], send.__name__
+        assert [_differences(*pair) for pair in zip(again, rows, strict=True) if pair[0] != pair[1]] == [], (
+            send.__name__
+        )
 
 
 def test_hostile_files_end_somewhere_by_scan_and_by_upload(real_dir: Path, home: Callable[[str], Settings]) -> None:
