@@ -115,6 +115,11 @@ class Association:
 
     # -- making room, stopping; called from the listener's thread -------------------------------------------------
 
+    @property
+    def spare_since(self) -> float | None:
+        """Since when its place could be given to another; None while it works, and once it was asked to end."""
+        return None if self._stop_asked else self.idle_since
+
     def spare(self) -> None:
         """End this association because it is idle and its place is needed, or because the listener stops."""
         with self._state:

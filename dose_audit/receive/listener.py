@@ -275,9 +275,9 @@ class Listener:
         if not from_address and len(self._associations) < settings.max_associations:
             return None
         idle = [
-            (association.idle_since, association)
+            (since, association)
             for association in self._associations
-            if association.idle_since is not None and (not from_address or association.address == address)
+            if (since := association.spare_since) is not None and (not from_address or association.address == address)
         ]
         if idle:
             since, longest = min(idle, key=lambda pair: pair[0])

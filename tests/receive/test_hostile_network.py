@@ -280,14 +280,43 @@ def test_40_idle_associations_leave_the_processor_alone(server) -> None:
         sender.close()
 
 
-def test_idle_associations_make_room_when_all_places_are_taken(listen) -> None:
+def test_the_association_idle_for_longest_makes_room_when_all_places_are_taken(listen) -> None:
     running = listen(max_associations=5, spare_idle_s=0.1)
-    idle = [Sender(running.address, CONTEXTS) for _ in range(5)]
+    idle = [Sender(running.address, CONTEXTS, timeout=5) for _ in range(5)]
+    time.sleep(0.2)  # else a thread held up on a busy machine would idle for less time than its neighbours
+    for sender in idle[1:]:
+        assert sender.echo(3) == 0
     time.sleep(0.2)
     honest(running.address)
-    assert answer(idle[0].socket)[:1] == b"\x07"
+    assert idle[0].read_pdu()[:1] == b"\x07"
     for sender in idle[1:]:
+        assert sender.echo(3) == 0
         sender.close()
+    idle[0].close()
+
+
+def test_each_newcomer_is_given_a_place_of_its_own(listen) -> None:
+    """Two that come at once do not share the place of one that is ending; as many stay as are allowed."""
+    running = listen(max_associations=4, spare_idle_s=0.0)
+    idle = [Sender(running.address, CONTEXTS, timeout=5) for _ in range(4)]
+    time.sleep(0.2)
+    newcomers = [connect(running.address, timeout=5) for _ in range(3)]
+    for newcomer in newcomers:
+        newcomer.sendall(associate_rq(CONTEXTS))
+    assert [newcomer.recv(1) for newcomer in newcomers] == [b"\x02"] * 3
+    assert sorted(_ended(sender) for sender in idle) == [False, True, True, True]
+    for connection in newcomers + [sender.socket for sender in idle]:
+        connection.close()
+
+
+def _ended(sender: Sender) -> bool:
+    """Whether this association was told A-ABORT; one that was not must still answer."""
+    sender.socket.settimeout(0.5)
+    try:
+        return sender.read_pdu()[:1] == b"\x07"
+    except TimeoutError:
+        assert sender.echo(3) == 0
+        return False
 
 
 def test_busy_places_are_kept_and_a_newcomer_is_told_to_come_later(listen) -> None:
