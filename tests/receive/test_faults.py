@@ -125,7 +125,7 @@ def start_canned():
         process.wait()
 
 
-def test_killed_at_random_moments_under_load(start_canned, tmp_path: Path) -> None:
+def test_killed_at_random_moments_under_load(start_canned, tmp_path: Path, eventually) -> None:
     sent, rng = Sent(), random.Random(11)
     for round_number in range(KILLS):
         process, address = start_canned(tmp_path / "spool")
@@ -135,14 +135,17 @@ def test_killed_at_random_moments_under_load(start_canned, tmp_path: Path) -> No
         ]
         for thread in threads:
             thread.start()
-        time.sleep(rng.uniform(0.02, 0.35))
+        # Counted, not timed, so that rounds on a slow machine have objects too; then anywhere within the next ones.
+        least = len(sent.acknowledged) + rng.randrange(25)
+        eventually(lambda least=least: len(sent.acknowledged) >= least, 60.0)
+        time.sleep(rng.uniform(0, 0.02))
         process.kill()
         process.wait()
         for thread in threads:
             thread.join()
     with Spool(tmp_path / "spool", min_free_bytes=0) as spool:
         spool.recover()
-        assert len(sent.acknowledged) > 20 * KILLS / 4
+        assert len(sent.acknowledged) > 5 * KILLS
         sent.check(spool)
         counts = spool.counts()
         assert counts["received"] == sum(n for state, n in counts.items() if state != "received")

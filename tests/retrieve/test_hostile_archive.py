@@ -47,7 +47,7 @@ def serve() -> Iterator[Serve]:
         handlers = [(kind, handler) for kind, handler in ((evt.EVT_C_FIND, find), (evt.EVT_C_GET, get)) if handler]
         server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         servers.append(server)
-        row = {"aet": "FAKE", "host": "127.0.0.1", "port": server.server_address[1], "pause_s": 0, "timeout_s": 5}
+        row = {"aet": "FAKE", "host": "127.0.0.1", "port": server.server_address[1], "pause_s": 0, "timeout_s": 20}
         return ArchiveSettings(**{"name": "fake", "method": "get", **row, **more})
 
     yield start
