@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from dose_audit.locks import lock_file
 
@@ -20,6 +21,11 @@ EXPECTED = REPOSITORY.parent / "shared" / "expected"
 
 # dcmtk leaves Nagle's algorithm on; with it every small answer waits 40 ms for the peer's delayed acknowledgement.
 os.environ.setdefault("TCP_NODELAY", "1")
+
+# The same examples everywhere, and no verdict by how long one takes: a refusal on another machine must show here too.
+settings.register_profile("same-everywhere", derandomize=True, deadline=None)
+settings.register_profile("searching", deadline=None)
+settings.load_profile("searching" if os.environ.get("DOSE_AUDIT_LONG_TESTS") else "same-everywhere")
 
 collect_ignore = ["windows_limits"]  # is for processes that tests start; imported here it would hold for every test
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dose_audit.receive import series_queue, work_queue
 from dose_audit.receive.listener import Listener, ListenerSettings
 from dose_audit.receive.spool import Spool
 from tests.receive.leftovers import unfinished
@@ -67,6 +68,26 @@ def eventually() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.01)
 
     return wait
+
+
+class Clock:
+    """The monotonic clock of the queues, put forward by hand: s."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        """What the queues take for the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Time that passes only when the test says so."""
+    stopped = Clock()
+    for queue in (work_queue, series_queue):
+        monkeypatch.setattr(queue, "time", stopped)
+    return stopped
 
 
 class OwnProcess:

@@ -265,9 +265,9 @@ def test_peek_agrees_with_pydicom(syntax: str) -> None:
 def test_a_deflate_bomb_in_the_header_is_bounded() -> None:
     packer = zlib.compressobj(9, wbits=-15)
     bomb = packer.compress(element(0x00080005, b"UT", b"\0" * 100_000_000)) + packer.flush()
-    started = time.monotonic()
+    started = time.process_time()
     assert peek(bomb, DEFLATED, frozenset({0x00080016})) == {}
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert peek(b"no deflate stream", DEFLATED, frozenset({0x00080016})) == {}
 
 

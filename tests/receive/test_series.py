@@ -13,6 +13,7 @@ from bench.dicom_sender import CT_IMAGE, DX_IMAGE, EXPLICIT_LITTLE, IMPLICIT_LIT
 from dose_audit.receive.part10 import file_header
 from dose_audit.receive.routing import Route
 from dose_audit.receive.spool import Spool
+from tests.receive.conftest import Clock
 
 STUDY = 0x0020000D
 SERIES = 0x0020000E
@@ -70,29 +71,27 @@ def test_whole_series_in_order_of_arrival_hashed_and_once(spool: Spool) -> None:
     assert spool.take_series(worker="other", quiet_s=0, limit=5) == []
 
 
-def test_a_series_is_quiet_some_time_after_its_last_image(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    began = time.monotonic()
-    clock = [began]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+def test_a_series_is_quiet_some_time_after_its_last_image(
+    spool: Spool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(spool, "1.2.1", "2.1")
-    clock[0] += 20
+    clock.now += 20
     put(spool, "1.2.2", "2.1")
-    monkeypatch.setattr(time, "time", lambda: began + 1e9)  # the wall clock has no say
-    clock[0] += 29
+    later = time.time() + 1e9
+    monkeypatch.setattr(time, "time", lambda: later)  # the wall clock has no say
+    clock.now += 29
     assert spool.take_series(worker="w", quiet_s=30) == []
-    clock[0] += 1.5
+    clock.now += 1.5
     [series] = spool.take_series(worker="w", quiet_s=30)
     assert len(series.objects) == 2
 
 
-def test_what_came_before_a_restart_is_quiet_once_the_system_has_run_so_long(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_came_before_a_restart_is_quiet_once_the_system_has_run_so_long(spool: Spool, clock: Clock) -> None:
     put(spool, "1.2.1", "2.1")
     spool._boot = "another boot"
-    monkeypatch.setattr(time, "monotonic", lambda: 10.0)
+    clock.now = 10.0
     assert spool.take_series(worker="w", quiet_s=30) == []
-    monkeypatch.setattr(time, "monotonic", lambda: 31.0)
+    clock.now = 31.0
     assert len(spool.take_series(worker="w", quiet_s=30)) == 1
 
 
@@ -169,12 +168,12 @@ def test_objects_that_name_no_series_are_each_their_own(spool: Spool) -> None:
     assert {one.series_instance_uid for one in taken} == {""}
 
 
-def test_a_worker_that_vanishes_gives_its_series_back_three_times(tmp_path: Path) -> None:
-    with Spool(tmp_path / "s", min_free_bytes=0, lease_s=0.05, fsync=False) as spool:
+def test_a_worker_that_vanishes_gives_its_series_back_three_times(tmp_path: Path, clock: Clock) -> None:
+    with Spool(tmp_path / "s", min_free_bytes=0, lease_s=60, fsync=False) as spool:
         put(spool, "1.2.1", "2.1")
         for _ in range(3):
             assert len(spool.take_series(worker="dies", quiet_s=0)) == 1
-            time.sleep(0.08)
+            clock.now += 61
             assert spool.claim(9, worker="dose") == []
         assert spool.take_series(worker="w", quiet_s=0) == []
         assert "vanished 3 times" in spool.quarantined()[0][1]

@@ -18,6 +18,7 @@ from dose_audit.receive import incoming as incoming_module
 from dose_audit.receive.errors import InvalidUID, LedgerUnavailable, ObjectTooLarge, SpoolError, SpoolFull
 from dose_audit.receive.part10 import clean_uid, file_header, read_file_meta
 from dose_audit.receive.spool import END_STATES, Spool
+from tests.receive.conftest import Clock
 from tests.receive.leftovers import unfinished
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -152,13 +153,13 @@ def test_two_workers_never_get_the_same_object(tmp_path: Path) -> None:
         assert len(got) == 20 == len(set(got))
 
 
-def test_a_worker_that_dies_in_mid_parse_gives_its_object_back(tmp_path: Path) -> None:
-    with Spool(tmp_path / "s", min_free_bytes=0, lease_s=0.05) as spool:
+def test_a_worker_that_dies_in_mid_parse_gives_its_object_back(tmp_path: Path, clock: Clock) -> None:
+    with Spool(tmp_path / "s", min_free_bytes=0, lease_s=60) as spool:
         identifier = put(spool, "1.2.3").id
         for _ in range(3):
             assert [item.id for item in spool.claim(1, worker="dies")] == [identifier]
             assert spool.claim(1, worker="other") == []
-            time.sleep(0.08)
+            clock.now += 61
         assert spool.claim(1, worker="careful") == []
         [(item, reason)] = spool.quarantined()
         assert item.id == identifier and "vanished 3 times" in reason and item.path.exists()
