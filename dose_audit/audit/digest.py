@@ -11,6 +11,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from dose_audit.texts import one_line
+
 __all__ = ["Digest", "digest_for", "roles_of"]
 
 _HEADINGS = {"act": "To act on", "check": "To check"}
@@ -114,8 +116,8 @@ def _grouped(
 
 def _line(kind: str, where: str, findings: Sequence[Mapping[str, Any]]) -> list[str]:
     row = _table()[kind]
-    place = f"{where}: " if where else ""
+    place = f"{one_line(where)}: " if where else ""  # a device's name could otherwise write lines of its own
     if row["mail"] == "count":
         number = len(findings)
         return [f"{place}{row['words']} ({number})" if number > 1 else f"{place}{row['words']}"]
-    return [f"{place}{row['words']}. {finding['message']} [{finding['key']}]" for finding in findings]
+    return [one_line(f"{place}{row['words']}. {finding['message']} [{finding['key']}]") for finding in findings]

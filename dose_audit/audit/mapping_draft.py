@@ -13,6 +13,7 @@ from dose_audit.audit.cohort import fact_rows, value_rows
 from dose_audit.audit.mapping import exam_facts
 from dose_audit.drl import ExamFacts, MappingTable, coverage
 from dose_audit.drl.mapping_rows import COLUMNS, MappingError, fold
+from dose_audit.texts import no_formula
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,10 +100,10 @@ def draft_csv(rows: list[DraftRow]) -> str:
         best = [f"{slug} ({score:.2f})" for slug, score in row.proposals]
         writer.writerow(
             {
-                "site": row.site,
+                "site": no_formula(row.site),
                 "level": "exact",
                 "modality": row.modality,
-                row.column: row.name,
+                row.column: no_formula(row.name),
                 "exams": row.exams,
                 **{f"proposal_{number}": text for number, text in enumerate(best, start=1)},
             }

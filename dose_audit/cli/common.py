@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -14,6 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from dose_audit.cli.streams import OneLineFormatter, guard_streams, unguarded
+from dose_audit.texts import escaped, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,9 +115,7 @@ def settings_for(home: Path | None = None, config: Path | None = None, **overrid
 
 def run() -> int:
     """Run the program and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a table with ≤ in it goes to any console and any file
+    guard_streams()
     try:
         outcome = app(standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
@@ -146,7 +146,7 @@ def run() -> int:
 def _told(error: Exception) -> str:
     """An error in a line: what it is about, what is wrong, and where it helps what to do."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+        return f"{one_line(os.fsdecode(error.filename))}: {error.strerror}"
     if _names(error) & {"SpoolError"} and _given.in_force is not None:
         return f"{error}: is {_given.in_force} a folder that may be written to? `dose-audit doctor` looks it over"
     if _names(error) & _DATABASE or type(error).__name__ == "DatabaseError":
@@ -209,31 +209,42 @@ def console(*, errors: bool = False) -> Console:
     """A terminal that wraps nothing when its output is not a terminal."""
     from rich.console import Console
 
-    stream = sys.stderr if errors else sys.stdout
+    stream = unguarded(sys.stderr if errors else sys.stdout)
     wide = None if stream.isatty() else 200
-    return Console(stderr=errors, width=wide, highlight=False, soft_wrap=not stream.isatty())
+    return Console(file=stream, stderr=errors, width=wide, highlight=False, soft_wrap=not stream.isatty())
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print one JSON value, readable and without NaN; escaped where the output is not UTF-8."""
+    """Print one JSON value, readable and without NaN; with escapes for what a terminal would obey, and for all that is
+    not ASCII where the output is not UTF-8.
+    """
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    print(json.dumps(value, indent=indent, ensure_ascii=plain, allow_nan=False, default=str))
+    print(escaped(json.dumps(value, indent=indent, ensure_ascii=plain, allow_nan=False, default=str)))
 
 
 def show_table(
     columns: list[str], rows: list[list[Any]], *, title: str | None = None, right: tuple[str, ...] = ()
 ) -> None:
-    """Print a table; ``right`` names the columns of numbers."""
+    """Print a table; ``right`` names the columns of numbers. A cell is clean text on one line, cut where it is endless."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    heading = None if title is None else Text(_cell(title))
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         # As plain text: what a file or a sender says is never read as markup.
-        table.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text(_cell(cell)) for cell in row))
     console().print(table)
+
+
+_LONGEST_CELL = 2000
+
+
+def _cell(value: Any) -> str:
+    text = "–" if value is None else one_line(str(value))
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
 
 
 class Progress:
@@ -275,7 +286,7 @@ def logging_to(path: Path | None, level: int = logging.INFO) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(RotatingFileHandler(path, maxBytes=10_000_000, backupCount=5, encoding="utf-8"))
     root = logging.getLogger()
-    form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    form = OneLineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in handlers:
         handler.setFormatter(form)
         root.addHandler(handler)

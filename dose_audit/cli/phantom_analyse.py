@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dose_audit.cli.common import JsonOption, fail, nearest, print_json, show_table
+from dose_audit.texts import escaped, one_line
 
 if TYPE_CHECKING:
     from dose_audit.phantom.analyse import Outcome
@@ -161,9 +162,9 @@ def _show(outcome: Outcome) -> None:
             print(said)
         print()
     for refusal in outcome.refused:
-        print(f"not analysed: {refusal.series.describe()}: {refusal.reason}")
+        print(one_line(f"not analysed: {refusal.series.describe()}: {refusal.reason}"))
     for name, reason in outcome.left_aside:
-        print(f"left aside: {name}: {reason}")
+        print(one_line(f"left aside: {name}: {reason}"))
     if not (outcome.analyses or outcome.refused or outcome.left_aside):
         print("not analysed: there is no file in what was named")
 
@@ -173,7 +174,8 @@ def _write(outcome: Outcome, folder: Path) -> None:
     from dose_audit.report.phantom_page import phantom_page
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "result.json").write_text(json.dumps(outcome.as_record(), indent=1, ensure_ascii=False), encoding="utf-8")
+    record = escaped(json.dumps(outcome.as_record(), indent=1, ensure_ascii=False))
+    (folder / "result.json").write_text(record, encoding="utf-8")
     for number, one in enumerate(outcome.analyses, 1):
         stem = _stem(one, number)
         pictures = draw(one)

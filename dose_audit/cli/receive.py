@@ -16,12 +16,14 @@ from dose_audit.cli.common import (
     JsonOption,
     Progress,
     app,
+    fail,
     group,
     logging_to,
     print_json,
     settings_for,
     show_table,
 )
+from dose_audit.texts import clean, one_line
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -58,7 +60,7 @@ def scan(
         summary = scan_paths(
             settings,
             paths,
-            site=site or settings.default_site,
+            site=clean(site or "") or settings.default_site,
             phantom=phantom,
             progress=lambda now: bar(now.files),
         )
@@ -66,7 +68,7 @@ def scan(
         ingested = run_ingest(settings, progress=lambda now, waiting: bar(now.objects, now.objects + waiting))
     measured = run_phantoms(settings, page=phantom_page)
     for place, reason in summary.unreadable:
-        print(f"{place}: {reason}", file=sys.stderr)
+        print(one_line(f"{place}: {reason}"), file=sys.stderr)
     record = {
         "files": summary.files,
         "dicom": summary.dicom,
@@ -222,7 +224,9 @@ def list_quarantine(as_json: JsonOption = False, home: HomeOption = None, config
 
 @quarantine.command()
 def retry(
-    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID...]", help="Which ones; all by default.")] = None,
+    ids: Annotated[
+        list[int] | None, typer.Argument(metavar="[ID...]", min=1, max=2**63 - 1, help="Which ones; all by default.")
+    ] = None,
     home: HomeOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -230,22 +234,28 @@ def retry(
 
     Example: dose-audit quarantine retry
     """
-    from dose_audit.ingest import reprocess
+    from dose_audit.ingest import open_spool, reprocess
 
-    print(_told(reprocess(settings_for(home, config), ids=ids)))
+    settings = settings_for(home, config)
+    if ids:
+        with open_spool(settings) as spool:
+            unknown = [number for number in ids if spool.get(number) is None]
+        if unknown:
+            fail(f"no object has the number {unknown[0]}; dose-audit quarantine list shows them")
+    print(_told(reprocess(settings, ids=ids)))
 
 
 def _told(summary: IngestSummary) -> str:
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in summary.by_state.most_common())
     lines = [f"{summary.objects} objects read: {states or 'none'}, in {summary.seconds:.1f} s."]
-    lines += [f"  {count} × {reason}" for reason, count in summary.reasons.most_common()]
+    lines += [one_line(f"  {count} × {reason}") for reason, count in summary.reasons.most_common()]
     return "\n".join(lines)
 
 
 def _told_phantoms(summary: PhantomSummary, settings: Settings) -> str:
     lines = [f"{summary.analyses} new phantom results from {summary.objects} images, in {summary.seconds:.1f} s."]
     lines += [f"  {count} × {text}" for text, count in summary.phantoms.most_common()]
-    lines += [f"  {count} × {reason}" for reason, count in summary.reasons.most_common()]
+    lines += [one_line(f"  {count} × {reason}") for reason, count in summary.reasons.most_common()]
     if summary.analyses:
         lines.append(f"Pages and pictures: {settings.phantoms_dir}")
     return "\n".join(lines)

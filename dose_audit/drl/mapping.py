@@ -27,6 +27,7 @@ from dose_audit.drl.reader import read_examinations
 from dose_audit.drl.tables import Examination, Problem
 from dose_audit.extract.codes import Code
 from dose_audit.extract.codes import key as code_key
+from dose_audit.texts import no_formula
 
 __all__ = [
     "Coverage",
@@ -152,7 +153,7 @@ class MappingTable:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in self.rows:
-            writer.writerow([getattr(row, column) for column in COLUMNS])
+            writer.writerow([no_formula(getattr(row, column)) for column in COLUMNS])
         return out.getvalue()
 
     def resolve(self, site: str, facts: ExamFacts) -> Resolution:

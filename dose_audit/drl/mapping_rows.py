@@ -11,6 +11,7 @@ from datetime import date
 
 from dose_audit.drl.tables import Examination, Problem
 from dose_audit.extract.codes import fold as fold_code
+from dose_audit.texts import clean, from_spreadsheet
 
 LEVELS = ("coded_procedure", "exact", "rdsr")
 """In the order they are tried: coded procedure; exact station, acquisition protocol and study description;
@@ -153,7 +154,7 @@ def parse_mapping(
                     Problem("error", name, str(line), "COLUMNS", f"{len(cells)} cells, {len(header)} needed")
                 )
                 continue
-            row = ExamMapping(line=line, **{k: v.strip() for k, v in zip(header, cells, strict=True)})
+            row = ExamMapping(line=line, **{k: _text(v) for k, v in zip(header, cells, strict=True)})
             faults = [Problem("error", name, str(line), code, message) for code, message in _faults(row, examinations)]
             problems.extend(faults)
             if not faults:
@@ -165,6 +166,11 @@ def parse_mapping(
         problems.append(Problem("error", name, "", "CSV", f"not valid CSV: {error}"))
     problems.extend(_contradictions(rows, name))
     return rows, sorted(problems, key=lambda problem: int(problem.row or 0))
+
+
+def _text(cell: str) -> str:
+    """What a cell says, as the store has it, whether or not it was kept from being run as a formula."""
+    return clean(from_spreadsheet(cell.strip()))
 
 
 def _faults(row: ExamMapping, examinations: Mapping[str, Examination]) -> Iterable[tuple[str, str]]:

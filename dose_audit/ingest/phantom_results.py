@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dose_audit.ingest.phantom_task import Page
 from dose_audit.phantom.picture import draw
 from dose_audit.phantom.results import Analysis
+from dose_audit.texts import escaped
 
 if TYPE_CHECKING:
     from dose_audit.store.models import PhantomStudy
@@ -51,7 +52,8 @@ def write_result(folder: Path, analysis: Analysis, page: Page | None = None) -> 
     pictures = draw(analysis)
     made = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
     try:
-        (made / "result.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+        text = escaped(json.dumps(record, indent=1, ensure_ascii=False))
+        (made / "result.json").write_text(text, encoding="utf-8")
         for picture in pictures:
             (made / f"{picture.name}.png").write_bytes(picture.png)
         if page is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .file_names import named_path
 from .part10 import read_file_meta
 from .part_files import unrenamed
 from .rows import RECOVERED, admit_row
@@ -136,7 +137,7 @@ def _settle_missing(spool: "Spool") -> int:
     gone = [
         (identifier, "quarantined", "its file is missing")
         for identifier, name, in_place, state in rows
-        if not (Path(name) if in_place else spool.path_of(name, state)).exists()
+        if not (named_path(name) if in_place else spool.path_of(name, state)).exists()
     ]
     if gone:
         spool.settle_many(gone)

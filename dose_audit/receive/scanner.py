@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from .archive import ArchiveLimits, BadMember, open_members
 from .errors import InvalidUID, ObjectTooLarge
+from .file_names import ledger_name, named_path
 from .part10 import clean_uid
 
 if TYPE_CHECKING:
@@ -198,7 +199,8 @@ class _Scan:
             if has_report:
                 self.summary.not_relevant["CT image of a study whose dose report is here"] += 1
             else:
-                self._guarded(place, partial(self._register, Path(place), verdict))
+                path = named_path(place)
+                self._guarded(str(path), partial(self._register, path, verdict))
 
     def _walk(self, top: Path) -> None:
         """Go through a folder and all below it; entries are taken as they come, so that no listing fills memory."""
@@ -276,7 +278,7 @@ class _Scan:
         elif status.st_size > self._spool.max_object_bytes:
             raise Unreadable(f"larger than the cap of {self._spool.max_object_bytes} bytes")
         elif verdict.only_without_report and verdict.study:
-            self._waiting.add(str(path), verdict)
+            self._waiting.add(ledger_name(path), verdict)
         else:
             self._register(path, verdict)
 

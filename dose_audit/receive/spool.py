@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import LedgerUnavailable, SpoolFull
+from .file_names import ledger_name
 from .incoming import Incoming, as_spool_error
 from .ledger import Ledger
 from .objects import END_STATES, OPEN_STATES, PHANTOM, Receipt, SpooledObject, SpooledSeries
@@ -221,11 +222,11 @@ class Spool(SeriesQueue):
         sha256, size
             Of the file as the caller read it.
         """
-        name = str(Path(path).absolute())
-        mtime_ns = Path(name).stat().st_mtime_ns
+        name = ledger_name(path)
+        mtime_ns = Path(path).stat().st_mtime_ns
         if sop_instance_uid:
             self.instances(sop_instance_uid)  # hashed now, so that a conflict is one
-        uids = series_of(Path(name)) if route == PHANTOM else None
+        uids = series_of(Path(path)) if route == PHANTOM else None
 
         def operation(connection: sqlite3.Connection) -> Receipt:
             row = connection.execute(
@@ -257,7 +258,7 @@ class Spool(SeriesQueue):
         return bool(
             self.ledger.read(
                 "SELECT 1 FROM objects WHERE in_place = 1 AND name = ? AND size = ? AND mtime_ns = ? LIMIT 1",
-                (str(Path(path).absolute()), size, mtime_ns),
+                (ledger_name(path), size, mtime_ns),
             )
         )
 

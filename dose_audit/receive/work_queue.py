@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from .file_names import named_path
 from .ledger import Ledger
 from .objects import END_STATES, PHANTOM, SpooledObject
 from .part_files import unrenamed
@@ -166,7 +167,7 @@ class WorkQueue:
 
     def _object(self, row: tuple) -> SpooledObject:
         name, in_place, state = row[1], row[2], row[11]
-        path = Path(name) if in_place else self.path_of(name, state)
+        path = named_path(name) if in_place else self.path_of(name, state)
         return SpooledObject(
             id=row[0],
             path=path,

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dose_audit.report.tables import Table
+from dose_audit.texts import no_formula
 
-__all__ = ["csv_text", "no_formula", "write_csv_archive"]
+__all__ = ["csv_text", "write_csv_archive"]
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 """The oldest date that a zip archive knows: the same for every file, so that the same run gives the same bytes."""
 
 _MANY_ROWS = 1_000_000
-_RUNS_IN_A_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv_archive(tables: Iterable[Table], path: Path) -> None:
@@ -59,7 +59,7 @@ def csv_text(table: Table) -> str:
 
 def _write(table: Table, text: TextIO) -> None:
     writer = csv.writer(text)
-    writer.writerow(table.columns)
+    writer.writerow([no_formula(column) for column in table.columns])
     writer.writerows([_field(value) for value in row] for row in table.rows)
 
 
@@ -73,8 +73,3 @@ def _field(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     return no_formula(str(value))
-
-
-def no_formula(text: str) -> str:
-    """Text that a spreadsheet would run, with an apostrophe in front; all other text as it is."""
-    return f"'{text}" if text.startswith(_RUNS_IN_A_SPREADSHEET) else text

@@ -6,7 +6,9 @@ draws.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.columns import Columns
 from dose_audit.audit.seal import broken_seals
+from dose_audit.texts import clean, clean_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,9 +146,45 @@ class ValueRows:
             there = [name for name in self.names if name in file.schema_arrow.names]
             for batch in file.iter_batches(_BATCH_ROWS, columns=there, use_threads=False):
                 nothing = [None] * batch.num_rows
-                columns = [batch[name].to_pylist() if name in there else nothing for name in self.names]
+                columns = [_clean(batch[name]).to_pylist() if name in there else nothing for name in self.names]
                 for row in zip(*columns, strict=True):
                     yield list(row)
+
+
+_ENDLESS = re.compile(r"\S{300,}")
+
+
+def _readable(text: str) -> str:
+    """A text as a page can show it: clean, and without words that no line holds; different texts stay different."""
+    text = clean(text)
+    return text if len(text) < 300 else _ENDLESS.sub(_cut, text)
+
+
+def _cut(found: re.Match[str]) -> str:
+    return f"{found[0][:100]}…{hashlib.sha256(found[0].encode()).hexdigest()[:8]}"
+
+
+def _is_readable(texts: pa.Array) -> bool:
+    """Whether each of a column's texts certainly is as `_readable` would have it."""
+    import pyarrow.compute as pc
+
+    # Of no texts at all neither question has an answer.
+    printable, longest = pc.all(pc.utf8_is_printable(texts)).as_py(), pc.max(pc.binary_length(texts)).as_py()
+    return printable is not False and (longest or 0) < 300
+
+
+def _clean(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """The same column with readable texts; one that holds no texts as it is."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray):
+        return pa.chunked_array([_clean(chunk) for chunk in column.chunks], column.type)
+    encoded = pa.types.is_dictionary(column.type)
+    words = column.dictionary if encoded else column
+    if not pa.types.is_string(words.type) or _is_readable(words):
+        return column
+    found = pa.array([None if text is None else _readable(text) for text in column.to_pylist()], words.type)
+    return found.dictionary_encode() if encoded else found
 
 
 @dataclass(frozen=True)
@@ -173,7 +212,7 @@ class FrozenRun:
         """
         path = Path(folder) / "report.json"
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = clean_values(json.loads(path.read_text(encoding="utf-8")), _readable)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FrozenRunError(f"{folder} is not the folder of an audit run: it has no report.json.") from error
         except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
@@ -210,9 +249,13 @@ class FrozenRun:
             if missing:
                 raise FrozenRunError(f"{path} lacks the columns {', '.join(missing)}.")
             texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
-            return pq.read_table(path, columns=list(names), read_dictionary=texts, partitioning=None)
+            table = pq.read_table(path, columns=list(names), read_dictionary=texts, partitioning=None)
         except pa.ArrowInvalid as error:
             raise FrozenRunError(f"{path} is damaged: {error}.") from error
+        for place, name in enumerate(table.column_names):
+            if name in texts and name != "exam_ref":  # a reference is the run's own, and each exam has one
+                table = table.set_column(place, name, _clean(table[name]))
+        return table
 
     @cached_property
     def groups(self) -> Groups:

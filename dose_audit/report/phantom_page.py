@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from dose_audit.phantom.picture import COLOURS, Picture
+from dose_audit.texts import clean_values
 
 __all__ = ["phantom_page"]
 
@@ -56,6 +57,7 @@ def phantom_page(record: Mapping[str, Any], pictures: Sequence[Picture], modules
     str
         HTML without any outside reference.
     """
+    record = clean_values(record)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dose_audit.report", "templates"),
         autoescape=True,

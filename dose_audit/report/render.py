@@ -177,7 +177,7 @@ def share_run(
 
 
 def _quoted(text: str) -> str:
-    from dose_audit.report.csv_files import no_formula
+    from dose_audit.texts import no_formula
 
     return '"' + no_formula(text).replace('"', '""') + '"'
 

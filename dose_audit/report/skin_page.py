@@ -6,7 +6,8 @@ import json
 
 from dose_audit.dosimetry.skin.result import SkinDose
 from dose_audit.report.charts.skin_map import PAPER, peak_place, peak_words, skin_map_figure
-from dose_audit.report.static import offline_bundle, to_svg
+from dose_audit.report.static import offline_bundle, spec_text, to_svg
+from dose_audit.texts import clean
 
 __all__ = ["skin_map_page", "skin_map_png", "skin_map_svg"]
 
@@ -48,7 +49,7 @@ def skin_map_png(result: SkinDose, *, dark: bool = False, scale: float = 2.0) ->
 
     spec = {**skin_map_figure(result, dark=dark).spec, "padding": 12}
     spec["config"] = {**spec["config"], "background": PAPER[dark]}
-    drawn: bytes = vl_convert.vegalite_to_png(json.dumps(spec), scale=scale, allowed_base_urls=[])
+    drawn: bytes = vl_convert.vegalite_to_png(spec_text(spec), scale=scale, allowed_base_urls=[])
     return drawn
 
 
@@ -73,7 +74,7 @@ def skin_map_page(result: SkinDose, title: str) -> str:
     specs = json.dumps({"light": light.spec, "dark": dark.spec}, allow_nan=False).replace("<", "\\u003c")
     template = Environment(loader=PackageLoader("dose_audit.report"), autoescape=True).get_template("skin_map.html.j2")
     return template.render(
-        title=title,
+        title=clean(title),
         alt=light.alt,
         facts=_facts(result),
         svg=to_svg(light.spec, "skin-map"),

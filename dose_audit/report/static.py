@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dose_audit.kept_files import read_kept, write_kept
+from dose_audit.texts import REPLACEMENT, clean_values, is_clean_json
 
-__all__ = ["offline_bundle", "to_svg"]
+__all__ = ["offline_bundle", "spec_text", "to_svg"]
 
 _EDITION = 1
 """Of what is done to the script below; raise it with a change, so that none is used that was kept before."""
@@ -26,7 +27,8 @@ def to_svg(spec: dict[str, Any], name: str) -> str:
 
     from dose_audit.report.lean_drawing import lean_drawing
 
-    drawing = vl_convert.vegalite_to_svg(json.dumps(spec), allowed_base_urls=[])
+    text, stand_ins = _with_stand_ins(spec_text(spec))
+    drawing = vl_convert.vegalite_to_svg(text, allowed_base_urls=[]).translate(stand_ins)
     drawing = re.sub(r"<\?xml[^>]*\?>|<!DOCTYPE[^>]*>", "", drawing)
     drawing = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", drawing)
     inner: dict[str, str] = {}
@@ -34,6 +36,33 @@ def to_svg(spec: dict[str, Any], name: str) -> str:
         r"\b(?:gradient_|clip)\d+\b", lambda found: inner.setdefault(found[0], f"{name}-{len(inner)}"), drawing
     )
     return lean_drawing(drawing).replace("<svg ", '<svg aria-hidden="true" ', 1)
+
+
+def spec_text(spec: dict[str, Any]) -> str:
+    """A specification as the drawing library is given it: JSON whose texts are clean.
+
+    A control character in a label is no XML, and the library does not refuse it: it ends the process.
+    """
+    text = json.dumps(spec)
+    return text if is_clean_json(text) else json.dumps(clean_values(spec))
+
+
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+
+
+def _with_stand_ins(text: str) -> tuple[str, dict[int, str]]:
+    """JSON without characters beyond the first 65,536, and what stands for each of them.
+
+    The library cuts long labels between the two halves of such a character and then fails. Characters for private use,
+    which mean nothing, stand for them while it draws.
+    """
+    if "\\ud" not in text:
+        return text, {}
+    text = json.dumps(json.loads(text), ensure_ascii=False)
+    free = (chr(point) for point in range(0xE000, 0xF8FF) if chr(point) not in text)
+    drawn: dict[str, str] = {}
+    text = _BEYOND.sub(lambda found: drawn.get(found[0]) or drawn.setdefault(found[0], next(free, REPLACEMENT)), text)
+    return text, {ord(one): character for character, one in drawn.items() if one != REPLACEMENT}
 
 
 @cache

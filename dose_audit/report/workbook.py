@@ -28,8 +28,14 @@ def write_workbook(tables: Iterable[Table], path: Path, *, subject: str, created
         What the tables are of: the run's name.
     created_at : str
         Moment of the run, ISO; the workbook bears it as its own.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written: the disk is full, or a spreadsheet program holds it open.
     """
     import xlsxwriter
+    from xlsxwriter.exceptions import FileCreateError
 
     options = {
         "strings_to_formulas": False,
@@ -37,12 +43,20 @@ def write_workbook(tables: Iterable[Table], path: Path, *, subject: str, created
         "strings_to_numbers": False,
         "constant_memory": True,
     }
-    with xlsxwriter.Workbook(path, options) as book:
-        created = datetime.fromisoformat(created_at).replace(tzinfo=None)
-        book.set_properties({"title": "Dose audit", "subject": subject, "created": created})
-        sheets = _Sheets(book)
-        for table in tables:
-            sheets.write(table)
+    path.open("ab").close()  # a file that is locked is refused before the work, which would leave its own files behind
+    try:
+        with xlsxwriter.Workbook(path, options) as book:
+            created = datetime.fromisoformat(created_at).replace(tzinfo=None)
+            book.set_properties({"title": "Dose audit", "subject": subject, "created": created})
+            sheets = _Sheets(book)
+            for table in tables:
+                sheets.write(table)
+    except FileCreateError as error:
+        if error.args and isinstance(
+            error.args[0], OSError
+        ):  # the library hides the system's own error in one of its own
+            raise error.args[0] from error
+        raise
 
 
 class _Sheets:

@@ -12,8 +12,9 @@ from typing import Any
 
 from dose_audit.extract.codes import Code
 from dose_audit.extract.exam import Exam
+from dose_audit.texts import clean, clean_values, is_clean_json
 
-__all__ = ["clean_text", "dump", "load", "record_text", "record_texts", "sparse"]
+__all__ = ["clean_text", "cleaned", "dump", "load", "load_record", "record_text", "record_texts", "sparse"]
 
 _PLAIN = frozenset({str, int, float, bool})
 # Names of a class's fields and one call that reads them all; a last name twice, so that it never returns a bare value.
@@ -75,7 +76,11 @@ def sparse(value: Any, omit: frozenset[str] = _NOTHING) -> Any:
 
 
 def record_text(value: Any, omit: frozenset[str] = _NOTHING) -> str:
-    """``dump(sparse(value, omit))`` in one pass over the value: what the ingest path spends its time on.
+    """JSON of ``sparse(value, omit)`` in one pass over the value: what the ingest path spends its time on.
+
+    Notes
+    -----
+    Texts are as they are in the value; `is_clean_json` tells whether it has to be `cleaned` first.
 
     Examples
     --------
@@ -83,8 +88,10 @@ def record_text(value: Any, omit: frozenset[str] = _NOTHING) -> str:
     >>> record_text(Filter(material="Cu", min_mm=0.1))
     '{"material":"Cu","min_mm":0.1}'
     """
-    text = _dataclass_text(value, omit)
-    return dump(sparse(value, omit)) if _is_unclean(text) else text
+    extra = getattr(value, "extra", None)
+    if extra and not extra.keys().isdisjoint(value.__dataclass_fields__):
+        return _encode(sparse(value, omit))
+    return "{" + ",".join([part for _, part in _fragments(value, omit)]) + "}"
 
 
 def record_texts(value: Any, omit: frozenset[str]) -> tuple[str, str]:
@@ -98,28 +105,18 @@ def record_texts(value: Any, omit: frozenset[str]) -> tuple[str, str]:
     """
     extra = getattr(value, "extra", None)
     if extra and not extra.keys().isdisjoint(value.__dataclass_fields__):
-        return dump(sparse(value)), dump(sparse(value, omit))
+        return _encode(sparse(value)), _encode(sparse(value, omit))
     every, rest = [], []
     for name, part in _fragments(value, _NOTHING):
         every.append(part)
         if name not in omit:
             rest.append(part)
-    text = "{" + ",".join(every) + "}"
-    if _is_unclean(text):
-        return dump(sparse(value)), dump(sparse(value, omit))
-    return text, "{" + ",".join(rest) + "}"
+    return "{" + ",".join(every) + "}", "{" + ",".join(rest) + "}"
 
 
-def _is_unclean(text: str) -> bool:
-    """Whether a NUL or half a character is in the text; whole characters beyond the first 65,536 show the same."""
-    return "\\u0000" in text or "\\ud" in text
-
-
-def _dataclass_text(value: Any, omit: frozenset[str] = _NOTHING) -> str:
-    extra = getattr(value, "extra", None)
-    if extra and not extra.keys().isdisjoint(value.__dataclass_fields__):
-        return _encode(sparse(value, omit))
-    return "{" + ",".join([part for _, part in _fragments(value, omit)]) + "}"
+def cleaned(exam: Exam) -> Exam:
+    """The exam with all its texts clean, as `load` gives it back once it is stored."""
+    return load(dump(sparse(exam)))
 
 
 def _fragments(value: Any, omit: frozenset[str]) -> list[tuple[str, str]]:
@@ -142,7 +139,7 @@ def _fragments(value: Any, omit: frozenset[str]) -> list[tuple[str, str]]:
             if item:
                 found.append((name, shown + _text_of(item)))
         else:
-            found.append((name, shown + _dataclass_text(item)))
+            found.append((name, shown + record_text(item)))
     extra = getattr(value, "extra", None)
     if extra:
         found += [(name, f"{_WRITERS[str](name)}:{_text_of(item)}") for name, item in extra.items()]
@@ -158,7 +155,7 @@ def _text_of(value: Any) -> str:
         return "[" + ",".join([_text_of(item) for item in value]) + "]"
     if kind is dict and all(type(name) is str for name in value):
         return "{" + ",".join([f"{_WRITERS[str](name)}:{_text_of(item)}" for name, item in value.items()]) + "}"
-    return _dataclass_text(value) if hasattr(value, "__dataclass_fields__") else _encode(sparse(value))
+    return record_text(value) if hasattr(value, "__dataclass_fields__") else _encode(sparse(value))
 
 
 def _float_text(value: float) -> str:
@@ -183,7 +180,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 
 
 def dump(value: Any) -> str:
-    """Compact ASCII JSON of what `sparse` returned.
+    """Compact ASCII JSON of what `sparse` returned, its texts clean.
 
     Raises
     ------
@@ -191,38 +188,28 @@ def dump(value: Any) -> str:
         A number that is not finite: a wrong number is worse than none, and neither database would take it.
     """
     text = _encode(value)
-    return _encode(_cleaned(value)) if _is_unclean(text) else text
+    return text if is_clean_json(text) else _encode(clean_values(value))
 
 
 def load(text: str) -> Exam:
-    """Exam of the JSON that `dump` wrote of ``sparse(exam)``."""
+    """Exam of the JSON that `dump` wrote of ``sparse(exam)``; clean also where an earlier version wrote it."""
     from dose_audit.extract.records import from_record
 
-    return from_record(json.loads(text))
+    return from_record(load_record(text))
+
+
+def load_record(text: str) -> dict[str, Any]:
+    """What `load` makes the exam of."""
+    record: dict[str, Any] = json.loads(text)
+    return record if is_clean_json(text) else clean_values(record)
 
 
 def clean_text(text: str | None, length: int = 1024) -> str | None:
-    """Text that both databases take: no NUL, no lone surrogate, at most `length` characters, or None when empty.
+    """Text as the store keeps it: clean (`dose_audit.texts`), at most `length` characters, or None when empty.
 
     Examples
     --------
     >>> clean_text("CT1" + chr(0))
     'CT1'
     """
-    if not text:
-        return None
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    if "\0" in text:
-        text = text.replace("\0", "")
-    return text[:length] or None
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
-    if isinstance(value, dict):
-        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
-    return value
+    return clean(text)[:length] or None if text else None

@@ -19,10 +19,13 @@ from dose_audit.store.models import (
     EquipmentSoftware,
     Site,
 )
+from dose_audit.texts import one_line
 
 __all__ = ["Devices", "UnknownDevice", "equipment_named", "identity_keys", "site_on", "sites_in_force"]
 
 _LISTED = 20
+_LONGEST_NAME = 128
+"""Manufacturer and model, 64 characters each."""
 
 
 class UnknownDevice(ValueError):
@@ -210,10 +213,11 @@ def _fill(device: Equipment, seen: SeenEquipment) -> None:
 
 def _free_name(device: Equipment) -> str:
     """Station name, else manufacturer and model; with the serial number, then a number, while that is taken."""
-    plain = device.station_name or " ".join(filter(None, (device.manufacturer, device.model_name))) or "Unknown device"
+    words = device.station_name or " ".join(filter(None, (device.manufacturer, device.model_name)))
+    plain = _name_of(words) or "Unknown device"
     candidates = [plain]
     if device.serial_number:
-        candidates.append(f"{plain} ({device.serial_number})")
+        candidates.append(f"{plain} ({_name_of(device.serial_number)})")
     taken = set(Equipment.objects.filter(display_name__startswith=plain).values_list("display_name", flat=True))
     for candidate in candidates:
         if candidate not in taken:
@@ -222,6 +226,12 @@ def _free_name(device: Equipment) -> str:
     while f"{plain} #{number}" in taken:
         number += 1
     return f"{plain} #{number}"
+
+
+def _name_of(words: str) -> str:
+    """On one line, and no longer than DICOM lets a name be."""
+    line = one_line(words).strip()
+    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"
 
 
 def equipment_named(name: str) -> Equipment:
@@ -239,8 +249,10 @@ def equipment_named(name: str) -> Equipment:
     if not found:
         known = sorted(Equipment.objects.values_list("display_name", flat=True))
         more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-        raise UnknownDevice(f"no device is called {name!r}; known are {', '.join(known[:_LISTED]) or 'none'}{more}")
+        raise UnknownDevice(
+            f"no device is called {name!r}; known are {', '.join(map(one_line, known[:_LISTED])) or 'none'}{more}"
+        )
     if len(found) > 1:
-        numbers = ", ".join(f"#{device.pk} ({device.display_name})" for device in found)
+        numbers = ", ".join(f"#{device.pk} ({one_line(device.display_name)})" for device in found)
         raise UnknownDevice(f"{len(found)} devices are called {name!r}; give a number: {numbers}")
     return found[0]

@@ -16,7 +16,7 @@ from typing import Any
 from dose_audit.extract.exam import Exam
 from dose_audit.extract.records import from_record
 from dose_audit.extract.slices import fold_parts, slice_key
-from dose_audit.store.compact import record_text
+from dose_audit.store.compact import load_record, record_text
 from dose_audit.store.parts import COUNTING, NEWEST, Part
 
 __all__ = ["SLICE", "Member", "mark_superseded", "members_of", "needs_every_slice"]
@@ -152,7 +152,7 @@ def _opened(part: Part) -> tuple[Exam, dict[str, Any] | None]:
     """What an object says, and what it carries for its acquisition."""
     if part.exam is not None:
         return part.exam, None
-    record = json.loads(part.text or "{}")
+    record = load_record(part.text or "{}")
     folded = record.pop("folded", None)
     return from_record(record), folded
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from dose_audit.store.models import ExamMapping
+from dose_audit.texts import clean_values
 
 __all__ = ["current_mapping", "save_mapping"]
 
@@ -35,7 +36,7 @@ def save_mapping(rows: Sequence[Mapping[str, Any]], *, approved_by: str, note: s
     """
     if not approved_by.strip():
         raise ValueError("a mapping is approved by somebody")
-    plain = [dict(row) for row in rows]
+    plain = clean_values([dict(row) for row in rows])
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     with transaction.atomic():
         current = current_mapping()

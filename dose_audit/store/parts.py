@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dose_audit.extract.exam import Exam
-from dose_audit.store.compact import clean_text, load, record_text, record_texts
+from dose_audit.store.compact import clean_text, cleaned, load, record_text, record_texts
 from dose_audit.store.identity import Protection, protect
 from dose_audit.store.places import where
 from dose_audit.store.rows import EVENTS, event_rest
 from dose_audit.store.sql import utc_text
+from dose_audit.texts import is_clean_json
 
 __all__ = [
     "Fate",
@@ -140,6 +141,9 @@ def prepare(received: ReceivedPart, protection: Protection) -> Part:
     try:
         protect(exam, protection)
         part.text, part.rests = _texts(exam)
+        if not is_clean_json(part.text):  # the exam as well: what is merged now is what will be read again
+            exam = cleaned(exam)
+            part.text, part.rests = _texts(exam)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         refuse(part, f"the record cannot be kept: {where(error)}")
         return part

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from dose_audit.drl import ExamFacts, ExamMapping, MappingError, MappingTable, coverage, read_examinations, suggest
 from dose_audit.drl.tables import Examination
 from dose_audit.extract.codes import Code
+from dose_audit.texts import no_formula
 
 
 @pytest.fixture
@@ -114,6 +115,19 @@ def test_version_follows_content_not_order(load):
     again = "\n".join([lines[0], *reversed(lines[1:])])
     assert load(ROWS).version == load(again).version
     assert load(ROWS).version != load(ROWS.replace("CTPA,", "CTPA2,")).version
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+C Abdomen", "-Thorax", "@x", "'=x", "''+x", "'Thorax'", "＝1"])
+def test_no_spreadsheet_runs_a_name_and_the_name_comes_back(load, name):
+    table = load(f"{HEADER}\n,exact,,,,,{no_formula(name)},,,,,ct-pelvis\n")
+    assert table.rows[0].acquisition_protocol == name
+    assert f",'{name}," in table.to_csv() or name == "'Thorax'"
+    assert load(table.to_csv()).version == table.version
+
+
+def test_a_name_is_the_one_that_the_store_has(load):
+    table = load(f"{HEADER}\n,exact,,,,,A\x1b[31m\x00B,,,,,ct-pelvis\n")
+    assert table.rows[0].acquisition_protocol == "A\ufffd[31mB"
 
 
 def test_export_reads_back_to_the_same_version(load):

@@ -8,6 +8,7 @@ from pathlib import Path
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from dose_audit.report import render_run
 
@@ -49,3 +50,10 @@ def test_a_dose_that_is_no_number_stands_as_text(run_dir: Path) -> None:
     sheet = openpyxl.load_workbook(render_run(run_dir, formats=("xlsx",)).xlsx)["Values"]
     place = [cell.value for cell in sheet[1]].index("Value")
     assert [row[place].value for row in sheet.iter_rows(min_row=2, max_row=4)] == ["inf", "-inf", "nan"]
+
+
+def test_a_workbook_that_cannot_be_written_is_the_systems_error(run_dir: Path, tmp_path: Path) -> None:
+    """As for every other file, so that it is told in a line: on Windows it may be open in a spreadsheet."""
+    (tmp_path / "out" / "report.xlsx").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        render_run(run_dir, tmp_path / "out", formats=("xlsx",))

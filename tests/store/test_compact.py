@@ -19,7 +19,8 @@ from dose_audit.extract.exam import (
     Report,
     as_record,
 )
-from dose_audit.store.compact import clean_text, dump, load, record_text, record_texts, sparse
+from dose_audit.store.compact import clean_text, cleaned, dump, load, record_text, record_texts, sparse
+from dose_audit.texts import clean, clean_values, is_clean_json
 
 
 def _without_nulls(value: Any) -> Any:
@@ -54,8 +55,7 @@ def test_what_is_no_number_is_refused(value: float) -> None:
 
 @given(st.text(max_size=50))
 def test_text_is_clean_and_otherwise_as_sent(text: str) -> None:
-    cleaned = clean_text(text)
-    assert cleaned == (text.replace("\0", "") or None)
+    assert clean_text(text) == (clean(text) or None)
 
 
 @given(st.text(alphabet=st.characters(), max_size=20))
@@ -65,6 +65,7 @@ def test_json_holds_nothing_that_a_database_refuses(text: str) -> None:
     assert written.isascii()
     json.dumps(json.loads(written)).encode("utf-8")
     assert "\\u0000" not in written
+    assert json.loads(written) == {clean(text): [clean(text)]}
 
 
 WORDS = st.one_of(st.none(), st.text(max_size=20))
@@ -92,9 +93,13 @@ EXTRA = st.dictionaries(
 )
 def test_the_fast_way_writes_what_the_plain_way_writes(events: list[ProjectionEvent], extra: dict[str, Any]) -> None:
     exam = Exam(events=events, extra=extra, report=Report(extra=extra))
+    assert json.loads(record_text(exam)) == sparse(exam)
+    assert is_clean_json(record_text(exam)) <= (sparse(exam) == clean_values(sparse(exam)))
+    exam = cleaned(exam)
+    assert is_clean_json(record_text(exam)) or "\\ud" in record_text(exam)
     assert record_text(exam) == dump(sparse(exam))
     omit = frozenset({"index", "type", "kap_gy_cm2"})
-    for event in events:
+    for event in exam.events:
         assert record_texts(event, omit) == (dump(sparse(event)), dump(sparse(event, omit)))
 
 

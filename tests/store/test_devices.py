@@ -79,6 +79,15 @@ def test_names_in_reports_are_distinct(devices: Any) -> None:
     assert sorted(Equipment.objects.values_list("display_name", flat=True)) == ["CT1", "CT1 (8)", "CT1 (9)"]
 
 
+def test_a_report_can_show_every_name(devices: Any) -> None:
+    from dose_audit.store.models import Equipment
+
+    for serial, name in (("1", "CT\n\x1b[31m 1"), ("2", "x" * 5000), ("3", "x" * 5000)):
+        devices.resolve(Seen(manufacturer="ACME", serial_number=serial, station_name=name))
+    names = list(Equipment.objects.order_by("pk").values_list("display_name", flat=True))
+    assert names == ["CT \ufffd[31m 1", "x" * 127 + "…", "x" * 127 + "… (3)"]
+
+
 def test_software_is_known_from_its_first_study(store: Any, writer: Any, ct_exam: Any, received: Any) -> None:
     from dose_audit.store.models import EquipmentSoftware
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dose_audit.extract.exam import Exam
+from dose_audit.texts import clean
 
 # A cumulative series of three reports and a continued one, as scanners send them for one study.
 CUMULATIVE = [
@@ -192,7 +193,7 @@ def test_a_number_that_is_none_is_refused(writer: Any, ct_exam: Any, received: A
     assert fate.state == "quarantined"
 
 
-@pytest.mark.parametrize("text", ["a\0b", "a\ud800b", "é漢", "x" * 5000])
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b", "a\x1b[31m\x0b\x9b\ufffeb\u202e", "é漢🫁", "x" * 5000])
 def test_text_of_any_kind_is_stored(text: str, writer: Any, ct_exam: Any, received: Any) -> None:
     from dose_audit.store.models import Exam
 
@@ -200,7 +201,41 @@ def test_text_of_any_kind_is_stored(text: str, writer: Any, ct_exam: Any, receiv
     exam.events[0].comment = text
     assert [fate.state for fate in writer.ingest_parts([received(exam)]).fates] == ["extracted"]
     stored = Exam.objects.get().study_description
-    assert stored == text.replace("\0", "").replace("\ud800", "?")[:1024]
+    assert stored == clean(text)[:1024]
+
+
+def test_hostile_characters_do_not_make_the_order_matter(store: Any, ct_exam: Any, received: Any) -> None:
+    """What is merged at once and what is read back from the store to be merged are the same texts."""
+    from dose_audit.store.identity import protection
+    from dose_audit.store.models import Event
+    from dose_audit.store.writing import Writer
+
+    uids = {f"1.8.{n}{mark}": 10.0 * n for n, mark in enumerate(("\x0b", "\07", "\x9b"), start=1)}
+    for study, batches in (("1.3", [2]), ("1.4", [1, 1])):
+        parts = [
+            received(ct_exam(study, f"{study}.{n}", dict(list(uids.items())[: n + 1])), 10 * batches[0] + n)
+            for n in (1, 2)
+        ]
+        for size in batches:
+            Writer(protection(store)).ingest_parts([parts.pop(0) for _ in range(size)])
+    events = Event.objects.order_by("event_index").values_list("irradiation_event_uid", "dlp_mgy_cm")
+    assert list(events.filter(exam__study_instance_uid="1.3")) == list(events.filter(exam__study_instance_uid="1.4"))
+    assert events.filter(exam__study_instance_uid="1.4").count() == 3
+
+
+def test_whatever_django_writes_is_clean(store: Any) -> None:
+    from dose_audit.store.findings import raise_finding
+    from dose_audit.store.models import Finding, Site
+
+    hostile = "CT\x1b[2J\0\ud800 胸部"
+    Site.objects.create(name=hostile)
+    assert Site.objects.get(name=hostile).name == "CT\ufffd[2J\ufffd 胸部"
+    assert Site.objects.get_or_create(name=hostile)[1] is False
+    for _ in range(2):
+        raise_finding("outlier:1", "outlier", "act", hostile, hostile, evidence={hostile: [hostile, 1.5]})
+    row = Finding.objects.get()
+    assert row.subject == row.message == clean(hostile)
+    assert row.evidence == {clean(hostile): [clean(hostile), 1.5]}
 
 
 def test_unlawful_uids_stay_apart(writer: Any, ct_exam: Any, received: Any) -> None:

@@ -54,7 +54,7 @@ def _figure(members: list[tuple[dict[str, Any], Group]], number_in_page: int) ->
         title=None,
         scale=alt.Scale(domain=sites, range=[SITES[i % len(SITES)] for i in range(len(sites))]),
         # Past eight sites colours repeat; the names at the axis tell sites apart.
-        legend=alt.Legend(columns=3) if 1 < len(sites) <= len(SITES) and not pooled else None,
+        legend=alt.Legend(columns=3, labelLimit=150) if 1 < len(sites) <= len(SITES) and not pooled else None,
     )
     axis = alt.Axis(format="~r", values=ticks, title=quantity_label(first["quantity"], first["unit"]))
     bare = alt.Axis(values=ticks, title=None, labels=False)

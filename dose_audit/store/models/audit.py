@@ -2,29 +2,31 @@
 
 from django.db import models
 
+from dose_audit.store.models.fields import CleanJSONField, CleanTextField
+
 
 class ExamMapping(models.Model):
     """One approved version of the table that says which examination a study is. Never edited: a change is a new row."""
 
     version = models.IntegerField(unique=True)
-    rows = models.JSONField()
-    sha256 = models.TextField()
-    note = models.TextField(blank=True)
-    approved_by = models.TextField()
+    rows = CleanJSONField()
+    sha256 = CleanTextField()
+    note = CleanTextField(blank=True)
+    approved_by = CleanTextField()
     approved_at = models.DateTimeField()
 
 
 class AuditRun(models.Model):
     """One frozen run of the audit: what it looked at, with what, and where its report is."""
 
-    run_id = models.TextField(unique=True)
+    run_id = CleanTextField(unique=True)
     created_at = models.DateTimeField()
     since = models.DateField(null=True)
     until = models.DateField(null=True)
-    versions = models.JSONField(default=dict)
-    drl_sets = models.JSONField(default=list)
+    versions = CleanJSONField(default=dict)
+    drl_sets = CleanJSONField(default=list)
     mapping_version = models.IntegerField(null=True)
-    frozen_input_sha256 = models.TextField()
+    frozen_input_sha256 = CleanTextField()
     exit_code = models.IntegerField(null=True)
 
 
@@ -37,32 +39,32 @@ class Finding(models.Model):
     again after being cleared it opens again; an acknowledged one stays acknowledged.
     """
 
-    key = models.TextField(unique=True)
-    kind = models.TextField(db_index=True)
-    severity = models.TextField()
-    state = models.TextField(default="open", db_index=True)
-    subject = models.TextField()
-    site = models.TextField(null=True)
-    equipment = models.TextField(null=True)
-    message = models.TextField()
-    likely_causes = models.JSONField(default=list)
-    evidence = models.JSONField(default=dict)
+    key = CleanTextField(unique=True)
+    kind = CleanTextField(db_index=True)
+    severity = CleanTextField()
+    state = CleanTextField(default="open", db_index=True)
+    subject = CleanTextField()
+    site = CleanTextField(null=True)
+    equipment = CleanTextField(null=True)
+    message = CleanTextField()
+    likely_causes = CleanJSONField(default=list)
+    evidence = CleanJSONField(default=dict)
     first_raised_at = models.DateTimeField()
     last_raised_at = models.DateTimeField()
-    first_raised_run = models.TextField(null=True)
-    last_raised_run = models.TextField(null=True)
-    acknowledged_by = models.TextField(null=True)
+    first_raised_run = CleanTextField(null=True)
+    last_raised_run = CleanTextField(null=True)
+    acknowledged_by = CleanTextField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
-    acknowledged_reason = models.TextField(null=True)
+    acknowledged_reason = CleanTextField(null=True)
 
 
 class Action(models.Model):
     """What a person did about a finding: by which role, when and why. Never edited."""
 
     finding = models.ForeignKey(Finding, models.PROTECT, related_name="actions")
-    kind = models.TextField()  # acknowledged, reopened
-    by_role = models.TextField()
-    reason = models.TextField()
+    kind = CleanTextField()  # acknowledged, reopened
+    by_role = CleanTextField()
+    reason = CleanTextField()
     at = models.DateTimeField()
 
 
@@ -74,19 +76,19 @@ class LocalEdition(models.Model):
     Two times: ``valid_from`` bounds the study dates that it answers for, ``approved_at`` says from when it was known.
     """
 
-    set_id = models.TextField()
-    edition = models.TextField()
-    kind = models.TextField()  # typical, local
-    state = models.TextField(default="proposed")  # proposed, approved
-    site = models.TextField(blank=True)
-    rows = models.JSONField()
-    computed_from = models.JSONField(default=dict)
-    proposed_by = models.TextField()
+    set_id = CleanTextField()
+    edition = CleanTextField()
+    kind = CleanTextField()  # typical, local
+    state = CleanTextField(default="proposed")  # proposed, approved
+    site = CleanTextField(blank=True)
+    rows = CleanJSONField()
+    computed_from = CleanJSONField(default=dict)
+    proposed_by = CleanTextField()
     proposed_at = models.DateTimeField()
-    approved_by = models.TextField(null=True)
+    approved_by = CleanTextField(null=True)
     approved_at = models.DateTimeField(null=True)
     valid_from = models.DateField(null=True)
-    rows_sha256 = models.TextField()
+    rows_sha256 = CleanTextField()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["set_id", "edition"], name="one_local_edition"),)
@@ -95,11 +97,11 @@ class LocalEdition(models.Model):
 class Delivery(models.Model):
     """One message that was sent, or could not be: to which role, about which run. Its text is not kept."""
 
-    run_id = models.TextField(db_index=True)
-    role = models.TextField()
+    run_id = CleanTextField(db_index=True)
+    role = CleanTextField()
     recipients = models.IntegerField()
     findings = models.IntegerField()
-    state = models.TextField()  # sent, failed
-    reason = models.TextField(blank=True)
+    state = CleanTextField()  # sent, failed
+    reason = CleanTextField(blank=True)
     at = models.DateTimeField()
-    text_sha256 = models.TextField()
+    text_sha256 = CleanTextField()

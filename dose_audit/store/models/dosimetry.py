@@ -4,6 +4,7 @@ from django.db import models
 
 from dose_audit.store.models.equipment import Equipment
 from dose_audit.store.models.exam import Exam
+from dose_audit.store.models.fields import CleanTextField
 
 
 class Calibration(models.Model):
@@ -16,15 +17,15 @@ class Calibration(models.Model):
     """
 
     equipment = models.ForeignKey(Equipment, models.PROTECT, related_name="calibrations")
-    quantity = models.TextField()  # one of calibrations.CALIBRATED
+    quantity = CleanTextField()  # one of calibrations.CALIBRATED
     factor = models.FloatField()
     relative_uncertainty = models.FloatField()  # k = 1
     valid_from = models.DateField()
     valid_to = models.DateField(null=True)
     kv_from = models.FloatField(null=True)
     kv_to = models.FloatField(null=True)
-    certificate = models.TextField()
-    entered_by = models.TextField()  # a role
+    certificate = CleanTextField()
+    entered_by = CleanTextField()  # a role
     entered_at = models.DateTimeField()
 
     class Meta:
@@ -43,15 +44,15 @@ class DoseEstimate(models.Model):
 
     exam = models.ForeignKey(Exam, models.CASCADE, related_name="estimates")
     event_index = models.IntegerField(null=True)
-    quantity = models.TextField()
+    quantity = CleanTextField()
     value = models.FloatField(null=True)
-    unit = models.TextField()
+    unit = CleanTextField()
     uncertainty = models.FloatField(null=True)  # k = 1
-    status = models.TextField()  # ok, suspect, not_measurable
-    reason = models.TextField(blank=True)
-    method = models.TextField(blank=True)
+    status = CleanTextField()  # ok, suspect, not_measurable
+    reason = CleanTextField(blank=True)
+    method = CleanTextField(blank=True)
     raw_value = models.FloatField(null=True)
     calibration = models.ForeignKey(Calibration, models.PROTECT, null=True)
-    algorithm_version = models.TextField()
+    algorithm_version = CleanTextField()
     current = models.BooleanField(default=True)
     made_at = models.DateTimeField()

@@ -2,21 +2,22 @@
 
 from django.db import models
 
+from dose_audit.store.models.fields import CleanTextField
 from dose_audit.store.models.site import Site
 
 
 class Equipment(models.Model):
     """One device. Its identities are in `EquipmentIdentity`; its place over time in `EquipmentSite`."""
 
-    display_name = models.TextField()
-    manufacturer = models.TextField(null=True)
-    model_name = models.TextField(null=True)
-    station_name = models.TextField(null=True)
-    serial_number = models.TextField(null=True)
-    device_observer_uid = models.TextField(null=True)
-    institution_name = models.TextField(null=True)
-    department = models.TextField(null=True)
-    modality_override = models.TextField(null=True)
+    display_name = CleanTextField()
+    manufacturer = CleanTextField(null=True)
+    model_name = CleanTextField(null=True)
+    station_name = CleanTextField(null=True)
+    serial_number = CleanTextField(null=True)
+    device_observer_uid = CleanTextField(null=True)
+    institution_name = CleanTextField(null=True)
+    department = CleanTextField(null=True)
+    modality_override = CleanTextField(null=True)
     registered = models.BooleanField(default=False)
     first_seen = models.DateTimeField(null=True)
 
@@ -30,7 +31,7 @@ class Equipment(models.Model):
 class EquipmentIdentity(models.Model):
     """One of the ways in which a device names itself: ``uid:…`` (device observer) or ``header:…`` (four texts)."""
 
-    key = models.TextField(unique=True)
+    key = CleanTextField(unique=True)
     equipment = models.ForeignKey(Equipment, models.CASCADE, related_name="identities")
 
 
@@ -51,7 +52,7 @@ class EquipmentSoftware(models.Model):
     """One software version of a device, from the first study that carried it."""
 
     equipment = models.ForeignKey(Equipment, models.CASCADE, related_name="software")
-    software_versions = models.TextField()
+    software_versions = CleanTextField()
     first_study_date = models.DateField(null=True)
 
     class Meta:

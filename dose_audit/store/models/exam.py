@@ -3,7 +3,7 @@
 from django.db import models
 
 from dose_audit.store.models.equipment import Equipment
-from dose_audit.store.models.fields import LocalDateTimeField
+from dose_audit.store.models.fields import CleanJSONField, CleanTextField, LocalDateTimeField
 from dose_audit.store.models.site import Site
 
 
@@ -11,36 +11,36 @@ def _number() -> models.FloatField:
     return models.FloatField(null=True)
 
 
-def _text() -> models.TextField:
-    return models.TextField(null=True)
+def _text() -> CleanTextField:
+    return CleanTextField(null=True)
 
 
 class Exam(models.Model):
     """One study's exposure. ``record`` holds the whole exam record but for the events, without its nulls."""
 
-    study_instance_uid = models.TextField(unique=True)
+    study_instance_uid = CleanTextField(unique=True)
     site = models.ForeignKey(Site, models.PROTECT)
     received_site = _text()
     equipment = models.ForeignKey(Equipment, models.PROTECT)
     software_versions = _text()
-    accession_number = models.TextField(null=True, db_index=True)  # keyed hash unless identifiers are kept
+    accession_number = CleanTextField(null=True, db_index=True)  # keyed hash unless identifiers are kept
     study_datetime = LocalDateTimeField(null=True)
     study_date = models.DateField(null=True, db_index=True)
     utc_offset = _text()
     modality = _text()
     study_description = _text()
     requested_procedure_description = _text()
-    procedure_codes = models.JSONField(default=list)
-    requested_procedure_codes = models.JSONField(default=list)
-    acquisition_protocols = models.JSONField(default=list)
-    target_regions = models.JSONField(default=list)
-    source_kinds = models.JSONField(default=list)
-    warning_codes = models.JSONField(default=list)
+    procedure_codes = CleanJSONField(default=list)
+    requested_procedure_codes = CleanJSONField(default=list)
+    acquisition_protocols = CleanJSONField(default=list)
+    target_regions = CleanJSONField(default=list)
+    source_kinds = CleanJSONField(default=list)
+    warning_codes = CleanJSONField(default=list)
     sex = _text()
     age_years = _number()
     weight_kg = _number()
     height_m = _number()
-    pseudonym = models.TextField(null=True, db_index=True)
+    pseudonym = CleanTextField(null=True, db_index=True)
     is_phantom = models.BooleanField(default=False)
     is_phantom_reason = _text()
     ct_dlp_mgy_cm = _number()
@@ -55,13 +55,13 @@ class Exam(models.Model):
     agd_right_mgy = _number()
     administered_activity_mbq = _number()
     event_count = models.IntegerField(default=0)
-    record = models.JSONField(default=dict)
+    record = CleanJSONField(default=dict)
     received_at = models.DateTimeField()
     updated_at = models.DateTimeField(db_index=True)
     # From a list of patients' sizes; goes before what the objects say, and no object overwrites it.
     given_weight_kg = _number()
     given_height_m = _number()
-    unit_slips = models.JSONField(default=list)  # set after ingest, from the device's whole history
+    unit_slips = CleanJSONField(default=list)  # set after ingest, from the device's whole history
     estimated_with = _text()  # version of the algorithms behind its estimates; null whenever it was written since
     peak_skin_dose_mgy = _number()  # its current estimate, for the audit
 
@@ -77,8 +77,8 @@ class Event(models.Model):
 
     exam = models.ForeignKey(Exam, models.CASCADE, related_name="events")
     event_index = models.IntegerField()
-    irradiation_event_uid = models.TextField(null=True, db_index=True)
-    type = models.TextField()
+    irradiation_event_uid = CleanTextField(null=True, db_index=True)
+    type = CleanTextField()
     started_at = LocalDateTimeField(null=True)
     utc_offset = _text()
     acquisition_protocol = _text()
@@ -109,7 +109,7 @@ class Event(models.Model):
     computed_ssde_mgy = _number()
     computed_mgd_mgy = _number()
     computed_wed_mm = _number()
-    rest = models.JSONField(default=dict)
+    rest = CleanJSONField(default=dict)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["exam", "event_index"], name="one_event_per_index"),)

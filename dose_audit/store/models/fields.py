@@ -1,4 +1,4 @@
-"""One field type of our own: a local wall-clock time, as a scanner writes it."""
+"""Field types of our own: clean text, alone and in JSON, and a local wall-clock time, as a scanner writes it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,43 @@ import datetime as dt
 from typing import Any
 
 from django.db import models
+
+from dose_audit.texts import clean, clean_values
+
+__all__ = ["CleanJSONField", "CleanTextField", "LocalDateTimeField"]
+
+
+class CleanTextField(models.TextField):
+    """Text that is clean (`dose_audit.texts`) once it is stored, and in what is asked of the store.
+
+    Notes
+    -----
+    The one door for what people and files bring in by the way of Django: sites, registers, reasons, findings, results.
+    To the database and to migrations it is Django's own field.
+    """
+
+    def get_prep_value(self, value: Any) -> Any:
+        """The text as it is stored and looked for."""
+        value = super().get_prep_value(value)
+        return clean(value) if isinstance(value, str) else value
+
+    def deconstruct(self) -> Any:
+        """As Django's own field."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+
+class CleanJSONField(models.JSONField):
+    """JSON whose texts and keys are clean once it is stored; otherwise as `CleanTextField`."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        """The value as it is stored."""
+        return super().get_prep_value(clean_values(value))
+
+    def deconstruct(self) -> Any:
+        """As Django's own field."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
 
 
 class LocalDateTimeField(models.Field):

@@ -3,7 +3,7 @@
 from django.db import models
 
 from dose_audit.store.models.equipment import Equipment
-from dose_audit.store.models.fields import LocalDateTimeField
+from dose_audit.store.models.fields import CleanJSONField, CleanTextField, LocalDateTimeField
 from dose_audit.store.models.site import Site
 
 
@@ -18,22 +18,22 @@ class PhantomStudy(models.Model):
 
     site = models.ForeignKey(Site, models.PROTECT)
     equipment = models.ForeignKey(Equipment, models.PROTECT, related_name="phantom_studies")
-    definition = models.TextField()
-    definition_sha256 = models.TextField()
-    algorithm_version = models.TextField()
-    engine_version = models.TextField()
-    inputs_sha256 = models.TextField(db_index=True)
-    study_instance_uid = models.TextField(null=True)
-    series_instance_uid = models.TextField(null=True)
-    modality = models.TextField()
+    definition = CleanTextField()
+    definition_sha256 = CleanTextField()
+    algorithm_version = CleanTextField()
+    engine_version = CleanTextField()
+    inputs_sha256 = CleanTextField(db_index=True)
+    study_instance_uid = CleanTextField(null=True)
+    series_instance_uid = CleanTextField(null=True)
+    modality = CleanTextField()
     acquired_at = LocalDateTimeField(null=True, db_index=True)
     received_at = models.DateTimeField(null=True)
     stored_at = models.DateTimeField(db_index=True)
-    software_versions = models.TextField(null=True)
-    conditions = models.JSONField(default=dict)  # kVp, kernel, nominal thickness, CTDIvol …: what makes runs comparable
-    condition_key = models.TextField()
-    verdict = models.TextField()
-    record = models.JSONField()  # the whole contract of `phantom analyse --json`
+    software_versions = CleanTextField(null=True)
+    conditions = CleanJSONField(default=dict)  # kVp, kernel, nominal thickness, CTDIvol …: what makes runs comparable
+    condition_key = CleanTextField()
+    verdict = CleanTextField()
+    record = CleanJSONField()  # the whole contract of `phantom analyse --json`
     repeat_of_day = models.IntegerField(default=1)  # first, second … of the same phantom on the same device and day
     current = models.BooleanField(default=True)
 
@@ -50,15 +50,15 @@ class Measurement(models.Model):
     """One value of a phantom study, with everything that must travel with it."""
 
     study = models.ForeignKey(PhantomStudy, models.CASCADE, related_name="measurements")
-    name = models.TextField()
-    title = models.TextField()
-    module = models.TextField(blank=True)
+    name = CleanTextField()
+    title = CleanTextField()
+    module = CleanTextField(blank=True)
     value = models.FloatField(null=True)
-    unit = models.TextField()
+    unit = CleanTextField()
     uncertainty = models.FloatField(null=True)
-    status = models.TextField()
-    reason = models.TextField(blank=True)
-    judgement = models.TextField()
+    status = CleanTextField()
+    reason = CleanTextField(blank=True)
+    judgement = CleanTextField()
     tolerance = models.ForeignKey("Tolerance", models.PROTECT, null=True)
     baseline = models.FloatField(null=True)
 
@@ -70,17 +70,17 @@ class Measurement(models.Model):
 class Tolerance(models.Model):
     """Limits as they were applied: immutable, one row for each text; a change is a new row."""
 
-    sha256 = models.TextField(unique=True)
-    definition = models.TextField()
-    measurement = models.TextField()
-    unit = models.TextField()
-    about = models.TextField()
+    sha256 = CleanTextField(unique=True)
+    definition = CleanTextField()
+    measurement = CleanTextField()
+    unit = CleanTextField()
+    about = CleanTextField()
     nominal = models.FloatField(null=True)
-    remedial = models.JSONField()
-    suspension = models.JSONField()
-    source = models.TextField()
-    edition = models.TextField(blank=True)
-    status = models.TextField()
+    remedial = CleanJSONField()
+    suspension = CleanJSONField()
+    source = CleanTextField()
+    edition = CleanTextField(blank=True)
+    status = CleanTextField()
     first_used = models.DateTimeField()
 
 
@@ -94,19 +94,19 @@ class Baseline(models.Model):
     """
 
     equipment = models.ForeignKey(Equipment, models.PROTECT, related_name="baselines")
-    definition = models.TextField()
-    condition_key = models.TextField()
-    measurement = models.TextField()
-    unit = models.TextField()
+    definition = CleanTextField()
+    condition_key = CleanTextField()
+    measurement = CleanTextField()
+    unit = CleanTextField()
     value = models.FloatField()
     sigma = models.FloatField(null=True)
     lower = models.FloatField(null=True)
     upper = models.FloatField(null=True)
-    runs = models.JSONField()  # ids of the studies that it rests on
+    runs = CleanJSONField()  # ids of the studies that it rests on
     valid_from = LocalDateTimeField()
-    set_by = models.TextField()
+    set_by = CleanTextField()
     set_at = models.DateTimeField()
-    reason = models.TextField()
+    reason = CleanTextField()
     event = models.ForeignKey("EquipmentEvent", models.PROTECT, null=True)
 
     class Meta:
@@ -121,10 +121,10 @@ class EquipmentEvent(models.Model):
     """What was done to a device and when: service, software, recalibration, a part exchanged."""
 
     equipment = models.ForeignKey(Equipment, models.PROTECT, related_name="events")
-    kind = models.TextField()  # service, software, recalibration, part, move
+    kind = CleanTextField()  # service, software, recalibration, part, move
     at = LocalDateTimeField()
-    text = models.TextField(blank=True)
-    recorded_by = models.TextField()
+    text = CleanTextField(blank=True)
+    recorded_by = CleanTextField()
     recorded_at = models.DateTimeField()
 
 
@@ -132,12 +132,12 @@ class QaTask(models.Model):
     """A phantom measurement that is due on a device every so many days."""
 
     equipment = models.ForeignKey(Equipment, models.PROTECT, related_name="qa_tasks")
-    definition = models.TextField()
+    definition = CleanTextField()
     every_days = models.IntegerField()
     grace_days = models.IntegerField(default=0)
     since = models.DateField()
     until = models.DateField(null=True)
-    set_by = models.TextField()
+    set_by = CleanTextField()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["equipment", "definition", "since"], name="one_task"),)

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from dose_audit.store.models.fields import CleanJSONField, CleanTextField
+
 
 class ReceivedObject(models.Model):
     """One DICOM object as received: unique by SOP Instance UID and content.
@@ -16,23 +18,23 @@ class ReceivedObject(models.Model):
     ``not_relevant``, ``quarantined``.
     """
 
-    sop_instance_uid = models.TextField()
-    sha256 = models.TextField()
-    sop_class_uid = models.TextField(null=True)
-    study_instance_uid = models.TextField(null=True, db_index=True)
-    station_name = models.TextField(null=True)
-    site = models.TextField(null=True)
-    source = models.TextField(null=True)
-    kind = models.TextField(null=True)
-    state = models.TextField()
-    reason = models.TextField(null=True)
+    sop_instance_uid = CleanTextField()
+    sha256 = CleanTextField()
+    sop_class_uid = CleanTextField(null=True)
+    study_instance_uid = CleanTextField(null=True, db_index=True)
+    station_name = CleanTextField(null=True)
+    site = CleanTextField(null=True)
+    source = CleanTextField(null=True)
+    kind = CleanTextField(null=True)
+    state = CleanTextField()
+    reason = CleanTextField(null=True)
     size_bytes = models.BigIntegerField()
     received_at = models.DateTimeField(db_index=True)
     updated_at = models.DateTimeField(db_index=True)
-    engine_version = models.TextField()
-    part = models.TextField(null=True)
+    engine_version = CleanTextField()
+    part = CleanTextField(null=True)
     spool_id = models.BigIntegerField(null=True)
-    copies = models.JSONField(default=list)  # numbers in the spool of further, identical copies
+    copies = CleanJSONField(default=list)  # numbers in the spool of further, identical copies
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["sop_instance_uid", "sha256"], name="one_row_per_object"),)

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from dose_audit.store.models.fields import CleanTextField
+
 UNASSIGNED = "Unassigned"
 """Where a device stands until somebody says where it is. No device is ever dropped for being unknown."""
 
@@ -9,7 +11,7 @@ UNASSIGNED = "Unassigned"
 class Site(models.Model):
     """A place where equipment stands."""
 
-    name = models.TextField(unique=True)
+    name = CleanTextField(unique=True)
 
     def __str__(self) -> str:
         return self.name

@@ -2,10 +2,12 @@
 
 from django.db import models
 
+from dose_audit.store.models.fields import CleanTextField
+
 
 class Tally(models.Model):
     """One named count, replaced each time ingest looks at the spool."""
 
-    name = models.TextField(unique=True)
+    name = CleanTextField(unique=True)
     value = models.BigIntegerField()
     updated_at = models.DateTimeField()

@@ -1,0 +1,154 @@
+"""What a text from outside may hold: nothing that steers a terminal, breaks a drawing, or reads otherwise than it is stored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+__all__ = [
+    "REPLACEMENT",
+    "clean",
+    "clean_values",
+    "escaped",
+    "from_spreadsheet",
+    "is_clean_json",
+    "no_formula",
+    "one_line",
+]
+
+REPLACEMENT = "\ufffd"
+"""Stands where something was that no text holds."""
+
+_NONCHARACTERS = "".join(chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
+_RANGES = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f"  # C0 but tab and the ends of lines: a terminal obeys them, XML refuses them
+    "\x7f-\x9f"  # DEL and C1, among them the one-character form of ESC [
+    "\u202a-\u202e\u2066-\u2069"  # overrides, embeddings and isolates: what is read is not what is there
+    "\ud800-\udfff"  # halves of a character
+    f"\ufdd0-\ufdef{_NONCHARACTERS}"
+)
+_HOSTILE = re.compile(f"[{_RANGES}]")
+# In JSON besides: ends of lines to many a reader of one object a line.
+_ESCAPED_IN_JSON = re.compile(f"[{_RANGES}\u2028\u2029]")
+_ENDS_OF_LINES = re.compile("[\t\n\r\u2028\u2029]+")
+# What a spreadsheet takes for a formula, in the wide forms of East Asian keyboards too, behind any number of apostrophes.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+# Escapes of ASCII JSON that may stand for one of them. Halves of a character may be the two of a whole one, which stays:
+# what is found by this is looked at again, character by character.
+_ESCAPED = re.compile(r"\\(?:[bf]|u(?:00[0189]|007f|d[89a-f]|fd[de]|fff[ef]|202[a-e]|206[6-9]))")
+
+
+def clean(text: str) -> str:
+    """The text with `REPLACEMENT` for every character that no text holds, and without NUL.
+
+    Parameters
+    ----------
+    text : str
+        From a file, a sender or a person.
+
+    Returns
+    -------
+    str
+        Control characters but tab and the ends of lines, overrides of the direction of writing, halves of characters and
+        Unicode's noncharacters are replaced, one for one; NUL, with which DICOM pads, is taken out. Every script and every
+        character beyond the first 65,536 stays, with the marks that join and order letters.
+
+    Notes
+    -----
+    The ranges are those of Unicode's general category Cc, its noncharacters and surrogates (The Unicode Standard, sections
+    23.1, 23.6 and 23.7), and the nine explicit formatting characters of its Annex 9.
+
+    Examples
+    --------
+    >>> clean("CT" + chr(0x1B) + "[31m 1" + chr(0))
+    'CT�[31m 1'
+    >>> clean("胸部 صدر 🫁")
+    '胸部 صدر 🫁'
+    """
+    if text.isprintable():  # nearly every text, and the fastest question that can be asked of one
+        return text
+    return _HOSTILE.sub(REPLACEMENT, text.replace("\0", ""))
+
+
+def one_line(text: str) -> str:
+    """The clean text on a single line, for a table's cell, a log's line, a heading or a label.
+
+    Examples
+    --------
+    >>> one_line("first" + chr(13) + chr(10) + "second")
+    'first second'
+    """
+    if text.isprintable():
+        return text
+    return _ENDS_OF_LINES.sub(" ", clean(text))
+
+
+def clean_values(value: Any, made: Callable[[str], str] = clean) -> Any:
+    """Plain data (of JSON, say) with all its texts and keys clean, or what else is to be made of each.
+
+    Examples
+    --------
+    >>> clean_values({"CT" + chr(7): ["a" + chr(0), 1.5, None]})
+    {'CT�': ['a', 1.5, None]}
+    """
+    if isinstance(value, str):
+        return made(value)
+    if isinstance(value, dict):
+        return {clean_values(key, made): clean_values(item, made) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_values(item, made) for item in value]
+    return value
+
+
+def is_clean_json(text: str) -> bool:
+    r"""Whether ASCII JSON certainly holds nothing that `clean` would replace.
+
+    Examples
+    --------
+    >>> is_clean_json('{"name":"CT \\u00c4"}'), is_clean_json('{"name":"CT\\u001b[31m"}')
+    (True, False)
+    """
+    return "\\" not in text or _ESCAPED.search(text) is None
+
+
+def escaped(json_text: str) -> str:
+    r"""JSON text in which such characters are written as escapes: the same JSON, without what a terminal obeys or ends a line.
+
+    Examples
+    --------
+    >>> escaped('"' + chr(0x9B) + '31m"')
+    '"\\u009b31m"'
+    """
+    return json_text if json_text.isprintable() else _ESCAPED_IN_JSON.sub(_escape, json_text)
+
+
+def no_formula(text: str) -> str:
+    """A table's cell that no spreadsheet runs: an apostrophe stands in front of what would be taken for a formula.
+
+    Notes
+    -----
+    CSV has no other way to say that a cell is text (OWASP, *CSV Injection*).
+
+    Examples
+    --------
+    >>> print(no_formula("=1+1"), no_formula("CT Thorax"))
+    '=1+1 CT Thorax
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def from_spreadsheet(cell: str) -> str:
+    """The text for which `no_formula` wrote this cell.
+
+    Examples
+    --------
+    >>> from_spreadsheet(no_formula("+C Abdomen")), from_spreadsheet("'Thorax'")
+    ('+C Abdomen', "'Thorax'")
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
