@@ -9,11 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from dose_audit.cli.common import JsonOption, app, counted, print_json, show_table
+from dose_audit.texts import one_line
 
 
 @app.command()
 def extract(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders.", show_default=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files, folders, zip archives.", show_default=False)
+    ],
     as_json: JsonOption = False,
     with_identifiers: Annotated[
         bool, typer.Option("--with-identifiers", help="Print patient name, ID, birth date and staff names too.")
@@ -22,7 +25,7 @@ def extract(
         Path | None, typer.Option(metavar="FILE", help="Key of the patient pseudonym; without it there is none.")
     ] = None,
 ) -> None:
-    """Print the exams in files or folders, as a table or as one JSON object per line.
+    """Print the exams in files, folders or zip archives, as a table or as one JSON object per line.
 
     Example: dose-audit extract --json /data/reports | jq .totals
     """
@@ -38,7 +41,7 @@ def extract(
         refused[kind] = refused.get(kind, 0) + 1
         if kind == "unreadable":
             unread += 1
-            print(f"{path}: {reason}", file=sys.stderr)
+            print(one_line(f"{path}: {reason}"), file=sys.stderr)
 
     rows = []
     count = 0

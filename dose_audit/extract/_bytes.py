@@ -7,6 +7,7 @@ import stat
 import zlib
 from types import TracebackType
 
+from dose_audit.extract.archives import Member, MemberBytes
 from dose_audit.extract.errors import Malformed, NotDicom, TooLarge, Truncated
 
 FIRST_CHUNK = 32 << 10
@@ -14,7 +15,7 @@ FIRST_CHUNK = 32 << 10
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
-Readable = bytes | bytearray | memoryview | str | os.PathLike
+Readable = bytes | bytearray | memoryview | str | os.PathLike | Member
 
 
 class Source:
@@ -22,8 +23,8 @@ class Source:
 
     Parameters
     ----------
-    source : bytes, bytearray, memoryview, str or os.PathLike
-        The object itself, or the path of the file that holds it.
+    source : bytes, bytearray, memoryview, str, os.PathLike or Member
+        The object itself, or the path of the file that holds it, or its place in an archive.
 
     Attributes
     ----------
@@ -38,10 +39,11 @@ class Source:
         The path is not that of a regular file.
     """
 
-    __slots__ = ("_file", "_memory", "_read", "size")
+    __slots__ = ("_file", "_member", "_memory", "_read", "size")
 
     def __init__(self, source: Readable) -> None:
         self._file: int | None = None
+        self._member: MemberBytes | None = None
         self._read = b""
         if isinstance(source, bytes):
             self._memory: memoryview | None = None
@@ -50,6 +52,10 @@ class Source:
         elif isinstance(source, bytearray | memoryview):
             self._memory = memoryview(source).cast("B")
             self.size = len(self._memory)
+        elif isinstance(source, Member):
+            self._memory = None
+            self._member = source.open()
+            self.size = source.size
         else:
             self._memory = None
             self._file = os.open(source, _FLAGS)
@@ -69,6 +75,13 @@ class Source:
             return self._read
         if self._memory is not None:
             self._read = bytes(self._memory[:size])
+        elif self._member is not None:
+            wanted = min(size, self.size) - have
+            part = self._member.read(wanted)
+            self._read += part
+            if len(part) < wanted:
+                # It inflates to less than its entry says.
+                self.size = len(self._read)
         elif self._file is not None:
             parts = [self._read] if have else []
             wanted = min(size, self.size) - have
@@ -82,10 +95,13 @@ class Source:
         return self._read
 
     def close(self) -> None:
-        """Close the file, if there is one."""
+        """Close the file or the archive, if there is one."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        if self._member is not None:
+            self._member.close()
+            self._member = None
 
     def __enter__(self) -> Source:
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dose_audit.extract._header import Header
-from dose_audit.extract._tree import OBSERVATION, REFERENCE, TEMPLATE, TEXTS, rare_attribute
+from dose_audit.extract._item_values import OBSERVATION, REFERENCE, TEMPLATE, TEXTS, rare_attribute
 from dose_audit.extract.codes import key
 from dose_audit.extract.content import Item
 

@@ -63,7 +63,7 @@ def find_start(front: bytes) -> Start:
         number, vr, length = explicit_head(front, position)
         if number & 0xFFFF != 0x0002:
             break
-        offset = VALUE_OFFSET.get(vr)
+        offset = 8 if vr == b"UI" else VALUE_OFFSET.get(vr)
         if offset is None:
             length, offset = implicit_head(front, position)[1], 8
         elif offset == 12:

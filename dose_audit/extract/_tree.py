@@ -1,16 +1,14 @@
 """The content tree of a structured report, built straight from the bytes in one pass.
 
-A 25 kB dose report repeats a few dozen coded concepts hundreds of times, so the bytes of a whole code
-sequence are the key under which its decoded concept is kept; the same bytes always give the same concept.
-So are the bytes with which an item begins (relationship, value type, concept name) and those around a number
-(unit and lengths), wherever they are laid out as nearly every device lays them out. For speed the head of an
-element is taken apart in the two loops themselves, not in a function they share.
+The bytes with which an item begins (relationship, value type, concept name) and those around a number (unit and
+lengths) say the same wherever they are the same, so that they are taken apart once. For speed the head of an
+element is taken apart in the loop itself, not in a function. Of a very large report the tree is never whole in
+memory: what stands below the root's children is read when it is asked for.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from struct import error as StructError
 
 from dose_audit.extract._charset import Charset, charset
 from dose_audit.extract._elements import (
@@ -26,62 +24,23 @@ from dose_audit.extract._elements import (
     explicit_head,
     implicit_head,
     long_length,
-    read_items,
     skip_sequence,
     tag,
 )
-from dose_audit.extract._header import Header
-from dose_audit.extract._heads import is_item_head, is_number_head
-from dose_audit.extract._values import (
-    BINARY_VRS,
-    NUMBER_FORMATS,
-    PADDING,
-    UID_PADDING,
-    UNDERSCORE,
-    Undecodable,
-    decimals,
-    text_values,
-)
-from dose_audit.extract.codes import Code, key
-from dose_audit.extract.content import Item
-from dose_audit.extract.errors import TooDeep, TooLarge
-from dose_audit.extract.tabulated import tabulated
+from dose_audit.extract._heads import is_item_head
+from dose_audit.extract._item_values import CODE_BYTES, NO_TEXTS, TEXTS, ItemValues
+from dose_audit.extract._values import PADDING
+from dose_audit.extract.content import Item, LateItem
+from dose_audit.extract.errors import Malformed, TooDeep, TooLarge
 
 _RELATIONSHIP = tag(0x0040, 0xA010)
 _VALUE_TYPE = tag(0x0040, 0xA040)
 _CONCEPT_NAME = tag(0x0040, 0xA043)
 _MEASURED_VALUE = tag(0x0040, 0xA300)
-_QUALIFIER = tag(0x0040, 0xA301)
-_NUMERIC_VALUE = tag(0x0040, 0xA30A)
-_FLOATING_POINT = tag(0x0040, 0xA161)
-_UNITS = tag(0x0040, 0x08EA)
 _CONCEPT_CODE = tag(0x0040, 0xA168)
 _CONCEPTS = frozenset({_CONCEPT_NAME, _CONCEPT_CODE})
 _CONTENT = tag(0x0040, 0xA730)
 _CHARSET = tag(0x0008, 0x0005)
-_PERSON_NAME = tag(0x0040, 0xA123)
-_TEXT_VALUE = tag(0x0040, 0xA160)
-_UID = tag(0x0040, 0xA124)
-TEXTS = {
-    _TEXT_VALUE: "TextValue",
-    tag(0x0040, 0xA120): "DateTime",
-    tag(0x0040, 0xA121): "Date",
-    tag(0x0040, 0xA122): "Time",
-    _UID: "UID",
-    _PERSON_NAME: "PersonName",
-}
-OBSERVATION = {
-    tag(0x0040, 0xA171): ("observation_uid", "ObservationUID"),
-    tag(0x0040, 0xA032): ("observation_datetime", "ObservationDateTime"),
-}
-TEMPLATE = tag(0x0040, 0xA504)
-REFERENCE = tag(0x0008, 0x1199)
-TABLE = tag(0x0040, 0xA801)
-_RARE_SEQUENCES = frozenset({TEMPLATE, _QUALIFIER, REFERENCE, TABLE})
-
-_DELIMITER = bytes.fromhex("feffdde000000000")
-_CODE_BYTES = 512  # a longer code sequence is not kept
-_KEPT_CODES = 2048  # per character set; a scanner's whole vocabulary is a few hundred
 
 
 class _Terms(dict[bytes, str]):
@@ -101,32 +60,15 @@ _TERMS = _Terms(
     )
 )
 
-_ANY_CHARSET = charset(b"")  # numbers have none
-_NO_TEXTS = BINARY_VRS | NUMBER_FORMATS.keys()
-_Entry = tuple[Code | None, tuple[str, str] | None]
 
-
-class TreeReader:
-    """Builds content items from the bytes of one report.
-
-    Parameters
-    ----------
-    buffer : bytes
-        The whole object.
-    explicit : bool
-        Whether its elements carry their VR.
-    limits : Limits
-        Caps on items, depth and lengths.
-    problems : list
-        Gets ``(keyword, raw text)`` of each value that cannot be decoded.
-    """
+class TreeReader(ItemValues):
+    """Builds content items from the bytes of one report; the parameters are those of `ItemValues`."""
 
     def __init__(self, buffer: bytes, explicit: bool, limits: Limits, problems: list[tuple[str, str]]) -> None:
-        self.buffer = buffer
-        self.explicit = explicit
-        self.limits = limits
-        self.problems = problems
+        super().__init__(buffer, explicit, limits, problems)
         self.items_left = limits.items
+        self.late = len(buffer) > limits.whole_tree_bytes
+        self._latest: tuple[Item | None, list[Item]] = None, []
 
     def children(
         self, position: int, end: int, undefined: bool, above: str, inherited: Charset, depth: int = 1
@@ -161,6 +103,8 @@ class TreeReader:
         buffer, explicit, terms, texts, concepts = self.buffer, self.explicit, _TERMS, TEXTS, _CONCEPTS
         inherited_codes = inherited.explicit_codes if explicit else inherited.implicit_codes
         heads = inherited.item_heads
+        late = self.late and depth == 1
+        make = LateItem if late else Item
         prefix = f"{above}."
         items: list[Item] = []
         count = 0
@@ -179,7 +123,7 @@ class TreeReader:
             item_end = end if open_ended else position + length
             if item_end > end:
                 raise Unusual("an item is longer than its sequence")
-            item = Item(f"{prefix}{count}")
+            item = make(f"{prefix}{count}")
             items.append(item)
             charset_, codes = inherited, inherited_codes
             if explicit:
@@ -188,7 +132,8 @@ class TreeReader:
                     after = head + 8 + buffer[head + 6]
                     after += 8 + buffer[after + 6]
                     after += 12 + buffer[after + 8] + (buffer[after + 9] << 8)
-                    known = heads.get(buffer[head:after])
+                    # A sequence of undefined length has a length of 65535 here, which would be a long key.
+                    known = heads.get(buffer[head:after]) if after - head <= CODE_BYTES else None
                 except IndexError:  # an item so short that there is no head in it
                     known, after = None, 0
                 if known is not None:
@@ -224,51 +169,56 @@ class TreeReader:
                         raise Unusual("a value is longer than its item")
                     if element in concepts:
                         raw = buffer[start:position]
-                        entry = codes.get(raw) or self._read_code(raw, charset_)
+                        entry = codes.get(raw) or self.read_code(raw, charset_)
                         if element == _CONCEPT_NAME:
                             item.concept, item.key = entry
                             usual = explicit and position == after and charset_ is inherited
                             if usual and is_item_head(buffer, head, start):
                                 said = (item.relationship, item.value_type, item.concept, item.key)
-                                self._keep(heads, buffer[head:position], position - head, said)
+                                self.keep(heads, buffer[head:position], position - head, said)
                         else:
                             item.code = entry[0]
                     elif element == _VALUE_TYPE:
                         raw = buffer[start:position]
-                        item.value_type = self._binary(raw, vr, "ValueType") if vr in _NO_TEXTS else terms[raw]
+                        item.value_type = self.binary(raw, vr, "ValueType") if vr in NO_TEXTS else terms[raw]
                     elif element == _RELATIONSHIP:
                         raw = buffer[start:position]
                         item.relationship = (
-                            self._binary(raw, vr, "RelationshipType") if vr in _NO_TEXTS else terms[raw]
+                            self.binary(raw, vr, "RelationshipType") if vr in NO_TEXTS else terms[raw]
                         ) or None
                     elif element == _MEASURED_VALUE:
-                        self._measured(item, start, position, False, charset_)
+                        self.measured(item, start, position, False, charset_)
+                    elif element == _CONTENT and late:
+                        self._later(item, start, position, False, charset_)
                     elif element == _CONTENT:
                         item.children, _ = self.children(start, position, False, item.position, charset_, depth + 1)
                     elif element in texts:
                         raw = buffer[start:position]
-                        if vr in _NO_TEXTS:
-                            item.text = self._binary(raw, vr, TEXTS[element]) or None
+                        if vr in NO_TEXTS:
+                            item.text = self.binary(raw, vr, TEXTS[element]) or None
                         else:
-                            self._text(item, element, raw, charset_)
+                            self.text(item, element, raw, charset_)
                     elif element == _CHARSET:
                         charset_ = charset(buffer[start : min(position, start + 256)])
                         codes = charset_.explicit_codes if explicit else charset_.implicit_codes
                     else:
-                        self._other(item, element, start, position, charset_)
+                        self.other(item, element, start, position, charset_)
+                elif element == _CONTENT and late:
+                    position = skip_sequence(buffer, start, item_end, explicit, self.limits)
+                    self._later(item, start, position, True, charset_)
                 elif element == _CONTENT:
                     item.children, position = self.children(start, item_end, True, item.position, charset_, depth + 1)
                 elif element == _MEASURED_VALUE:
-                    position = self._measured(item, start, item_end, True, charset_)
+                    position = self.measured(item, start, item_end, True, charset_)
                 elif element in concepts:
-                    entry, position = self._open_code(start, item_end, charset_)
+                    entry, position = self.open_code(start, item_end, charset_)
                     if element == _CONCEPT_NAME:
                         item.concept, item.key = entry
                     else:
                         item.code = entry[0]
                 else:
                     position = skip_sequence(buffer, start, item_end, explicit, self.limits)
-                    self._other(item, element, start, position, charset_)
+                    self.other(item, element, start, position, charset_)
             else:
                 if open_ended:
                     raise Unusual("an item has no end")
@@ -276,203 +226,18 @@ class TreeReader:
             raise Unusual("a sequence has no end")
         return items, position
 
-    def _measured(self, item: Item, position: int, end: int, undefined: bool, charset_: Charset) -> int:
-        """Read a Measured Value Sequence into `item`; return the position behind it."""
-        buffer, explicit = self.buffer, self.explicit
-        codes = charset_.explicit_codes if explicit else charset_.implicit_codes
-        first = True
-        begin = position
-        if explicit and not undefined:
-            try:
-                digits = begin + 28 + buffer[begin + 16] + (buffer[begin + 17] << 8)
-                known = charset_.number_heads.get(buffer[begin:digits])
-            except IndexError:  # a value so short that there is no number in it
-                known, digits = None, end
-            if known is not None and digits + known[1] == end:
-                item.unit = known[0]
-                self._number(item, buffer[digits:end], None)
-                return end
-        while position < end:
-            mark, length = implicit_head(buffer, position)
-            position += 8
-            if mark != ITEM:
-                if mark == SEQUENCE_END and undefined and not length:
-                    return position
-                raise Unusual("a sequence holds something that is no item")
-            open_ended = length == UNDEFINED
-            item_end = end if open_ended else position + length
-            if item_end > end:
-                raise Unusual("an item is longer than its sequence")
-            raw: bytes | None = None
-            binary: bytes | None = None
-            unit: Code | None = None
-            while position < item_end:
-                if explicit:
-                    element, vr, length = explicit_head(buffer, position)
-                    offset = VALUE_OFFSET.get(vr)
-                    if offset == 8:
-                        start = position + 8
-                    elif offset == 12:
-                        length = long_length(buffer, position + 8)[0]
-                        start = position + 12
-                    elif element == ITEM_END and open_ended and vr == NO_VR and not length:
-                        position += 8
-                        break
-                    else:
-                        raise Unusual("a value representation is unknown")
-                else:
-                    element, length = implicit_head(buffer, position)
-                    start = position + 8
-                    if element == ITEM_END and open_ended:
-                        if length:
-                            raise Unusual("the end of an item has a length")
-                        position = start
-                        break
-                if length == UNDEFINED:
-                    if element == _UNITS:
-                        (unit, _), position = self._open_code(start, item_end, charset_)
-                    else:
-                        position = skip_sequence(buffer, start, item_end, explicit, self.limits)
-                    continue
-                position = start + length
-                if position > item_end:
-                    raise Unusual("a value is longer than its item")
-                if element == _NUMERIC_VALUE:
-                    raw = buffer[start:position]
-                    if explicit and vr in _NO_TEXTS:
-                        raw = self._binary(raw, vr, "NumericValue").encode()
-                elif element == _UNITS:
-                    value = buffer[start:position]
-                    unit = (codes.get(value) or self._read_code(value, charset_))[0]
-                elif element == _FLOATING_POINT:
-                    binary = buffer[start:position]
-            else:
-                if open_ended:
-                    raise Unusual("an item has no end")
-            if first:
-                item.unit = unit
-                self._number(item, raw, binary)
-                first = False
-            else:
-                self._more_numbers(item, raw, unit)
-        if undefined or position != end:
-            raise Unusual("a sequence has no end")
-        if explicit and digits < end and is_number_head(buffer, begin, digits, end):
-            self._keep(charset_.number_heads, buffer[begin:digits], digits - begin, (item.unit, end - digits))
-        return position
+    def _later(self, item: Item, start: int, stop: int, undefined: bool, charset_: Charset) -> None:
+        """Have the children of one of the root's items read whenever they are asked for."""
+        assert isinstance(item, LateItem)
 
-    def _number(self, item: Item, raw: bytes | None, binary: bytes | None) -> None:
-        if not raw:
-            if binary is not None and len(binary) == 8:
-                value = NUMBER_FORMATS[b"FD"].unpack(binary)[0]
-                item.raw_bytes = repr(value).encode()
-                item.number = value if math.isfinite(value) else None
-            return
-        item.raw_bytes = raw[: self.limits.value_bytes]
-        try:
-            value = float(raw)
-            if math.isfinite(value) and UNDERSCORE not in raw:
-                item.number = value
-                return
-        except ValueError:
-            pass  # several values, padding with NUL, or no number at all: looked at with more care below
-        values, refused = decimals(raw) if len(raw) <= self.limits.value_bytes else ([], ["the value is too long"])
-        if refused:
-            self._problem("NumericValue", refused[0])
-        elif values:
-            item.number = values[0]
-            if len(values) > 1:
-                item.set_rare("numbers", values)
+        def read() -> list[Item]:
+            if self._latest[0] is not item:
+                self._latest = None, []  # one at a time
+                self.items_left = self.limits.items
+                try:
+                    self._latest = item, self.children(start, stop, undefined, item.position, charset_, 2)[0]
+                except (Unusual, StructError) as error:
+                    raise Malformed(f"the content breaks the encoding rules: {error}") from None
+            return self._latest[1]
 
-    def _binary(self, raw: bytes, vr: bytes, keyword: str) -> str:
-        """The first of binary numbers where a text belongs, as text: only a broken item has them."""
-        try:
-            return next(iter(text_values(raw[: self.limits.value_bytes], vr, _ANY_CHARSET)), "")
-        except Undecodable as error:
-            self._problem(keyword, str(error))
-            return ""
-
-    def _more_numbers(self, item: Item, raw: bytes | None, unit: Code | None) -> None:
-        """Add a further measured value, which counts only in the unit of the first."""
-        values, refused = decimals(raw or b"")
-        if refused:
-            self._problem("MeasuredValueSequence", refused[0])
-        elif item.number is None:
-            self._problem("MeasuredValueSequence", "a further value without a first")
-        elif (unit and unit[:2]) != (item.unit and item.unit[:2]):
-            self._problem("MeasuredValueSequence", "values in several units")
-        else:
-            item.add_numbers(values)
-
-    def _text(self, item: Item, element: int, raw: bytes, charset_: Charset) -> None:
-        if len(raw) > self.limits.value_bytes:
-            self._problem(TEXTS[element], "the value is too long")
-            return
-        if element == _TEXT_VALUE:
-            text = charset_.decode(raw)
-        else:
-            text = charset_.decode_name(raw) if element == _PERSON_NAME else raw.decode("latin-1")
-            # Only Text Value may hold a backslash; elsewhere it parts values, of which there is to be one.
-            text = text.partition("\\")[0]
-        item.text = text.strip(UID_PADDING if element == _UID else PADDING) or None
-
-    def _other(self, item: Item, element: int, start: int, stop: int, charset_: Charset) -> None:
-        """Keep the rare attributes of an item; everything else in it is of no use for dose."""
-        if element in OBSERVATION:
-            text = self.buffer[start : min(stop, start + 256)].decode("latin-1").strip(PADDING)
-            if text:
-                item.set_rare(OBSERVATION[element][0], text)
-        elif element in _RARE_SEQUENCES:
-            raw = self.buffer[start:stop]
-            codes = charset_.explicit_codes if self.explicit else charset_.implicit_codes
-            # Containers of one template come by the hundred, so theirs are kept beside the codes.
-            known = codes.get((element, raw))
-            if known is None:
-                items = read_items(raw, 0, len(raw), self.explicit, self.limits)
-                header = Header(raw, items[0] if items else {}, self.explicit, self.limits, self.problems, charset_)
-                known = rare_attribute(element, header)
-                if element not in (REFERENCE, TABLE):
-                    self._keep(codes, (element, raw), len(raw), known)
-            item.set_rare(*known)
-
-    def _open_code(self, start: int, end: int, charset_: Charset) -> tuple[_Entry, int]:
-        """The code in a code sequence of undefined length, and the position behind the sequence."""
-        codes = charset_.explicit_codes if self.explicit else charset_.implicit_codes
-        found = self.buffer.find(_DELIMITER, start, min(end, start + _CODE_BYTES))
-        if found >= 0 and (entry := codes.get(self.buffer[start:found])):
-            return entry, found + 8
-        stop = skip_sequence(self.buffer, start, end, self.explicit, self.limits)
-        return self._read_code(self.buffer[start : stop - 8], charset_), stop
-
-    def _read_code(self, raw: bytes, charset_: Charset) -> _Entry:
-        """Decode the items of a code sequence; equal bytes under the same character set are decoded once."""
-        header = None
-        for elements in read_items(raw, 0, len(raw), self.explicit, self.limits)[:1]:
-            header = Header(raw, elements, self.explicit, self.limits, self.problems, charset_)
-        code = header.as_code() if header else None
-        entry: _Entry = (code, key(code) if code else None)
-        self._keep(charset_.explicit_codes if self.explicit else charset_.implicit_codes, raw, len(raw), entry)
-        return entry
-
-    def _keep(self, codes: dict[object, Any], where: object, length: int, decoded: object) -> None:
-        # What cannot be decoded has to be said of every object that holds it.
-        if length <= _CODE_BYTES and not self.problems:
-            if len(codes) >= _KEPT_CODES:
-                codes.clear()
-            codes[where] = decoded
-
-    def _problem(self, keyword: str, text: str) -> None:
-        if len(self.problems) < 1000:
-            self.problems.append((keyword, text[:64]))
-
-
-def rare_attribute(element: int, header: Header) -> tuple[str, object]:
-    """Name and value of the attribute that the first item of the sequence `element` gives a content item."""
-    if element == TEMPLATE:
-        return "template", header.text("TemplateIdentifier")
-    if element == _QUALIFIER:
-        return "qualifier", header.as_code()
-    if element == TABLE:
-        return "table", tabulated(header)
-    pair = (header.text("ReferencedSOPClassUID"), header.text("ReferencedSOPInstanceUID"))
-    return "reference", pair if all(pair) else None
+        item.read_children = read

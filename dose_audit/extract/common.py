@@ -6,13 +6,14 @@ import hashlib
 import hmac
 import re
 import unicodedata
+from dataclasses import fields
 from datetime import date
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dose_audit.extract._dictionary import KEYWORDS
 from dose_audit.extract.codes import Code
-from dose_audit.extract.exam import Equipment, Exam, Patient, Source, Warning, twin
+from dose_audit.extract.exam import Equipment, Exam, Patient, Source, Warning
 from dose_audit.extract.options import ReadOptions
 from dose_audit.extract.times import date_of, iso_date_time, iso_datetime, iso_offset
 
@@ -178,7 +179,10 @@ def patient_from_header(header: Header, options: ReadOptions, warnings: list[War
     Patient
         `is_phantom` is left to the not-a-patient rules.
     """
-    birth = date_of(header.text("PatientBirthDate"))
+    sent = header.text("PatientBirthDate")
+    birth = date_of(sent)
+    if sent and birth is None and len(sent) != 8:  # 99990101 and its like stand in for nothing
+        warn(warnings, "unreadable_time", "PatientBirthDate is no date", "PatientBirthDate")
     at = study_date_of(header)
     if birth and at and birth > at:
         warn(warnings, "birth_after_study", "the birth date is after the study date", "PatientBirthDate")
@@ -206,15 +210,16 @@ def read_texts(header: Header, table: TextTable, into: Any) -> None:
 
 def equipment_from_header(header: Header) -> Equipment:
     """Read the device from the general equipment module; several software versions are joined by ``", "``."""
-    return twin(header.kept("equipment", _equipment_tags(), _read_equipment))
+    return Equipment(*header.kept("equipment", _equipment_tags(), _read_equipment))
 
 
-def _read_equipment(header: Header) -> Equipment:
+def _read_equipment(header: Header) -> tuple[str | None, ...]:
+    """The values of `Equipment` in its order."""
     equipment = Equipment()
     read_texts(header, EQUIPMENT, equipment)
     if header.has("SoftwareVersions"):
         equipment.software_versions = ", ".join(filter(None, header.texts("SoftwareVersions"))) or None
-    return equipment
+    return tuple(getattr(equipment, field.name) for field in fields(equipment))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dose_audit.extract._values import PADDING
@@ -137,3 +137,29 @@ class Item:
 
     def __repr__(self) -> str:
         return f"<Item {self.position} {self.value_type} {self.concept.meaning if self.concept else None!r}>"
+
+
+class LateItem(Item):
+    """A child of the root of a very large report, whose own children are read each time they are asked for.
+
+    Attributes
+    ----------
+    read_children : callable or None
+        Reads them; raises `ReadError` where they cannot be read.
+    """
+
+    __slots__ = ("_set", "read_children")
+
+    def __init__(self, position: str) -> None:
+        self.read_children: Callable[[], list[Item]] | None = None
+        super().__init__(position)
+
+    @property
+    def children(self) -> Sequence[Item]:  # type: ignore[override]
+        """The children, read anew unless they were set."""
+        return self.read_children() if self.read_children is not None else self._set
+
+    @children.setter
+    def children(self, children: Sequence[Item]) -> None:
+        self._set = children
+        self.read_children = None

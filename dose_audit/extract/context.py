@@ -29,7 +29,10 @@ MAX_SAME_WARNINGS = 50
 """How often one warning is listed with its place; further ones are counted."""
 
 HABITS = frozenset(
-    {"concept_repaired", "code_repaired", "field_from_shutters", "modulation_in_comment", "zero_unknown"}
+    {
+        *("code_by_meaning", "code_repaired", "concept_by_meaning", "concept_repaired"),
+        *("field_from_shutters", "modulation_in_comment", "zero_unknown"),
+    }
 )
 """Warnings of what a device does in every event: three are listed."""
 
@@ -105,7 +108,8 @@ class Context:
             if item.raw_number:
                 self.warn("unreadable_number", "not a number", item, item.raw_number)
             elif item.text:
-                self.warn("unreadable_number", f"{item.value_type or 'no value type'} where a number belongs", item)
+                words = f"{item.value_type or 'no value type'} where a number belongs"
+                self.warn("unreadable_number", words, item, self.text_of(item))
             return None
         converted, problem = convert(value, item.unit, quantity)
         if problem:

@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from dose_audit.extract.codes import key
-from dose_audit.extract.concepts import CT_ACQUISITION_TYPES, CT_PHANTOMS, dcm, sct
+from dose_audit.extract.concepts import CT_ACQUISITION_TYPES, CT_PHANTOMS, Key, dcm, sct
 from dose_audit.extract.document import EVENT, LATERALITY, participant, person
 from dose_audit.extract.exam import CtEvent, CtSource, DoseCheck, Totals
 from dose_audit.extract.fields import (
     Context,
     Extra,
+    Rule,
     Table,
     aside,
     code,
@@ -147,6 +148,9 @@ _DOSE: Table = {
     dcm("113908"): _dose_check,
 }
 
+CT_EVENT_PARTS: Table = {**_PARAMETERS, **_DOSE}
+"""Rows of the two containers inside CT Acquisition."""
+
 CT_EVENT: Table = {
     dcm("125203"): text("acquisition_protocol"),
     dcm("123014"): code("target_region", LATERALITY),
@@ -157,23 +161,42 @@ CT_EVENT: Table = {
     sct("408730004"): code("procedure_context"),
     dcm("113769"): text("irradiation_event_uid"),
     **EVENT,
-    dcm("113822"): group(_PARAMETERS),
-    dcm("113829"): group(_DOSE),
+    # Some place the rows of one container in the other, or beside the two.
+    dcm("113822"): group(CT_EVENT_PARTS),
+    dcm("113829"): group(CT_EVENT_PARTS),
+    **CT_EVENT_PARTS,
     dcm("113842"): text("modulation_type"),
     dcm("121106"): text("comment"),
     dcm("113876"): participant,
     dcm("113870"): person,
-    # Some place these beside the two containers instead of inside.
-    **{name: _PARAMETERS[name] for name in (dcm("113824"), dcm("113825"), dcm("113828"), dcm("113831"))},
 }
 """CT Acquisition; the target is a `CtEvent`."""
 
-CT_EVENT_PARTS: Table = {**_PARAMETERS, **_DOSE}
-"""Rows of the containers inside CT Acquisition, for reports that have them without the containers."""
+
+_LOOSE = "source_without_container"
+
+
+def _of_the_only_source(inner: Rule) -> Rule:
+    """A row of an X-ray source that stands in no container of a source."""
+
+    def rule(event: CtEvent, item: Item, extra: Extra, ctx: Context) -> None:
+        inner(event.extra.setdefault(_LOOSE, CtSource()), item, extra, ctx)
+
+    return rule
+
+
+_ACQUISITION: dict[Key, Rule] = {
+    **CT_EVENT,
+    **{name: _of_the_only_source(rule) for name, rule in CT_SOURCE.items() if name not in CT_EVENT},
+}
+_ACQUISITION[dcm("113822")] = _ACQUISITION[dcm("113829")] = group(dict(_ACQUISITION))
 
 
 def _finish(event: CtEvent, item: Item, ctx: Context) -> None:
     event.index = len(ctx.exam.events) + 1
+    loose = event.extra.pop(_LOOSE, None)
+    if loose is not None and not event.sources:
+        event.sources.append(loose)
     repair = ctx.quirks.repairs.get("comment_modulation")
     if repair and event.modulation_type is None and event.comment:
         found = re.search(repair["pattern"], event.comment)
@@ -184,6 +207,6 @@ def _finish(event: CtEvent, item: Item, ctx: Context) -> None:
 
 CT_CONTAINERS: Table = {
     dcm("113811"): part("totals", CT_TOTALS),
-    dcm("113819"): each("events", CtEvent, CT_EVENT, _finish),
+    dcm("113819"): each("events", CtEvent, _ACQUISITION, _finish),
 }
 """What TID 10011 adds to the root of a report; the target is the exam."""

@@ -23,6 +23,7 @@ from dose_audit.extract.image_fields import (
 from dose_audit.extract.options import NotDose, ReadOptions
 from dose_audit.extract.slices import IMAGES, finish, fold_event, measure, measure_current
 from dose_audit.extract.times import iso_datetime, iso_offset
+from dose_audit.extract.units import convert
 
 if TYPE_CHECKING:
     from dose_audit.extract.reader import DicomObject, Header
@@ -89,6 +90,9 @@ ACQUISITION_TYPES = {
 
 _CT_SOM = re.compile(r"CT_SOM\d+ \S")
 
+KAP = "kap_gy_cm2"
+"""Name, in ``extra``, of what cone-beam units of dentists and operating theatres tell instead of a CTDIvol."""
+
 ENHANCED_CT = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 
 MAX_FRAMES = 50_000
@@ -137,12 +141,12 @@ def read_ct_image(obj: DicomObject, options: ReadOptions) -> Exam | NotDose:
 
 
 def _exposed(event: CtEvent) -> bool:
-    return event.ctdi_vol_mgy is not None or any(source.kvp_kv for source in event.sources)
+    return event.ctdi_vol_mgy is not None or KAP in event.extra or any(source.kvp_kv for source in event.sources)
 
 
 def _event(obj: DicomObject, header: Header, exam: Exam) -> CtEvent:
     event = CtEvent(
-        started_at=acquired_at(header, obj),
+        started_at=acquired_at(header, obj, exam.warnings),
         acquisition_protocol=acquisition_protocol(obj),
     )
     event.extra[IMAGES] = {"count": 1, "series_instance_uid": obj.text("SeriesInstanceUID")}
@@ -151,6 +155,9 @@ def _event(obj: DicomObject, header: Header, exam: Exam) -> CtEvent:
         event.extra[IMAGES]["acquisition_number"] = number
     if event.started_at:
         event.extra[IMAGES]["last_at"] = event.started_at
+    kap = obj.number("ImageAndFluoroscopyAreaDoseProduct")
+    if kap is not None and kap > 0:
+        event.extra[KAP], _ = convert(kap, "dGy.cm2", KAP)
     target_region(obj, event)
     return event
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dose_audit.extract.codes import key
 from dose_audit.extract.concepts import FILTER_TYPES, MATERIALS, Key, dcm, sct
-from dose_audit.extract.ct import CT_EVENT, CT_EVENT_PARTS, CT_SOURCE, CT_TOTALS
+from dose_audit.extract.ct import CT_EVENT, CT_SOURCE, CT_TOTALS
 from dose_audit.extract.exam import CtEvent, CtSource, Event, Exam, Filter, PlaneTotals, ProjectionEvent
 from dose_audit.extract.fields import (
     Context,
@@ -77,7 +77,6 @@ _SUMMARY: dict[Key, Rule] = {
 }
 _CT_SUMMARY: dict[Key, Rule] = {
     **CT_EVENT,
-    **CT_EVENT_PARTS,
     dcm("113721"): aside("irradiation_event_type"),
     _SOURCE: aside("x_ray_source"),
     _ENDED: aside("ended_at"),
@@ -134,7 +133,7 @@ _DETAIL: dict[Key, Rule] = {
     dcm("113931"): aside("measured_lateral_dimension_mm", "length_mm"),
     dcm("113932"): aside("measured_ap_dimension_mm", "length_mm"),
 }
-_CT_DETAIL: dict[Key, Rule] = {**CT_EVENT, **CT_EVENT_PARTS}
+_CT_DETAIL: dict[Key, Rule] = dict(CT_EVENT)
 for _table in (_DETAIL, _CT_DETAIL):
     for _name in (_STARTED, _ENDED, dcm("113769")):
         del _table[_name]

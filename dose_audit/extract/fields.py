@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from math import fsum, inf
 from typing import TYPE_CHECKING, Any
 
-from dose_audit.extract.codes import key
+from dose_audit.extract.codes import Code, key, key_by_meaning
 from dose_audit.extract.concepts import YES_NO, Key, Terms
 from dose_audit.extract.context import MAX_EXTRA, Context, Extra, short
+from dose_audit.extract.errors import TooLarge
 from dose_audit.extract.times import iso_datetime
 from dose_audit.extract.units import QUANTITIES, convert, spellings
 
@@ -46,6 +47,9 @@ __all__ = [
 MAX_PULSES = 100_000
 """Values kept of one list; a cine run has a few thousand."""
 
+MAX_ENTRIES = 20_000
+"""Events, or other entries of one list, of one report; the longest day of an angiography unit has a tenth of it."""
+
 Rule = Callable[[Any, "Item", Extra, "Context"], None]
 Table = Mapping[Key, Rule]
 
@@ -77,19 +81,35 @@ def walk(children: Iterable[Item], table: Table, target: Any, extra: Extra, ctx:
 
 
 def _meant(item: Item, table: Table, ctx: Context) -> Rule | None:
-    """The rule of the concept that an active exception says this item stands for."""
-    if item.concept is None:
+    """The rule of what an item stands for: by an active exception, else by its meaning where its code says nothing."""
+    concept = item.concept
+    if concept is None:
         return None
-    meant = ctx.quirks.concepts.get((item.concept.scheme, item.concept.value))
+    code, how = "concept_repaired", ""
+    meant = ctx.quirks.concepts.get((concept.scheme, concept.value))
     if meant is None:
-        meant = ctx.quirks.meanings.get((item.concept.scheme, item.concept.meaning.strip().lower()))
+        meant = ctx.quirks.meanings.get((concept.scheme, concept.meaning.strip().lower()))
+    if meant is None:
+        meant = key_by_meaning(concept, table)
+        code, how = "concept_by_meaning", ", whose meaning it has"
     if meant is None:
         return None
     rule = table.get(meant)
     if rule is not None:
-        sent = f"{item.concept.scheme} {item.concept.value}"
-        ctx.warn("concept_repaired", f"{sent} read as {meant[0]} {meant[1]}", item, sent)
+        sent = f"{concept.scheme} {concept.value}"
+        ctx.warn(code, f"{sent} read as {meant[0]} {meant[1]}{how}", item, sent)
     return rule
+
+
+def _term_of(terms: Terms, value: Code, field: str, item: Item, ctx: Context) -> str | None:
+    """What a table of terms has for a code, or for its meaning where the code says nothing."""
+    found = terms.get(key(value))
+    if found is None:
+        meant = key_by_meaning(value, terms)
+        if meant is not None:
+            found = terms[meant]
+            ctx.warn("code_by_meaning", f"{field}: an unknown code is read by its meaning", item, short(value))
+    return found
 
 
 def _below(item: Item, then: Table, target: Any, extra: Extra, ctx: Context) -> None:
@@ -176,7 +196,7 @@ def term(field: str, terms: Terms, then: Table = _EMPTY, *, many: bool = False) 
     def rule(target: Any, item: Item, extra: Extra, ctx: Context) -> None:
         value = ctx.coded(item)
         if value is not None:
-            found = terms.get(key(value))
+            found = _term_of(terms, value, field, item, ctx)
             if found is None:
                 ctx.warn("unknown_code", f"{field} has a code that is not in its table", item, short(value))
                 extra.setdefault(f"{field}_sent", value)
@@ -196,7 +216,7 @@ def flag(field: str, then: Table = _EMPTY) -> Rule:
 
     def rule(target: Any, item: Item, extra: Extra, ctx: Context) -> None:
         sent = ctx.coded(item)
-        answer = YES_NO.get(key(sent)) if sent else None
+        answer = _term_of(YES_NO, sent, field, item, ctx) if sent else None
         if answer is not None:
             ctx.put(target, field, answer == "yes", item)
         elif sent:
@@ -240,7 +260,7 @@ def moment(field: str) -> Rule:
         if value is not None:
             ctx.put(target, field, value, item)
         elif item.text:
-            ctx.warn("unreadable_time", f"{field} is no date and time", item)
+            ctx.warn("unreadable_time", f"{field} is no date and time", item, ctx.text_of(item))
         _below(item, _EMPTY, target, extra, ctx)
 
     return rule
@@ -310,9 +330,11 @@ def aside(name: str, inner: Terms | str | None = None, *, below: Table = _EMPTY,
         elif item.code is not None:
             value = ctx.coded(item)
             if inner is not None and value is not None:
-                value = inner.get(key(value), value)
+                value = _term_of(inner, value, name, item, ctx) or value
         elif item.value_type == "DATETIME":
             value = iso_datetime(item.text, ctx.offset)
+            if value is None and item.text:
+                ctx.warn("unreadable_time", f"{name} is no date and time", item, ctx.text_of(item))
         else:
             value = ctx.text_of(item)
         if value is not None:
@@ -334,6 +356,8 @@ def each(
     """A container that is one more entry of the list `field`; unnamed items go to its own ``extra``."""
 
     def rule(target: Any, item: Item, extra: Extra, ctx: Context) -> None:
+        if len(getattr(target, field)) >= MAX_ENTRIES:
+            raise TooLarge(f"the report has more than {MAX_ENTRIES} {field}")
         entry = make()
         walk(item.children, table, entry, getattr(entry, "extra", extra), ctx)
         if finish is not None:

@@ -264,18 +264,28 @@ _ACQUIRED = (("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTim
 _MADE = (("ContentDate", "ContentTime"), ("InstanceCreationDate", "InstanceCreationTime"))
 
 
-def acquired_at(header: Header, obj: DicomObject | None = None) -> str | None:
-    """Start of the exposure: Acquisition DateTime, else Acquisition, else Content Date and Time."""
+def acquired_at(header: Header, obj: DicomObject | None = None, warnings: list[Warning] | None = None) -> str | None:
+    """Start of the exposure: Acquisition DateTime, else Acquisition, else Content Date and Time.
+
+    What is there and cannot be read is added to `warnings`, where these are given.
+    """
     top = obj if obj is not None else header
     offset = iso_offset(top.text("TimezoneOffsetFromUTC"))
     sent = header.text("AcquisitionDateTime")
     found = moment_of(sent, offset) if sent else None
     if found and "T" in found:
         return found
+    if sent and warnings is not None and not found:
+        warn(warnings, "unreadable_time", "AcquisitionDateTime is no date and time", "AcquisitionDateTime", sent)
     for day, clock in _ACQUIRED:
-        found = date_time_of(header.text(day), header.text(clock), offset)
+        sent_day, sent_clock = header.text(day), header.text(clock)
+        found = date_time_of(sent_day, sent_clock, offset)
         if found and "T" in found:
             return found
+        if warnings is not None and sent_day and not found:
+            warn(warnings, "unreadable_time", f"{day} is no date", day, sent_day)
+        elif warnings is not None and found and sent_clock:
+            warn(warnings, "unreadable_time", f"{clock} is no time of day", clock, sent_clock)
     return None
 
 

@@ -56,6 +56,9 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SUSPECT_FORCE_N = 30.0
 """A compression below this may have been sent in daN or kgf; it is kept as sent and said to be suspect."""
 
+AGD_LIMIT_MGY = 50.0
+"""Glandular dose of one exposure above which Organ Dose cannot have been in dGy: thick breasts get some 20 mGy."""
+
 _GENERATED = ("GENERATED_2D", "TOMO_GENERATED_2D", "TOMO_2D", "SYNTHETIC")
 """Image Type values of two-dimensional images computed from a tomosynthesis: no exposure of their own."""
 
@@ -92,6 +95,15 @@ def read_mammography_image(obj: DicomObject, options: ReadOptions) -> Exam | Not
                 f"compression force below {SUSPECT_FORCE_N:g} N: perhaps daN or kgf",
                 "compression_force_n",
                 each.compression_force_n,
+            )
+        if each.agd_mgy is not None and each.agd_mgy > AGD_LIMIT_MGY:
+            sent, each.agd_mgy = each.agd_mgy, None
+            warn(
+                exam.warnings,
+                "agd_unit_unknown",
+                f"glandular dose above {AGD_LIMIT_MGY:g} mGy if it is in dGy: unit unknown",
+                "OrganDose",
+                f"{sent:g} mGy",
             )
     if all(getattr(each, name) is None for each in exam.events for name in EXPOSED):
         return NotDose("a mammography image without any exposure attribute")

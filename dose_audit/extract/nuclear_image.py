@@ -151,7 +151,11 @@ def _activity(obj: DicomObject, item: Header, exam: Exam) -> float | None:
 def _moment(obj: DicomObject, item: Header, end: str, exam: Exam) -> str | None:
     """Start or stop: the date-time, else the time on the acquisition's day or the day before."""
     offset = iso_offset(obj.text("TimezoneOffsetFromUTC"))
-    moment = iso_datetime(item.text(f"Radiopharmaceutical{end}DateTime"), offset)
+    sent = item.text(f"Radiopharmaceutical{end}DateTime")
+    moment = iso_datetime(sent, offset)
+    if sent and moment is None:
+        where = f"Radiopharmaceutical{end}DateTime"
+        warn(exam.warnings, "unreadable_time", f"{where} is no date and time", where, sent)
     if moment is not None and end == "Stop":
         return moment
     acquired = acquired_at(obj)
@@ -172,6 +176,8 @@ def _moment(obj: DicomObject, item: Header, end: str, exam: Exam) -> str | None:
     day = acquired[:10].replace("-", "")
     moment = iso_date_time(day, clock, offset)
     if moment is None or "T" not in moment:
+        where = f"Radiopharmaceutical{end}Time"
+        warn(exam.warnings, "unreadable_time", f"{where} is no time of day", where, clock)
         return None
     if _naive(moment) > _naive(acquired):
         # Only a time of day is sent: later than the acquisition means that midnight lies between.

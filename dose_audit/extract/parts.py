@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from dose_audit.extract.archives import Member
 from dose_audit.extract.common import warn
 from dose_audit.extract.errors import ReadError
 from dose_audit.extract.exam import Exam
@@ -50,13 +51,13 @@ def relevant_sop_class(sop_class_uid: str | None) -> bool:
 
 
 def read_part(
-    source: bytes | str | os.PathLike[str] | DicomObject, *, options: ReadOptions | None = None
+    source: bytes | str | os.PathLike[str] | Member | DicomObject, *, options: ReadOptions | None = None
 ) -> Exam | NotDose:
     """Read one object as it alone tells the exam.
 
     Parameters
     ----------
-    source : bytes, path or DicomObject
+    source : bytes, path, Member or DicomObject
     options : ReadOptions, optional
         By default no identifiers and no pseudonym.
 

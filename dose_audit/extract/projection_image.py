@@ -167,7 +167,7 @@ def read_projection_image(obj: DicomObject, options: ReadOptions) -> Exam | NotD
 def event_from_header(obj: DicomObject, warnings: list[Warning]) -> ProjectionEvent:
     """The exposure that one projection image header describes, standard elements only."""
     event = ProjectionEvent(
-        started_at=acquired_at(obj),
+        started_at=acquired_at(obj, warnings=warnings),
         acquisition_protocol=acquisition_protocol(obj),
         laterality=LATERALITY.get((obj.text("ImageLaterality") or obj.text("Laterality") or "").upper()),
         fluoro_mode=_word(obj.text("RadiationMode"), _FLUORO_MODES),

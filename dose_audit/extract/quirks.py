@@ -1,8 +1,9 @@
 """Vendor exceptions as data: who, what is wrong, what is done about it, and where it was seen.
 
-Each row of `QUIRKS` is one exception. Rows with `concepts`, `values`, `meanings` or `repairs` act by
-themselves: the extraction asks the table and nothing else. The other rows record a defect that a general rule
-already covers, or one that is refused, with the reason. Image headers have their own table, `image_quirks`.
+Each row of `QUIRKS` is one exception. Those here act by themselves, with `concepts`, `values`, `meanings` or
+`repairs`: the extraction asks the table and nothing else. Those of `quirks_covered` record a defect that a
+general rule already covers, or one that is refused, with the reason. Image headers have their own table,
+`image_quirks`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from dose_audit.extract.quirk import NO_QUIRKS, ActiveQuirks, Quirk
+from dose_audit.extract.quirks_covered import COVERED
 
 __all__ = ["NO_QUIRKS", "QUIRKS", "ActiveQuirks", "Quirk", "quirks_for"]
 
@@ -21,8 +23,7 @@ DICOM_UNDER_SRT = (
     *("121006", "121007"),  # observer types
 )
 
-QUIRKS: tuple[Quirk, ...] = (
-    # ---- structured reports: the wrong code
+ACTING: tuple[Quirk, ...] = (
     Quirk(
         id="hologic-detector-data-code",
         manufacturer="hologic",
@@ -103,35 +104,6 @@ QUIRKS: tuple[Quirk, ...] = (
         },
     ),
     Quirk(
-        id="equivalent-meaning-under-sct",
-        manufacturer="siemens",
-        defect="sends DCM 121050 (Equivalent meaning of concept name) under the scheme SCT",
-        handling="none needed",
-        evidence="Siemens Biograph Vision radiopharmaceutical RDSR",
-        rule="an item that no table names is kept under its own meaning",
-    ),
-    Quirk(
-        id="siemens-intevo-tube-current",
-        manufacturer="siemens",
-        model="intevo",
-        defect="sends another meaning with code 113734",
-        handling="none needed",
-        evidence="OpenREM issue 380",
-        rule="concepts are found by code; a meaning is never compared",
-    ),
-    Quirk(
-        id="ge-surgery-meanings",
-        manufacturer=r"\bge\b|general electric",
-        model="fpd|oec",
-        defect=(
-            "other meanings under standard codes: Date Time Started, Fluoro Dose(RP) Total, mA, Scope Of Accumulation"
-        ),
-        handling="none needed",
-        evidence="GE ESP FPD Super-C RDSR; OpenREM issue 739",
-        rule="concepts are found by code; a meaning is never compared",
-    ),
-    # ---- structured reports: private items whose meaning is standard
-    Quirk(
         id="philips-private-items",
         defect="table height and number of frames are sent as private items",
         handling=(
@@ -163,7 +135,6 @@ QUIRKS: tuple[Quirk, ...] = (
             }
         },
     ),
-    # ---- structured reports: whole layouts
     Quirk(
         id="siemens-arcadis-summary",
         manufacturer="siemens",
@@ -173,14 +144,6 @@ QUIRKS: tuple[Quirk, ...] = (
         ),
         evidence="Siemens Arcadis Varic enhanced SR; OpenREM issue 433",
         repairs={"varic_summary": {"root": ("99SMS_RADSUM", "C-10")}},
-    ),
-    Quirk(
-        id="siemens-effective-dose-container",
-        manufacturer="siemens",
-        defect="the effective dose of an administration is inside a private container (99SHS 220001)",
-        handling="the container is read as part of the administration",
-        evidence="Siemens Biograph Vision radiopharmaceutical RDSR",
-        rule="the container's code is a row of the administration table",
     ),
     Quirk(
         id="azurion-device-type",
@@ -234,257 +197,10 @@ QUIRKS: tuple[Quirk, ...] = (
         evidence="Siemens SOMATOM Definition Flash RDSR",
         repairs={"comment_modulation": {"pattern": r"X-ray Modulation Type\s*=\s*([^,]+)"}},
     ),
-    Quirk(
-        id="oec-miniview-no-template",
-        manufacturer=r"\bge\b|general electric",
-        model="miniview",
-        defect="no Content Template Sequence",
-        handling="none needed",
-        evidence="GE OEC Elite MiniView RDSR; OpenREM issues 746 and 499",
-        rule="an object is chosen by its containers, never by its template or SOP class",
-    ),
-    Quirk(
-        id="device-observer-uid-as-text",
-        manufacturer=r"\bge\b|general electric",
-        defect="Device Observer UID is TEXT instead of UIDREF",
-        handling="none needed",
-        evidence="GE ESP FPD Super-C RDSR; OpenREM issue 739",
-        rule="the text of an item is its value, whatever the value type is called",
-    ),
-    Quirk(
-        id="reference-point-as-text",
-        manufacturer="philips|canon",
-        defect="Reference Point Definition is TEXT instead of CODE",
-        handling="none needed",
-        evidence="Philips FD20 and Canon CXDI RDSR; OpenREM issue 364",
-        rule="the field holds the wording; a code is kept beside it",
-    ),
-    Quirk(
-        id="philips-zero-field",
-        manufacturer="philips",
-        defect="collimated field height, width and area are sent as 0",
-        handling="null with a warning, then filled from the shutters",
-        evidence="Philips Azurion RDSR",
-        rule="quantities that cannot be 0 treat it as unknown",
-    ),
-    Quirk(
-        id="empty-target-region",
-        manufacturer="philips|ge|toshiba",
-        defect="Target Region is present and has no code",
-        handling="null with a warning",
-        evidence="Toshiba Aquilion ONE RDSR; OpenREM issues 518 and 765",
-        rule="a CODE item without a code is null and a warning",
-    ),
-    Quirk(
-        id="number-without-value",
-        manufacturer="canon|ge|philips|ziehm",
-        defect=("NUM items without Measured Value Sequence (angles, dose at the reference point, summary data)"),
-        handling="null",
-        evidence="Canon CXDI and GE FPD RDSR; OpenREM issues 955, 739 and 769",
-        rule="a NUM without a measured value is unknown, never 0",
-    ),
-    Quirk(
-        id="philips-ct-device-location",
-        manufacturer="philips|siemens|ge",
-        defect="121017 is sent with other spellings of its meaning",
-        handling="none needed",
-        evidence="Siemens SOMATOM and GE RDSR",
-        rule="concepts are found by code; a meaning is never compared",
-    ),
-    Quirk(
-        id="calibration-date-missing",
-        manufacturer="philips",
-        defect="Calibration DateTime is missing or empty",
-        handling="null",
-        evidence="Philips Azurion and Opera Swing RDSR; OpenREM issue 770",
-        rule="an absent value is null",
-    ),
-    Quirk(
-        id="eleva-no-device-type",
-        manufacturer="philips",
-        model="eleva",
-        defect="Acquisition Device Type is missing",
-        handling="fluoroscopy time or fluoroscopy KAP above zero makes it RF, otherwise DX",
-        evidence="Philips MultiDiagnost Eleva; OpenREM issue 464",
-        rule="the modality rule of every projection report",
-    ),
-    Quirk(
-        id="fluorospot-two-modalities",
-        manufacturer="siemens",
-        model="fluorospot",
-        defect="one unit makes radiography and fluoroscopy reports",
-        handling="decided per report",
-        evidence="Siemens Fluorospot Compact FD RDSR; OpenREM issues 580 and 613",
-        rule="the modality rule of every projection report; the device register can override it",
-    ),
-    Quirk(
-        id="orientation-modifier-level",
-        manufacturer="toshiba|canon",
-        defect="Patient Orientation Modifier stands beside Patient Orientation instead of below it",
-        handling="read at either level",
-        evidence="Canon Alphenix RDSR; OpenREM issues 227 and 561",
-        rule="the modifier is a row of the event table and of Patient Orientation's own",
-    ),
-    Quirk(
-        id="misspelt-ucum",
-        manufacturer=r"\bge\b|general electric",
-        defect="units under the coding scheme UCM; Timezone Offset From UTC as 'UTC-04:00'",
-        handling="the unit counts by its value; the offset is read with the letters in front",
-        evidence="GE ESP FPD Super-C RDSR",
-        rule="units are a table of values, whatever their scheme is called",
-    ),
-    Quirk(
-        id="unit-spellings",
-        manufacturer="siemens|ge|canon|toshiba|hologic",
-        defect=("Gym2, mGycm, uAs, Gy.cm^2, pulse/s instead of UCUM; dGy.cm2 and mGy instead of the template's units"),
-        handling="converted by the unit that was sent",
-        evidence="Siemens, GE, Spectrum Dynamics, Canon Ultimax RDSR; OpenREM issues 704 and 808",
-        rule="the unit table; an unknown unit is null and a warning",
-    ),
-    Quirk(
-        id="toshiba-slash-values",
-        manufacturer="toshiba|canon",
-        model="aquilion",
-        defect="variable helical pitch writes two numbers with a slash into one Numeric Value",
-        handling="kept as text; a named field stays null with a warning",
-        evidence="Toshiba Aquilion ONE RDSR (10.50/ 15.00); OpenREM issue 670",
-        rule="a Numeric Value that is no number is never guessed",
-    ),
-    Quirk(
-        id="per-pulse-lists",
-        manufacturer="eurocolumbus|ge|canon|philips",
-        defect="one item per pulse for kV, current, width and exposure",
-        handling="all kept; the mean is the value",
-        evidence="Eurocolumbus Fly4 and GE Pristina RDSR; OpenREM issue 584",
-        rule="the rule `pulses`",
-    ),
-    Quirk(
-        id="filter-thickness-swapped",
-        manufacturer="carestream|ge|",
-        defect="the minimum filter thickness is larger than the maximum",
-        handling="swapped, with a warning",
-        evidence="OpenREM issue 453",
-        rule="every filter's two thicknesses are put in order",
-    ),
-    Quirk(
-        id="aluminium-spelling",
-        manufacturer="philips",
-        model="didi|digitaldiagnost",
-        defect="writes aluminium and aluminum",
-        handling="none needed",
-        evidence="OpenREM issue 593",
-        rule="materials are found by code; header terms list both spellings",
-    ),
-    Quirk(
-        id="invalid-person-participant",
-        manufacturer="spectrum",
-        defect="Person Participant without a valid name (value type PERSON NAME)",
-        handling="kept only with identifiers, otherwise left out",
-        evidence="Spectrum Dynamics Veriton CT RDSR; OpenREM issue 865",
-        rule="an item that names a person is left out whatever its value type is called",
-    ),
-    Quirk(
-        id="spectrum-configured-flags",
-        manufacturer="spectrum",
-        defect="CTDIVol Alert Value Configured and its twin with another spelling",
-        handling="none needed",
-        evidence="Spectrum Dynamics Veriton CT RDSR",
-        rule="concepts are found by code; a meaning is never compared",
-    ),
-    Quirk(
-        id="old-glandular-dose-unit",
-        defect="before CP-1194 average glandular dose was in dGy",
-        handling="converted by the unit that was sent",
-        evidence="PS3.16 CP-1194",
-        rule="the unit table",
-    ),
-    Quirk(
-        id="varian-no-study-time",
-        manufacturer="varian",
-        defect="no Study Time",
-        handling="the date stands alone; no midnight is made up",
-        evidence="OpenREM issue 681",
-        rule="a time that is absent is not in the record",
-    ),
-    Quirk(
-        id="cumulative-reports",
-        manufacturer="siemens",
-        defect="a report after every exposure (cumulative), or a new report of the same study (continued)",
-        handling="events are a set keyed by Irradiation Event UID",
-        evidence="Siemens SOMATOM RDSR series; OpenREM issues 114 and 625",
-        rule="merging",
-    ),
-    Quirk(
-        id="empty-request-attributes",
-        manufacturer=r"\bge\b|general electric",
-        defect="Request Attributes Sequence of length zero",
-        handling="none needed",
-        evidence="GE LightSpeed RT16 report made by PixelMed",
-        rule="an empty sequence has no items",
-    ),
-    Quirk(
-        id="shared-device-observer-uid",
-        defect="Device Observer UID is the same on every unit of a model",
-        handling="kept; devices are told apart by manufacturer, model, station and serial number as well",
-        evidence="OpenREM issue 908",
-        rule="the device register keys on more than the UID",
-    ),
-    Quirk(
-        id="mammomat-accumulated-agd",
-        manufacturer="siemens",
-        model="mammomat",
-        defect="the accumulated average glandular dose is that of one projection only",
-        handling="the reported total stays beside the events' own sum; their disagreement is a warning",
-        evidence="OpenREM pull request 329 and issue 780",
-        rule="totals as reported and as summed stand side by side",
-    ),
-    Quirk(
-        id="impax-modalities-in-study",
-        manufacturer="agfa",
-        defect="Modalities in Study of IMPAX 6.6 is wrong",
-        handling="none here",
-        evidence="OpenREM issue 627",
-        refused="no attribute of a dose object; a matter of asking the archive",
-    ),
-    Quirk(
-        id="pacs-station-names",
-        defect="station names longer than 16 characters, or at another level than asked",
-        handling="text is kept as sent",
-        evidence="OpenREM issue 799",
-        refused="the query option is a matter of asking the archive",
-    ),
-    Quirk(
-        id="unreadable-element",
-        defect="an element's length is no multiple of its numbers', or text stands in Patient's Size",
-        handling="null with a warning; the rest of the object is read",
-        evidence="OpenREM issues 1006 and 896",
-        rule="a value that cannot be decoded counts as absent",
-    ),
-    Quirk(
-        id="no-acquisition-time",
-        defect="an image without Acquisition Date and Time",
-        handling="Content Date and Time, else none",
-        evidence="OpenREM issue 271",
-        rule="the start of every image's exposure",
-    ),
-    Quirk(
-        id="twin-images",
-        manufacturer="hologic|ge",
-        defect="one exposure is sent for processing and for presentation",
-        handling="one event: the same moment of the same device, and nothing that differs",
-        evidence="GE Senographe images; OpenREM's check for duplicates",
-        rule="merging",
-    ),
-    Quirk(
-        id="philips-ingenuity-localizers",
-        manufacturer="philips",
-        model="ingenuity",
-        defect="scan projection radiographs stand among the acquisitions",
-        handling="the acquisition type tells them apart",
-        evidence="OpenREM's acquisition type filter",
-        rule="ct_acquisition_type constant_angle",
-    ),
 )
+
+QUIRKS: tuple[Quirk, ...] = (*ACTING, *COVERED)
+"""Every exception that has been met."""
 
 
 @lru_cache(maxsize=256)
@@ -504,8 +220,8 @@ def quirks_for(manufacturer: str, model: str) -> ActiveQuirks:
     True
     """
     gathered: dict[str, dict[Any, Any]] = {"concepts": {}, "values": {}, "meanings": {}, "repairs": {}}
-    for quirk in QUIRKS:
-        if quirk.acts and quirk.applies_to(manufacturer, model):
+    for quirk in ACTING:
+        if quirk.applies_to(manufacturer, model):
             for name, found in gathered.items():
                 found.update(getattr(quirk, name))
     return ActiveQuirks(**gathered)

@@ -13,6 +13,7 @@ from dose_audit.extract.common import (
     study_from_header,
 )
 from dose_audit.extract.concepts import PROCEDURES, dcm
+from dose_audit.extract.content import LateItem
 from dose_audit.extract.ct import CT_CONTAINERS
 from dose_audit.extract.document import DOCUMENT, equipment_from_observers
 from dose_audit.extract.enhanced import ENHANCED_CONTAINERS, ESTIMATE_CONTAINERS, apply_details
@@ -54,6 +55,29 @@ _SUMMARY: Table = {
 }
 
 _DOSE_REPORTS = frozenset({dcm("113701"), dcm("113500"), dcm("128401")})
+
+
+# What a dose report holds directly below its root.
+_CONTAINERS = frozenset(
+    {*CT_CONTAINERS, *PROJECTION_CONTAINERS, *ENHANCED_CONTAINERS, *NUCLEAR_CONTAINERS, *ESTIMATE_CONTAINERS}
+)
+_NESTED = 3  # levels below the root at which they are looked for too
+
+
+def _lift(above: Item, depth: int = 1) -> list[Item]:
+    """Take the containers that belong directly below the root out of others in which they stand."""
+    lifted: list[Item] = []
+    for item in above.children:
+        # Of a very large report the containers themselves are not looked through: each would be read twice.
+        if item.value_type != "CONTAINER" or (isinstance(item, LateItem) and item.key in _CONTAINERS):
+            continue
+        found = [child for child in item.children if child.key in _CONTAINERS]
+        if found:
+            item.children = [child for child in item.children if child.key not in _CONTAINERS]
+            lifted += found
+        if depth < _NESTED:
+            lifted += _lift(item, depth + 1)
+    return lifted
 
 
 def _kind(root: Item, obj: DicomObject, quirks: ActiveQuirks) -> tuple[str, Table] | None:
@@ -118,6 +142,9 @@ def read_sr(obj: DicomObject, options: ReadOptions | None = None) -> Exam | NotD
     if root is None:
         return NotDose("no structured report")
     quirks = quirks_for(*_device(obj, root))
+    lifted = _lift(root)
+    if lifted:
+        root.children = [*root.children, *lifted]
     found = _kind(root, obj, quirks)
     if found is None:
         if root.key in _DOSE_REPORTS:
@@ -131,6 +158,8 @@ def read_sr(obj: DicomObject, options: ReadOptions | None = None) -> Exam | NotD
     study_from_header(obj, exam, options)
     exam.sources.append(source_of(obj, kind))
     ctx = Context(exam, options, iso_offset(obj.text("TimezoneOffsetFromUTC")), quirks)
+    for item in lifted:
+        ctx.warn("container_out_of_place", "a container that belongs below the root stands in another", item)
     walk(root.children, table, exam, exam.report.extra, ctx)
     _finish(exam, table, ctx)
     completion = obj.text("CompletionFlag")

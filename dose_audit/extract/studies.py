@@ -8,24 +8,28 @@ parts are held at once, and of CT, PET and NM slices only their sums.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import astuple
 from typing import Any
 
-from dose_audit.extract.errors import ReadError
+from dose_audit.extract.archives import Member, is_archive, members
+from dose_audit.extract.errors import NotDicom, ReadError
 from dose_audit.extract.exam import Exam, Warning
 from dose_audit.extract.merge import merge_parts
 from dose_audit.extract.options import NotDose, ReadOptions
 from dose_audit.extract.parts import read_part, relevant_sop_class
-from dose_audit.extract.reader import peek
+from dose_audit.extract.reader import Peek, peek
 from dose_audit.extract.slices import fold_parts, slice_key
 
 __all__ = ["OnRefused", "read_exam", "read_exams"]
 
 Path = str | os.PathLike[str]
+Place = Path | Member
 
 OnRefused = Callable[[str, str, str], None]
 """Told of every file that gives no exam: its path, the reason in one line, and ``unreadable``,
@@ -74,8 +78,8 @@ def read_exams(
     Parameters
     ----------
     paths : iterable of path
-        Files, and folders with everything below them; a link to a folder is not followed. Each file is opened
-        at most twice.
+        Files, zip archives, and folders with everything below them; a link to a folder is not followed. Each
+        file is opened at most twice. A member of an archive is read like a file and named ``archive!name``.
     options : ReadOptions, optional
     on_refused : callable, optional
         ``on_refused(path, reason, kind)`` for each file that gives no exam; nothing stops the run.
@@ -87,13 +91,15 @@ def read_exams(
     tell = _Teller(on_refused)
     # An empty name is a private database on disk that SQLite deletes when it is closed.
     with closing(sqlite3.connect("")) as index:
-        index.execute("CREATE TABLE file (study TEXT, object TEXT, path BLOB, first INTEGER)")
-        index.executemany("INSERT INTO file VALUES (?, ?, ?, ?)", _peeked(_files(paths, tell), tell))
-        index.execute("CREATE INDEX by_study ON file (study, object, path)")
+        index.execute("CREATE TABLE file (study TEXT, object TEXT, path BLOB, member TEXT, first INTEGER)")
+        index.executemany("INSERT INTO file VALUES (?, ?, ?, ?, ?)", _peeked(_files(paths, tell), tell))
+        index.execute("CREATE INDEX by_study ON file (study, object, path, first)")
         studies = index.execute("SELECT study, MIN(first) FROM file GROUP BY study ORDER BY 2")
         for study, _ in studies:
-            files = index.execute("SELECT object, path FROM file WHERE study = ? ORDER BY object, path", (study,))
-            exam = _study(((uid, os.fsdecode(path)) for uid, path in files), options, tell)
+            files = index.execute(
+                "SELECT object, path, member FROM file WHERE study = ? ORDER BY object, path, first", (study,)
+            )
+            exam = _study(((uid, _place(path, member)) for uid, path, member in files), options, tell)
             if exam is not None:
                 yield exam
 
@@ -104,7 +110,7 @@ class _Teller:
     def __init__(self, on_refused: OnRefused | None) -> None:
         self._on_refused = on_refused
 
-    def __call__(self, path: Path, why: NotDose | ReadError | OSError) -> None:
+    def __call__(self, path: Place, why: NotDose | ReadError | OSError) -> None:
         if self._on_refused is None:
             return
         if isinstance(why, NotDose):
@@ -113,7 +119,7 @@ class _Teller:
             reason, kind = why.strerror or type(why).__name__, "unreadable"
         else:
             reason, kind = str(why), "unreadable"
-        self._on_refused(os.fspath(path), reason, kind)
+        self._on_refused(str(path) if isinstance(path, Member) else os.fspath(path), reason, kind)
 
 
 def _files(paths: Iterable[Path], tell: _Teller) -> Iterator[str]:
@@ -142,23 +148,47 @@ def _files(paths: Iterable[Path], tell: _Teller) -> Iterator[str]:
             tell(path, ReadError("neither a file nor a folder"))
 
 
-def _peeked(paths: Iterable[str], tell: _Teller) -> Iterator[tuple[str, str, bytes, int]]:
-    """Study, SOP Instance UID, path and number of each file that may carry dose."""
-    for number, path in enumerate(paths):
-        try:
-            seen = peek(path)
-        except (ReadError, OSError) as error:
-            tell(path, error)
-            continue
+def _peeked(paths: Iterable[str], tell: _Teller) -> Iterator[tuple[str, str, bytes, str | None, int]]:
+    """Study, SOP Instance UID, path, place in an archive, and number of each file that may carry dose."""
+    for number, (place, seen) in enumerate(_seen(paths, tell)):
         if not relevant_sop_class(seen.sop_class_uid):
-            tell(path, NotDose(f"SOP Class {seen.sop_class_uid} carries no dose"))
+            tell(place, NotDose(f"SOP Class {seen.sop_class_uid} carries no dose"))
             continue
         # An object without a study is a study of its own.
         study = seen.study_instance_uid or f"file {number}"
-        yield study, seen.sop_instance_uid or f"file {number}", os.fsencode(path), number
+        path, member = (place.archive, json.dumps(astuple(place)[1:])) if isinstance(place, Member) else (place, None)
+        yield study, seen.sop_instance_uid or f"file {number}", os.fsencode(path), member, number
 
 
-def _study(files: Iterator[tuple[str, str]], options: ReadOptions | None, tell: _Teller) -> Exam | None:
+def _seen(places: Iterable[str | Member], tell: _Teller) -> Iterator[tuple[str | Member, Peek]]:
+    """What a glance shows of each file, and of each file in an archive; an archive within one is not opened."""
+    for place in places:
+        try:
+            found = peek(place)
+        except NotDicom as error:
+            if isinstance(place, Member) or not is_archive(place):
+                tell(place, error)
+            else:
+                yield from _seen(_readable(members(place), tell), tell)
+        except (ReadError, OSError) as error:
+            tell(place, error)
+        else:
+            yield place, found
+
+
+def _readable(found: Iterable[Member | tuple[str, ReadError | OSError]], tell: _Teller) -> Iterator[Member]:
+    for each in found:
+        if isinstance(each, Member):
+            yield each
+        else:
+            tell(*each)
+
+
+def _place(path: bytes, member: str | None) -> str | Member:
+    return os.fsdecode(path) if member is None else Member(os.fsdecode(path), *json.loads(member))
+
+
+def _study(files: Iterator[tuple[str, str | Member]], options: ReadOptions | None, tell: _Teller) -> Exam | None:
     """Merge the objects of one study, versions of one object together, slices folded as they come."""
     alone: list[Exam] = []
     folded: dict[Any, Exam] = {}
@@ -175,7 +205,7 @@ def _study(files: Iterator[tuple[str, str]], options: ReadOptions | None, tell: 
     return merge_parts(parts) if parts else None
 
 
-def _versions(paths: list[str], options: ReadOptions | None, tell: _Teller) -> list[Exam]:
+def _versions(paths: list[str | Member], options: ReadOptions | None, tell: _Teller) -> list[Exam]:
     """What the files with one SOP Instance UID tell; of different versions of a slice only the newest."""
     parts: list[Exam] = []
     for path in paths:

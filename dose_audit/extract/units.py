@@ -8,6 +8,7 @@ possible.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 from math import isfinite
@@ -22,12 +23,13 @@ UNITS: dict[str, dict[str, str]] = {
         "Gy.m2": "1", "Gym2": "1", "Gy.cm2": "1e-4", "Gycm2": "1e-4", "dGy.cm2": "1e-5", "dGycm2": "1e-5",
         "cGy.cm2": "1e-6", "cGycm2": "1e-6", "mGy.cm2": "1e-7", "mGycm2": "1e-7", "uGy.cm2": "1e-10",
         "uGycm2": "1e-10", "mGy.m2": "1e-3", "mGym2": "1e-3", "uGy.m2": "1e-6", "uGym2": "1e-6",
-        "cGy.m2": "1e-2", "dGy.m2": "1e-1",
+        "cGy.m2": "1e-2", "dGy.m2": "1e-1", "Gy-m2": "1", "Gy-cm2": "1e-4", "dGy-cm2": "1e-5",
+        "cGy-cm2": "1e-6", "mGy-cm2": "1e-7", "uGy-m2": "1e-6",
     },
     "absorbed_dose": {"Gy": "1", "dGy": "1e-1", "cGy": "1e-2", "mGy": "1e-3", "uGy": "1e-6", "nGy": "1e-9"},
     "effective_dose": {"Sv": "1", "mSv": "1e-3", "uSv": "1e-6"},
     "dose_length": {
-        "mGy.cm": "1", "mGycm": "1", "Gy.cm": "1e3", "Gycm": "1e3", "cGy.cm": "10", "cGycm": "10",
+        "mGy.cm": "1", "mGycm": "1", "mGy-cm": "1", "Gy.cm": "1e3", "Gycm": "1e3", "cGy.cm": "10", "cGycm": "10",
         "mGy.mm": "0.1", "mGymm": "0.1", "uGy.cm": "1e-3", "uGy.m": "0.1", "mGy.m": "100",
     },
     "dose_per_charge": {"mGy/mA.s": "1", "mGy/mAs": "1", "mGy/(mA.s)": "1", "mGy/100mAs": "0.01"},
@@ -38,7 +40,7 @@ UNITS: dict[str, dict[str, str]] = {
     "area": {"cm2": "1", "m2": "1e4", "mm2": "1e-2", "dm2": "100"},
     "time": {
         "s": "1", "sec": "1", "seconds": "1", "ms": "1e-3", "msec": "1e-3", "us": "1e-6", "ns": "1e-9",
-        "min": "60", "h": "3600",
+        "min": "60", "minutes": "60", "h": "3600", "hours": "3600",
     },
     "age": {"a": "1", "year": "1", "years": "1", "mo": "1/12", "wk": "7/365.25", "d": "1/365.25"},
     "voltage": {"kV": "1", "V": "1e-3", "kVp": "1"},
@@ -167,6 +169,10 @@ def factor_for(unit: str, quantity: str) -> Decimal | None:
     Decimal('0.1')
     >>> factor_for("mGy", "kap_gy_cm2") is None
     True
+    >>> factor_for("DGY.CM2", "kap_gy_cm2") == factor_for("dGy.cm2", "kap_gy_cm2")
+    True
+    >>> factor_for("MGy", "dose_mgy") is None
+    True
     """
     wanted = QUANTITIES[quantity]
     known = UNITS[wanted.dimension]
@@ -176,8 +182,26 @@ def factor_for(unit: str, quantity: str) -> Decimal | None:
     if spelling not in known:
         spelling = _ANNOTATION.sub("", spelling)
     if spelling not in known:
+        spelling = _in_other_letters(spelling, known)
+    if spelling not in known:
         return None
     return _decimal(known[spelling]) / _decimal(known[wanted.unit])
+
+
+def _in_other_letters(spelling: str, known: Mapping[str, str]) -> str:
+    """The unit that is meant by one in other letter case (``MGY.CM``), or what was given.
+
+    UCUM has a form in capitals, and devices mix the two. Only where no other unit of the dimension is spelt the
+    same; and m and M part milli from mega, so that ``MGy`` and ``mbq`` are left alone.
+    """
+    folded = spelling.casefold()
+    found = [unit for unit in known if unit.casefold() == folded]
+    if not found or len({known[unit] for unit in found}) > 1:
+        return spelling
+    unit = found[0]
+    capitals = spelling.isupper()
+    mega = unit.startswith("M") != spelling.startswith("M") and unit[:1] in "mM" and not (capitals and unit[0] == "m")
+    return spelling if mega else unit
 
 
 def own_unit(quantity: str) -> str:

@@ -88,8 +88,8 @@ def _element(ours: Header, theirs: Dataset, keyword: str, path: str) -> Iterator
     elif element.VR in DECIMALS:
         actual, expected = ours.numbers(keyword), _floats(values)
     elif element.VR in TEXTS:
-        # Python's own strip takes the no-break space too, which pydicom does to UIDs.
-        actual = [t.strip() for t in ours.texts(keyword)] or [""]
+        # Python's own strip takes the no-break space too, which pydicom does to UIDs; a long text keeps what leads it.
+        actual = [t.strip(PADDING).strip() for t in ours.texts(keyword)] or [""]
         expected = [str(v).strip(PADDING).strip() for v in values] or [""]
         if "\x1b" in "".join(expected):
             return  # pydicom leaves the escape sequences of ISO 2022 IR 58 in the text
@@ -124,7 +124,7 @@ def _private(ours: Header, theirs: Dataset, path: str) -> Iterator[str]:
         expected: Any
         if element.VR in TEXTS:
             values = [] if element.value in (None, "") else _several(element.value)
-            actual = ours.private_text(tag.group, name, offset)
+            actual = (ours.private_text(tag.group, name, offset) or "").strip(PADDING) or None
             expected = (str(values[0]).strip(PADDING) or None) if values else None
             if "\x1b" in (expected or ""):
                 continue

@@ -249,3 +249,15 @@ def test_an_unknown_phantom_is_said() -> None:
     exam = part(CTDIPhantomTypeCodeSequence=[code("113682", "DCM", "ACR Accreditation Phantom - CT")])
     assert exam.events[0].ctdi_phantom is None
     assert "unknown_code" in [warning.code for warning in exam.warnings]
+
+
+def test_a_cone_beam_slice_tells_its_kap_and_no_ctdi() -> None:
+    sent = {"Modality": "CT", "KVP": "90", "ImageAndFluoroscopyAreaDoseProduct": "7.25", "Manufacturer": "Planmeca"}
+    exam = read_exam(image(CT, **sent))
+    assert isinstance(exam, Exam)
+    (event,) = exam.events
+    assert (event.extra["kap_gy_cm2"], event.ctdi_vol_mgy) == (0.725, None)
+    only_kap = read_exam(image(CT, Modality="CT", ImageAndFluoroscopyAreaDoseProduct="7.25"))
+    assert isinstance(only_kap, Exam)
+    none = read_exam(image(CT, Modality="CT", ImageAndFluoroscopyAreaDoseProduct="0"))
+    assert not isinstance(none, Exam)

@@ -172,3 +172,13 @@ def test_a_synthetic_view_counts_only_with_an_event_uid() -> None:
     assert isinstance(read_part(image(MG, **{**VIEW, **computed})), NotDose)
     _, (event,) = read(**computed, IrradiationEventUID="1.2.3.7")
     assert event.irradiation_event_uid == "1.2.3.7"
+
+
+def test_a_glandular_dose_that_cannot_be_in_dgy_is_no_value() -> None:
+    # 1.2 as Organ Dose is 120 mGy of one exposure: the sender wrote mGy.
+    exam = read_exam(image(MG, Modality="MG", KVP="28", OrganDose="1.2"))
+    assert isinstance(exam, Exam)
+    assert exam.events[0].agd_mgy is None
+    assert [(w.code, w.raw) for w in exam.warnings] == [("agd_unit_unknown", "120 mGy")]
+    thick = read_exam(image(MG, Modality="MG", KVP="34", OrganDose="0.21"))
+    assert isinstance(thick, Exam) and thick.events[0].agd_mgy == 21

@@ -298,3 +298,20 @@ def test_a_computed_radiograph_with_nothing_but_its_sensitivity_is_an_exposure()
     assert isinstance(exam, Exam)
     assert exam.events[0].extra["vendor_exposure_index_name"] == "S"
     assert isinstance(read_part(image(CR, Modality="CR", Manufacturer="FUJIFILM Corporation")), NotDose)
+
+
+@pytest.mark.parametrize(
+    ("sent", "raw"),
+    [({"AcquisitionDate": "260102"}, "260102"), ({"AcquisitionTime": "10.15"}, "10.15")],
+)
+def test_a_moment_that_cannot_be_read_is_told_and_the_next_one_is_used(sent: dict[str, str], raw: str) -> None:
+    times = {
+        "AcquisitionDate": "20260102",
+        "AcquisitionTime": "101500",
+        "ContentDate": "20260102",
+        "ContentTime": "1020",
+    }
+    exam = read_part(image(DX, Modality="DX", KVP="80", **times | sent))
+    assert isinstance(exam, Exam)
+    assert exam.events[0].started_at == "2026-01-02T10:20:00"
+    assert [(w.code, w.raw) for w in exam.warnings] == [("unreadable_time", raw)]

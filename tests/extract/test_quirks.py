@@ -227,8 +227,10 @@ def test_umls_spiral():
 def test_a_private_meaning_counts_only_under_its_own_scheme():
     twin = num(f"777{SCHEME}", 905, "mm", meaning="Table height position")
     assert read(PROJECTION, event(twin)).events[0].table_height_mm == 905
-    other = num("777@99OTHER", 905, "mm", meaning="Table Height Position")
-    assert read(PROJECTION, event(other)).events[0].table_height_mm is None
+    frames = num(f"778{SCHEME}", 12, "1", meaning="Number of frames")
+    assert read(PROJECTION, event(frames)).events[0].frames_count == 12
+    other = num("778@99OTHER", 12, "1", meaning="Number of frames")
+    assert read(PROJECTION, event(other)).events[0].frames_count is None
 
 
 def test_dicom_codes_under_the_scheme_of_snomed():

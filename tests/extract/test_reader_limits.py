@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from dose_audit.extract import _tree
+from dose_audit.extract import _item_values
 from dose_audit.extract._charset import charset
 from dose_audit.extract.errors import Malformed, NotDicom, ReadError, TooDeep, TooLarge, Truncated
 from dose_audit.extract.reader import Limits, peek, read_object
@@ -151,7 +151,7 @@ def test_a_value_too_long_to_be_one_is_not_decoded() -> None:
 
 
 def test_what_is_kept_between_objects_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_tree, "_KEPT_CODES", 64)
+    monkeypatch.setattr(_item_values, "_KEPT_CODES", 64)
     charset.cache_clear()
     ds = report()
     for block in range(3):

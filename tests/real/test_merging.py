@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from dose_audit.extract import Exam, NotDose, as_record, merge_parts, read_exam, read_exams, read_part
+from dose_audit.extract import Exam, NotDose, ReadError, as_record, merge_parts, read_exam, read_exams, read_part
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +55,26 @@ def test_for_processing_and_for_presentation_of_one_view(dose_dir: Path) -> None
     study = in_every_order([first, processing, second, processing])
     assert len(study.events) == 2
     assert study.totals.events_agd_mgy == {"left": pytest.approx(1.956, rel=1e-9)}
+
+
+def test_every_study_is_the_same_exam_in_any_order(real_dir: Path) -> None:
+    studies: dict[str | None, list[Exam]] = {}
+    for path in sorted(path for path in real_dir.rglob("*") if path.is_file() and "hostile" not in path.parts):
+        try:
+            part = read_part(path)
+        except ReadError:
+            continue
+        if isinstance(part, Exam):
+            studies.setdefault(part.study_instance_uid, []).append(part)
+    assert sum(len(parts) > 1 for parts in studies.values()) >= 8
+    shuffled = random.Random(20260102)
+    for parts in studies.values():
+        # Up to five objects in every order, one of them twice; many in some orders.
+        if len(parts) <= 4:
+            orders = list(permutations([*parts, parts[0]]))
+        else:
+            orders = [tuple(shuffled.sample(parts, len(parts))) for _ in range(10)]
+        assert len({json.dumps(as_record(merge_parts(list(order)))) for order in orders}) == 1
 
 
 def test_three_films_are_three_events(dose_dir: Path) -> None:

@@ -201,7 +201,7 @@ def test_the_total_of_an_archive_is_bounded(tree: Path, spool: Spool) -> None:
 def test_a_directory_beyond_memory_is_refused(tree: Path, spool: Spool) -> None:
     _archive(tree / "many.zip", {f"{n}": b"DOSE 1.1 1" for n in range(200)})
     summary = scan([tree], spool, judge, limits=ArchiveLimits(directory_bytes=1000))
-    assert [reason for _, reason in summary.unreadable] == ["its directory is larger than 1000 bytes"]
+    assert [reason for _, reason in summary.unreadable] == ["its directory is larger than 0.001 MB"]
 
 
 def test_damaged_and_encrypted_members_are_lines(tree: Path, spool: Spool) -> None:
