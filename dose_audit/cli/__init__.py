@@ -25,6 +25,7 @@ from dose_audit.cli import (
     phantom,
     receive,
     retrieve,
+    runs,
     site,
     worksheet,
 )
@@ -37,6 +38,7 @@ _COMMANDS = (
     receive,
     retrieve,
     audit,
+    runs,
     drl,
     dosimetry,
     dosimetry_skin,

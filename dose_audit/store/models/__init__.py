@@ -1,6 +1,6 @@
 """The tables, one idea per file."""
 
-from dose_audit.store.models.audit import Action, AuditRun, Delivery, ExamMapping, Finding, LocalEdition
+from dose_audit.store.models.audit import Action, AuditRun, Delivery, ExamMapping, Finding, LocalEdition, Signature
 from dose_audit.store.models.dosimetry import Calibration, DoseEstimate
 from dose_audit.store.models.equipment import Equipment, EquipmentIdentity, EquipmentSite, EquipmentSoftware
 from dose_audit.store.models.exam import Event, Exam
@@ -31,6 +31,7 @@ __all__ = [
     "PhantomStudy",
     "QaTask",
     "ReceivedObject",
+    "Signature",
     "Site",
     "Tally",
     "Tolerance",

@@ -30,6 +30,17 @@ class AuditRun(models.Model):
     exit_code = models.IntegerField(null=True)
 
 
+class Signature(models.Model):
+    """A person's word for a frozen run, and for which bytes of it. Never edited: who changes their mind signs again."""
+
+    run = models.ForeignKey(AuditRun, models.PROTECT, related_name="signatures")
+    by_role = CleanTextField()
+    statement = CleanTextField()
+    at = models.DateTimeField()
+    seal_sha256 = CleanTextField()  # of the run's seal.json, which holds the hashes of all the rest
+    engine = CleanTextField()  # version of the program that showed the run
+
+
 class Finding(models.Model):
     """Something a person should know or do. One row per key, through all runs that raise it.
 
