@@ -117,8 +117,12 @@ def report(
     try:
         folder = find_run(settings.reports_dir, run_id or run)
         if share:
+            from dose_audit.report.shared_before import overlapping_shares
+
             place, not_made = share_run(folder, out, formats=wanted, smallest=smallest, name_sites=name_sites)
             print(place)
+            for sentence in overlapping_shares(settings.reports_dir, folder):
+                print(sentence, file=sys.stderr)
         else:
             files = render_run(folder, out, formats=wanted, smallest=smallest, kept_in=settings.cache_dir)
             not_made = files.not_made
