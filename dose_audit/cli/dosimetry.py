@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from dose_audit.cli.common import JsonOption, fail, group, print_json, show_table
+from dose_audit.cli.common import JsonOption, fail, group, one_line, print_json, show_table
 
 if TYPE_CHECKING:
     from dose_audit.measured import Measured
@@ -41,10 +43,13 @@ def ssde(
 
     if phantom not in (None, 16, 32):
         raise typer.BadParameter(f"a CTDI phantom is 16 or 32 cm across, not {phantom}")
+    sizes = measure_series(_files(paths))
+    if not any(size.images for size in sizes):
+        nothing_given(sizes[0].dw.reason, as_json)
     reported = _reported_ct(paths)
     records = []
-    for size in measure_series(_files(paths)):
-        event = reported.get(size.dw.details.get("irradiation_event_uid"), (None, None))
+    for size in sizes:
+        event = reported.get(size.dw.details.get("irradiation_event_uid") or "", (None, None))
         dose = series_ssde(
             size,
             ctdi_vol_mgy=ctdi_vol if ctdi_vol is not None else event[0],
@@ -64,7 +69,7 @@ def mgd(paths: PathsArgument, as_json: JsonOption = False) -> None:
 
     Example: dose-audit dosimetry mgd mammograms/
     """
-    _exam_quantities(paths, {"mean_glandular_dose"}, as_json)
+    _exam_quantities(paths, "mean_glandular_dose", "patients' mammograms or their dose reports", as_json)
 
 
 @dosimetry.command()
@@ -82,7 +87,8 @@ def effective(
 
     if factors not in FACTOR_SETS:
         raise typer.BadParameter(f"--factors is {factors!r}, expected one of {', '.join(FACTOR_SETS)}")
-    _exam_quantities(paths, {"effective_dose"}, as_json, factors=factors, allow_unverified=allow_unverified)
+    options = {"factors": factors, "allow_unverified": allow_unverified}
+    _exam_quantities(paths, "effective_dose", "dose reports of patients' CT", as_json, **options)
 
 
 @dosimetry.command("localiser-calibration")
@@ -125,11 +131,43 @@ def localiser_calibration(
         show_table(["Quantity", "Value"], [[key, value] for key, value in calibration.items()], right=("Value",))
 
 
+def must_exist(path: Path) -> None:
+    """End the command where a path leads nowhere."""
+    if not path.exists():
+        fail(f"{one_line(str(path))}: there is no such file or folder.")
+
+
+def nothing_given(reason: str, as_json: bool) -> NoReturn:
+    """End the command that found nothing to compute: an empty list for programs, one line for people, exit code 1."""
+    if as_json:
+        print_json([])
+    fail(f"nothing to compute: {reason}.")
+
+
+def what_was_read(exams: Iterable[Any], unread: Iterable[str]) -> str:
+    """``2 × exam of CT; 1 × the file is empty``."""
+    seen = Counter(_kind(exam) for exam in exams)
+    shown = (seen + Counter(unread)).most_common(5)
+    return one_line("; ".join(f"{count} × {what}" for what, count in shown) or "no object")
+
+
+def _kind(exam: Any) -> str:
+    """What an exam is, as far as it tells why nothing is computed for it."""
+    from dose_audit.dosimetry import exposure_kind
+
+    kind = f"exam of {exam.modality or 'an unknown kind'}"
+    if exam.patient.is_phantom:
+        return f"{kind}, of a phantom"
+    views = (
+        {exposure_kind(event) for event in exam.events if event.type == "projection"} if exam.modality == "MG" else ()
+    )
+    return f"{kind} ({', '.join(sorted(views))})" if views else kind
+
+
 def _files(paths: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
-        if not path.exists():
-            fail(f"{path}: there is no such file or folder.")
+        must_exist(path)
         found += sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
     return found
 
@@ -147,21 +185,28 @@ def _reported_ct(paths: list[Path]) -> dict[str, tuple[float | None, int | None]
     }
 
 
-def _exam_quantities(paths: list[Path], names: set[str], as_json: bool, **options: Any) -> None:
+def _exam_quantities(paths: list[Path], name: str, wanted: str, as_json: bool, **options: Any) -> None:
     from dose_audit.dosimetry import exam_dosimetry
     from dose_audit.extract import read_exams
 
-    def on_refused(path: str, reason: str, kind: str) -> None:
-        if kind == "unreadable":
-            print(f"{path}: {reason}", file=sys.stderr)
+    unread = []
 
-    _files(paths)
-    records = []
-    for exam in read_exams([str(path) for path in paths], on_refused=on_refused):
-        for item in exam_dosimetry(exam, **options):
-            if item.name in names:
-                event_uid = item.details.get("irradiation_event_uid")
-                records.append(_record(item, exam.study_instance_uid, event_uid, with_details=as_json))
+    def on_refused(path: str, reason: str, kind: str) -> None:
+        unread.append(reason)
+        if kind == "unreadable":
+            print(f"{one_line(path)}: {one_line(reason)}", file=sys.stderr)
+
+    for path in paths:
+        must_exist(path)
+    exams = list(read_exams([str(path) for path in paths], on_refused=on_refused))
+    records = [
+        _record(item, exam.study_instance_uid, item.details.get("irradiation_event_uid"), with_details=as_json)
+        for exam in exams
+        for item in exam_dosimetry(exam, **options)
+        if item.name == name
+    ]
+    if not records:
+        nothing_given(f"{wanted} are needed, and there is {what_was_read(exams, unread)}", as_json)
     _show(records, as_json)
 
 
@@ -175,9 +220,6 @@ def _record(item: Measured, name: str | None, event_uid: str | None, *, with_det
 def _show(records: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(records)
-        return
-    if not records:
-        print("nothing to compute in these files.", file=sys.stderr)
         return
     keys = ("object", "irradiation_event_uid", "name", "value", "uncertainty", "unit", "status", "reason", "method")
     rows = [[_cell(record[key]) for key in keys] for record in records]

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dose_audit.cli.common import JsonOption, fail, print_json, show_table
-from dose_audit.cli.dosimetry import dosimetry
+from dose_audit.cli.common import JsonOption, fail, one_line, print_json, show_table
+from dose_audit.cli.dosimetry import dosimetry, must_exist, nothing_given, what_was_read
 
 __all__ = ["skin"]
 
@@ -36,32 +36,31 @@ def skin(
 
     if picture is not None and picture.suffix.lower() not in _PICTURES:
         raise typer.BadParameter(f"a map is drawn as {', '.join(_PICTURES)}, not {picture.suffix or picture.name}")
-    unread = 0
+    unread = []
 
     def on_refused(path: str, reason: str, kind: str) -> None:
-        nonlocal unread
-        unread += 1
-        print(f"{path}: {reason}", file=sys.stderr)
+        unread.append(reason)
+        if kind == "unreadable":
+            print(f"{one_line(path)}: {one_line(reason)}", file=sys.stderr)
 
-    done = []
-    for exam in read_exams([str(path) for path in paths], on_refused=on_refused):
-        if exam.modality in ("CT", "MG", "NM", "PT"):
-            continue
-        done.append((exam, skin_dose(exam)))
+    for path in paths:
+        must_exist(path)
+    exams = list(read_exams([str(path) for path in paths], on_refused=on_refused))
+    done = [(exam, skin_dose(exam)) for exam in exams if exam.modality not in ("CT", "MG", "NM", "PT")]
+    if not done:
+        nothing_given(
+            f"dose reports of projection exams are needed, and there is {what_was_read(exams, unread)}", as_json
+        )
     if picture is not None:
         _draw(done, picture)
     if as_json:
         print_json([{**_exam(exam), **result.as_record()} for exam, result in done])
-    elif done:
+    else:
         columns = ["Date", "Equipment", "Peak skin dose (mGy, k = 2)", "Status", "Method", "Reason"]
         show_table(columns, [_row(exam, result) for exam, result in done], right=("Peak skin dose (mGy, k = 2)",))
         if events:
             for exam, result in done:
                 _show_events(exam, result)
-    if not done:
-        print("No projection exam in these files.", file=sys.stderr)
-        if unread:
-            raise typer.Exit(1)
 
 
 def _draw(done: list[tuple[Any, Any]], picture: Path) -> None:

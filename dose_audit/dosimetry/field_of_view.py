@@ -6,10 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from dose_audit.dosimetry._morphology import Mask, erode
 
-__all__ = ["edge_of_view", "field_of_view", "share_on_edge"]
+__all__ = ["edge_of_view", "field_of_view", "lungs_on_edge", "share_on_edge"]
+
+_LUNG_HU = -900.0  # median; real ones have -750 to -850, the foam of tables -900 to -985, air -1000
+_LEAST_LUNG_MM2 = 1000.0
+_WITHIN = (0.0, 0.95)  # of the body's height: what lies beneath is foam
 
 
 def field_of_view(image_hu: NDArray[np.floating]) -> Mask:
@@ -52,3 +57,42 @@ def share_on_edge(mask: Mask, edge: Mask) -> float:
     contour = mask & ~(framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:])
     total = np.count_nonzero(contour)
     return np.count_nonzero(contour & edge) / total if total else 0.0
+
+
+def lungs_on_edge(
+    image_hu: NDArray[np.floating], dense: Mask, body: Mask, inside: Mask, pixel_mm: float
+) -> Mask | None:
+    """Lungs that the field of view cuts, as that of a heart does.
+
+    Parameters
+    ----------
+    image_hu : ndarray, shape (H, W)
+    dense : ndarray of bool, shape (H, W)
+        What exceeds the threshold between patient and air.
+    body, inside : ndarray of bool, shape (H, W)
+        The body as found without them, and the field of view.
+    pixel_mm : float
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W), or None
+        None where nothing that reaches the edge is a lung.
+
+    Notes
+    -----
+    They have no chest wall on that side, so that they look like air around the body; what tells them is their number.
+    """
+    light = inside & ~dense & ~body
+    if not np.count_nonzero(light & (image_hu > _LUNG_HU)) * pixel_mm**2 > _LEAST_LUNG_MM2 / 2:
+        return None
+    labels, count = ndimage.label(light)
+    at_edge = np.unique(labels[edge_of_view(inside) & light])
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * pixel_mm**2
+    rows = np.nonzero(body.any(axis=1))[0]
+    lungs = np.zeros_like(light)
+    for index in at_edge[sizes[at_edge] >= _LEAST_LUNG_MM2]:
+        piece = labels == index
+        height = (float(np.nonzero(piece)[0].mean()) - rows[0]) / len(rows)
+        if _WITHIN[0] < height < _WITHIN[1] and float(np.median(image_hu[piece])) > _LUNG_HU:
+            lungs |= piece
+    return lungs if lungs.any() else None

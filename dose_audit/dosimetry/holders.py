@@ -11,18 +11,19 @@ from scipy import ndimage
 
 from dose_audit.dosimetry._morphology import Mask
 
-__all__ = ["LARGEST_HEAD_MM", "Parting", "part_from_holder", "step_ends"]
+__all__ = ["LARGEST_HEAD_MM", "Parting", "part_from_holder"]
 
 _ANGLES = 180
 _WINDOW = 10  # samples of 2° on either side of a step
 _LEAST_STEP_MM, _THICKEST_MM = 1.2, 40.0
 _ARC = (30, 130)  # samples, 60° to 260°: more is a wall and belongs to a phantom, less is an ear or a nose
 _LIKE = 0.5  # the two ends' heights differ by no more, relative to the larger
-_ROUND_PX, _HARDLY_ROUND_PX = 0.6, 1.5
+_ROUND_PX = 0.6
 _PARALLEL = 0.02  # of the mean radius
 _ROUNDER = 0.6
 _MOSTLY, _THROUGHOUT = 0.5, 0.9  # of the arc
 _CONTRAST_HU = 40.0
+_FAT_HU = (-140.0, -60.0)
 LARGEST_HEAD_MM = 260.0
 """Across, with a holder; what is larger is a trunk, which lies on a table and whose arms make steps too."""
 
@@ -69,10 +70,16 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
     -----
     The outline is taken as radii over angles about its centre. Where a holder begins, the radius steps outwards by its
     thickness, where it ends it steps back; an arc of 60° to 260° between two such steps of like height, whose middle
-    points to the table, is a holder: what lies at a side is the other leg, and at the top are breasts. A shell of even
-    thickness is taken off along the outline. Of a block the ellipse through the free outline tells where the body ends,
-    as long as that outline is elliptic and half of all; else nothing is cut, and all that lies between is doubt. The
-    border is certain when the image shows it: CT numbers of the layer and of what lies beneath differ by 40 HU.
+    points to the table, may be a holder: what lies at a side is the other leg, and at the top are breasts. A shell of
+    even thickness is taken off along the outline. Its border is certain when the image shows it: CT numbers of the layer
+    and of what lies beneath differ by 40 HU.
+
+    Of a head only such a shell is taken off; steps alone are ears, jaws and the folds of a neck. One of the number of fat
+    stays, with doubt, for the backs of children look so.
+
+    Of a phantom of one material the shape of the ends is enough, with doubt; of a block the ellipse through the free
+    outline tells where the phantom ends, as long as that outline is elliptic and half of all. Else nothing is cut, and
+    all that lies between is doubt.
     """
     rows, columns = np.nonzero(mask)
     if not len(rows) or (not one_material and 2 * math.sqrt(len(rows) / math.pi) * pixel_mm > LARGEST_HEAD_MM):
@@ -85,17 +92,20 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
     within, thickness = arc
     inner = _shell(radii, thickness)
     shell = inner is not None
-    if inner is None and within.sum() > _HALF:
+    numbers = _numbers(image_hu, centre, radii, thickness, within, pixel_mm)
+    seen = shell and abs(numbers[0] - numbers[1]) > _CONTRAST_HU
+    if (inner is None and within.sum() > _HALF) or not (seen or one_material):
         return Parting(mask)
+    if not one_material and _FAT_HU[0] < numbers[0] < _FAT_HU[1]:
+        doubtful_mm2 = _layer(thickness, radii, pixel_mm) / 2
+        return Parting(mask, "something hugs the body that may be its fat", doubtful_mm2)
     if inner is None:
         free = _ellipse(radii, ~within)
         off = np.inf if free is None else float(np.std((radii - free)[~within]))
-        if not one_material and off > _HARDLY_ROUND_PX:
-            return Parting(mask)  # arms, shoulders
         free = radii - thickness if free is None else free
         raised = float(np.mean((radii - free)[within] > 0.5 * thickness[within]))
         if raised < _MOSTLY:
-            return Parting(mask)  # between two ears or two arms the outline comes back to the body
+            return Parting(mask)  # between the two steps the outline comes back to the body
         if raised < _THROUGHOUT or off > _ROUND_PX:
             doubtful_mm2 = _layer(np.where(within, np.maximum(radii - free, 0), 0), radii, pixel_mm) / 2
             return Parting(mask, "something hugs the body and cannot be told from it", doubtful_mm2)
@@ -105,7 +115,7 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
     border = np.interp(angle, np.arange(-_ANGLES, 2 * _ANGLES), np.tile(np.where(within, inner, np.inf), 3))
     cut = mask.copy()
     cut[rows, columns] = np.hypot(rows - centre[0], columns - centre[1]) <= border
-    if shell and _seen(image_hu, centre, radii, thickness, within, pixel_mm):
+    if seen:
         return Parting(cut, "", 0.1 * layer_mm2)
     doubt = (
         "a holder was parted from the body by the shape of its ends alone"
@@ -113,33 +123,6 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
         else "a holder was parted by an ellipse"
     )
     return Parting(cut, doubt, (0.25 if shell else 0.5) * layer_mm2)
-
-
-def step_ends(
-    mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
-) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """Where the outline steps outwards on the left and back on the right, below a body: (row, column) of both.
-
-    Parameters
-    ----------
-    mask, image_hu, pixel_mm
-        As `part_from_holder`, table downwards.
-
-    Returns
-    -------
-    ((float, float), (float, float)) or None
-    """
-    rows, columns = np.nonzero(mask)
-    centre = (float(rows.mean()), float(columns.mean()))
-    radii = _outline(mask, image_hu, centre)
-    arc = _arc(radii, pixel_mm)
-    if arc is None or arc[0].sum() > _HALF:
-        return None
-    angle = np.arange(_ANGLES) * math.tau / _ANGLES
-    y, x = centre[0] + np.sin(angle) * radii, centre[1] + np.cos(angle) * radii
-    within = np.nonzero(arc[0])[0]
-    left, right = within[np.argmin(x[within])], within[np.argmax(x[within])]
-    return (float(y[left]), float(x[left])), (float(y[right]), float(x[right]))
 
 
 def _shell(radii: NDArray[np.float64], thickness: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -251,20 +234,21 @@ def _ellipse(radii: NDArray[np.float64], used: Mask) -> NDArray[np.float64] | No
     return scale * (linear + np.sqrt(root)) / (2 * square)
 
 
-def _seen(
+def _numbers(
     image_hu: NDArray[np.floating],
     centre: tuple[float, float],
     radii: NDArray[np.float64],
     thickness: NDArray[np.float64],
     within: Mask,
     pixel_mm: float,
-) -> bool:
-    """Whether the layer's CT numbers differ from those just beneath it."""
+) -> tuple[float, float]:
+    """CT numbers of the layer and of what lies just beneath it, medians."""
     angle = np.arange(_ANGLES)[within] * math.tau / _ANGLES
-    means = []
     reach = max(1.0, 3.0 / pixel_mm)
-    for depth in (0.5 * thickness[within], thickness[within] + reach):
-        at = radii[within] - depth
-        places = [centre[0] + np.sin(angle) * at, centre[1] + np.cos(angle) * at]
-        means.append(float(np.median(ndimage.map_coordinates(image_hu, places, order=1, mode="nearest"))))
-    return abs(means[0] - means[1]) > _CONTRAST_HU
+
+    def at(depth: NDArray[np.float64]) -> float:
+        far = radii[within] - depth
+        places = [centre[0] + np.sin(angle) * far, centre[1] + np.cos(angle) * far]
+        return float(np.median(ndimage.map_coordinates(image_hu, places, order=1, mode="nearest")))
+
+    return at(0.5 * thickness[within]), at(thickness[within] + reach)

@@ -9,7 +9,7 @@ from dose_audit.dosimetry._morphology import Mask, erode
 
 __all__ = ["above_ledge"]
 
-_LEDGE_STEP_MM, _LEDGE_REACH_MM, _THICKEST_PLATE_MM = 3.0, 20.0, 100.0
+_LEDGE_STEP_MM, _LEDGE_REACH_MM, _THICKEST_PLATE_MM = 3.0, 12.0, 100.0
 _PLATE_LIKE_HU = 80.0
 _HOMOGENEOUS_HU = 150.0
 
@@ -41,11 +41,12 @@ def above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> 
     plate = slice(rows[0] + edge + 1, last + 1)
     middle, sides = slice(left[edge], right[edge]), mask[plate].copy()
     sides[:, middle] = False
-    if abs(_median(image_hu[plate][sides]) - _median(image_hu[plate, middle][mask[plate, middle]])) > _PLATE_LIKE_HU:
-        return mask, 0.0  # the body goes on between the ledges
-    between = image_hu[plate, middle][erode(mask[plate, middle], 1)]
-    if between.size and float(np.ptp(np.percentile(between, [5, 95]))) > _HOMOGENEOUS_HU:
-        return mask, float(np.count_nonzero(sides))  # bone between them: what lies beside it has the body's number
+    between = image_hu[plate, middle]
+    unlike = abs(_median(image_hu[plate][sides]) - _median(between[mask[plate, middle]])) > _PLATE_LIKE_HU
+    inner = between[erode(mask[plate, middle], 1)]
+    mixed = inner.size > 0 and float(np.ptp(np.percentile(inner, [5, 95]))) > _HOMOGENEOUS_HU
+    if unlike or mixed:  # the body, with its bone, goes on between the ledges
+        return mask, float(np.count_nonzero(sides))
     cut = mask.copy()
     cut[plate] = False
     return cut, 0.0

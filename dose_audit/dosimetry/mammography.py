@@ -22,6 +22,7 @@ _MOST_KERMA_MGY = 100.0
 _AGREE = 0.25  # vendors' models (Dance, Wu, Boone) differ by up to a fifth
 _PLAUSIBLE_AGD_MGY = (0.1, 15.0)
 _K_UNCERTAINTY, _G_UNCERTAINTY, _S_UNCERTAINTY, _C_UNCERTAINTY = 0.05, 0.02, 0.02, 0.07
+_NO_FACTOR = {("W", "Al"): "it changes with the breast's thickness, in a table of Dance 2009 that is not here"}
 _SYMBOLS = {
     "molybdenum": "Mo",
     "rhodium": "Rh",
@@ -156,11 +157,15 @@ def _outside(value: float | None, low: float, high: float, what: str) -> str:
 
 
 def _spectrum_factor(anode: str | None, filter_material: str | None) -> float | str:
-    pair = tuple(_symbol(material) for material in (anode, filter_material))
+    pair = _symbol(anode), _symbol(filter_material)
     for row in load_table("dance_s"):
         if (row["anode"], row["filter"]) == pair:
             return float(row["s"])
-    return f"no factor s for target {anode or 'unknown'} and filter {filter_material or 'unknown'}"
+    if not all(pair):
+        return "no target or filter material is stated"
+    known = ", ".join(f"{row['anode']}/{row['filter']}" for row in load_table("dance_s"))
+    why = _NO_FACTOR.get(pair, "none is published in Dance 2000 and 2009")
+    return f"no factor s for {'/'.join(pair)} ({why}; there are {known}): only the machine's own AGD can be compared"
 
 
 def _symbol(material: str | None) -> str:

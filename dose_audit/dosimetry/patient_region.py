@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dose_audit.dosimetry._morphology import Mask, dilate
-from dose_audit.dosimetry.field_of_view import edge_of_view, field_of_view, share_on_edge
+from dose_audit.dosimetry.field_of_view import edge_of_view, field_of_view, lungs_on_edge, share_on_edge
 from dose_audit.dosimetry.holders import Parting, part_from_holder
-from dose_audit.dosimetry.layers import find_layer
 from dose_audit.dosimetry.ledges import above_ledge
 from dose_audit.dosimetry.pieces import find_bodies, solid_parts
 from dose_audit.dosimetry.protrusions import find_protrusions
 from dose_audit.dosimetry.round_phantoms import is_homogeneous, within_ellipse
-from dose_audit.dosimetry.supports import concave_corners, one_material_beneath, part_by_material, peel_soft
+from dose_audit.dosimetry.soft_layers import peel_soft
 
 __all__ = ["TABLE_THRESHOLD_HU", "PatientRegion", "find_patient_region"]
 
@@ -28,7 +27,7 @@ TABLE_THRESHOLD_HU = -383.0
 
 _SHEET_MM = 3.0  # half of the thickness below which something is a sheet: table shells, blankets, tubes
 _BEYOND, _LEAST_CLOTH = 2, 0.03  # pixels; of water
-_DOUBTED_SHARE = 0.015
+_DOUBTED_SHARE = 0.015  # of the area: less changes Dw by less than 1 %
 _WIDE = 0.4  # of the body's width: tables are, cables not
 
 
@@ -99,12 +98,13 @@ def find_patient_region(
        larger ones of soft tissue on a broad base, breasts, come back too. Of a flat back on a flat plate the plate's
        ledges on both sides tell where it begins.
     3. Other solid, compact pieces are arms or legs and stay.
-    4. A holder that hugs a part of a head or of a phantom is told by the steps at its two ends (`part_from_holder`), a
-       cushion that follows a trunk by its depth (`find_layer`), a support of one material by its number
-       (`part_by_material`).
+    4. A shell that hugs a part of a head or of a phantom is told by the steps at its two ends (`part_from_holder`).
+       Cushions of tissue's CT number that follow a trunk are not told from it: in one slice they look as the fat and the
+       muscles of a back do, and rules that part them take a back for a cushion.
     5. Of a test phantom, whose free contour is an ellipse to within a pixel, what sticks out of the ellipse towards the
        table goes too.
-    6. Of the rim's water, what clothes or foam just beyond it put there is not the patient's (`cloth_mm2`).
+    6. Lungs that the field of view cuts, which look like air around the body, are told by their CT number and added.
+    7. Of the rim's water, what clothes or foam just beyond it put there is not the patient's (`cloth_mm2`).
 
     References
     ----------
@@ -113,16 +113,20 @@ def find_patient_region(
     dense = image_hu > threshold_hu
     inside = field_of_view(image_hu) if inside_fov is None else inside_fov
     dense &= inside
+    region = _region(image_hu, dense, inside, pixel_mm)
+    lungs = None if region is None else lungs_on_edge(image_hu, dense, region.mask, inside, pixel_mm)
+    if lungs is None:
+        return region
+    return _region(np.where(lungs, np.float32(0), image_hu), dense | lungs, inside, pixel_mm) or region
+
+
+def _region(image_hu: NDArray[np.floating], dense: Mask, inside: Mask, pixel_mm: float) -> PatientRegion | None:
     where = _surroundings(dense)
     if where is None:
         return None
     # Copies of one piece: what follows runs through them many times.
-    found = _in_part(
-        np.ascontiguousarray(image_hu[where]),
-        np.ascontiguousarray(dense[where]),
-        np.ascontiguousarray(inside[where]),
-        pixel_mm,
-    )
+    part, above, view = (np.ascontiguousarray(array[where]) for array in (image_hu, dense, inside))
+    found = _in_part(part, above, view, pixel_mm)
     if found is None:
         return None
     parting, around, cloth_mm2 = found
@@ -165,20 +169,19 @@ def _parted(
     """The body without what it rests on, table downwards."""
     one_material = is_homogeneous(mask, image_hu)
     parting = part_from_holder(mask, image_hu, pixel_mm, one_material=one_material)
-    doubtful_mm2 = 0.0
     if parting.mask is not mask:
         mask = parting.mask
     elif one_material:
         mask = within_ellipse(mask, firm & ~mask, inside)
-    else:
-        mask, doubtful_mm2 = _off_its_support(mask, image_hu, pixel_mm)
+    doubtful_mm2 = 0.0
     for turn in (1, -1):
         above, beside = above_ledge(mask[::turn], image_hu[::turn], pixel_mm)
         mask = above[::turn]
         if beside > _DOUBTED_SHARE * np.count_nonzero(mask):
             doubtful_mm2 = max(doubtful_mm2, beside * pixel_mm**2)
     if doubtful_mm2 and not parting.doubt:
-        return Parting(mask, "what lies beneath is of one material and may be a support", doubtful_mm2 / 2)
+        # About as much again lies beneath the body's curve: the sum is the most that can be wrong, half of it is k = 1.
+        return Parting(mask, "a plate beneath cannot be told from the body", doubtful_mm2)
     return Parting(mask, parting.doubt, parting.doubtful_mm2)
 
 
@@ -202,19 +205,3 @@ def _cloth(mask: Mask, rim: Mask, other: Mask, inside: Mask, image_hu: NDArray[n
     level, own = np.clip(cloth[rim], 0.0, 0.6), water[rim]
     # A pixel of the rim that is body by a share f shows f + (1 - f) * level.
     return float((own - np.clip((own - level) / (1 - level), 0.0, None))[level > _LEAST_CLOTH].sum())
-
-
-def _off_its_support(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> tuple[Mask, float]:
-    """The body without what it rests on, and the area in mm² that can be neither parted nor told to be body."""
-    corners = concave_corners(mask, pixel_mm)
-    layer = find_layer(mask, image_hu, pixel_mm, corners)
-    if layer is not None:
-        return (mask & ~layer.mask, 0.0) if layer.seen else (mask, np.count_nonzero(layer.mask) * pixel_mm**2)
-    if not corners.any():
-        return mask, 0.0
-    parted = part_by_material(mask, image_hu, pixel_mm, corners)
-    if parted is None:
-        return mask, one_material_beneath(mask, image_hu, pixel_mm, corners)
-    mask, doubtful_mm2 = parted
-    # Less than this, taken off or left on, changes Dw by less than 1 %.
-    return mask, doubtful_mm2 if doubtful_mm2 > _DOUBTED_SHARE * np.count_nonzero(mask) * pixel_mm**2 else 0.0

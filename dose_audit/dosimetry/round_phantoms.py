@@ -9,7 +9,8 @@ from dose_audit.dosimetry._morphology import Mask, dilate, erode
 
 __all__ = ["is_homogeneous", "within_ellipse"]
 
-_HOMOGENEOUS_HU = 150.0
+_BELOW_HU, _ABOVE_HU = 125.0, 150.0  # fat and muscle differ by about as much; plastic walls stand less above water
+_OTHER_SHARE = 0.005
 _HOLDER_PIXELS = 15
 _ELLIPSE_ROUNDS = 8
 _ELLIPSE_PIXELS = 0.9
@@ -17,12 +18,12 @@ _ELLIPSE_SHARE = 0.4
 
 
 def is_homogeneous(mask: Mask, image_hu: NDArray[np.floating]) -> bool:
-    """Whether it holds one material, as a water phantom does and no patient's cross-section, which has bone or gas."""
+    """Whether it holds one material, as a water phantom does and no patient's cross-section, which has bone, fat or gas."""
     numbers = image_hu[::2, ::2][erode(mask[::2, ::2], 2)]  # a quarter of the pixels tells as much
     if len(numbers) < 100:
         return False
     middle = np.median(numbers[:: len(numbers) // 100])
-    return float((np.abs(numbers - middle) > _HOMOGENEOUS_HU).mean()) < 0.005
+    return float(((numbers < middle - _BELOW_HU) | (numbers > middle + _ABOVE_HU)).mean()) < _OTHER_SHARE
 
 
 def within_ellipse(mask: Mask, other: Mask, inside: Mask) -> Mask:

@@ -51,7 +51,7 @@ def water_equivalent_diameter(
         ``effective_diameter_mm``, ``lateral_mm``, ``ap_mm``, ``truncated_fraction``, ``centre_mm`` (x, y from the
         image's centre), ``removed_mm2`` (table), ``threshold_hu``, ``truncation_factor``.
         *Suspect* when 5 to 30 % of the contour is cut by the field of view and the value is corrected for it, and when
-        a holder was parted off of which the image shows no border; the uncertainty says by how much. *Not
+        something that touches the body may or may not belong to it; the uncertainty says by how much. *Not
         measurable* without a patient, with more cut off, with metal (over 0.5 % of the area above 3000 HU) and with a
         mean below -500 HU.
 
@@ -64,8 +64,8 @@ def water_equivalent_diameter(
     -----
     ``Aw = Σ (HU/1000 + 1) · pixel area`` over the patient with lungs and gas, ``Dw = 2 sqrt(Aw / π)``. The rim of
     partly covered pixels is summed too, so that the threshold does not bias the size. On analytic water cylinders of 14
-    to 34 cm on slabs, shells and cradles the result holds within 1 %, and so it does in a shell or a block that hugs up to
-    half of a head or a phantom. A shell without steps at its ends, that thins out to nothing, is taken for a part of it.
+    to 34 cm on slabs, shells and cradles the result holds within 1 %, and so it does in a shell that hugs up to half of a
+    head or a phantom and has steps at its ends. A cushion of tissue's number that follows a trunk is taken for its fat.
 
     References
     ----------

@@ -21,8 +21,8 @@ FINER = 3
 PLAIN_TABLES = ("none", "plate", "shells", "curved", "mattress", "clear")
 HARD_TABLES = ("slab", "narrow slab", "pad", "cup", "soft cup", "block")
 BODIES = (
-    "cylinder", "ellipse", "superellipse", "flat back", "thorax", "arms down", "head", "eared head", "infant", "legs",
-    "obese",
+    "cylinder", "ellipse", "superellipse", "flat back", "folded back", "thorax", "arms down", "head", "eared head",
+    "infant", "legs", "obese",
 )  # fmt: skip
 EXTRAS = ("strap", "blanket", "clothes", "pillow", "cable", "metal", "cut", "padding", "cone beam", "turned")
 
@@ -105,6 +105,9 @@ def _trunk(rng: np.random.Generator, kind: str) -> list[_Part]:
         outline = _ellipse(a - margin, b - margin, power=power)
         return lambda x, y: outline(x, y) & (y < back - margin)
 
+    if kind == "folded back":
+        within = _folded(a, b, float(rng.uniform(5, 20)))
+        skin = float(rng.uniform(8, 22))
     parts = [_Part(within(0), float(rng.uniform(-115, -80))), _Part(within(skin), float(rng.uniform(20, 60)))]
     if kind in ("thorax", "arms down") or (kind == "infant" and rng.random() < 0.5):
         lung = float(rng.uniform(-880, -700))
@@ -127,6 +130,20 @@ def _trunk(rng: np.random.Generator, kind: str) -> list[_Part]:
             at = (side * 0.55 * a, -0.75 * b)
             parts.insert(0, _Part(_ellipse(0.42 * a, 0.55 * b, *at), -95.0))
     return parts
+
+
+def _folded(a: float, b: float, fold: float) -> Callable[[float], Inside]:
+    """Fat of even thickness at the back, from the fold behind one armpit to the other; above it lies next to none."""
+
+    def within(margin: float) -> Inside:
+        def inside(x: Plane, y: Plane) -> Mask:
+            back = 1 / (1 + np.exp(-np.clip(y / 5, -30, 30)))  # a fold is no edge: it spreads over some 2 cm
+            thick = min(margin, 3) + max(0.0, margin - 3) * back
+            return (x / (a - fold * (1 - back) - thick)) ** 2 + (y / (b - thick)) ** 2 < 1
+
+        return inside
+
+    return within
 
 
 def _head(rng: np.random.Generator, ears: bool) -> list[_Part]:

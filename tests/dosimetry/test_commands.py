@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dose_audit.cli import app
+from dose_audit.cli.common import CommandError
 from tests.dosimetry.synthetic_ct import disc, paint, phantom_code, write_slice
 
 PIXEL = 1.5
@@ -50,6 +51,29 @@ def test_wrong_words_are_told(series: Path, tmp_path: Path) -> None:
     assert run("ssde", series, "--phantom", 20)[0] != 0
     assert run("ssde", tmp_path / "nothing")[0] != 0
     assert run("effective", "--factors", "mine", series)[0] != 0
+
+
+@pytest.mark.parametrize("command", ["ssde", "skin", "mgd", "effective"])
+def test_files_from_which_nothing_follows_are_told_in_one_line(command: str, tmp_path: Path) -> None:
+    """A folder without files, a text, an empty file, and objects of another modality."""
+    (tmp_path / "none").mkdir()
+    (tmp_path / "notes.txt").write_text("nothing\n")
+    (tmp_path / "empty.dcm").write_bytes(b"")
+    other = Path("testdata/mg-report-hologic.dcm" if command != "mgd" else "testdata/ct-canon.dcm")
+    assert other.exists()
+    for given in (tmp_path / "none", tmp_path / "notes.txt", tmp_path / "empty.dcm", other):
+        result = CliRunner().invoke(app, ["dosimetry", command, str(given), "--json"])
+        assert (result.exit_code, json.loads(result.stdout)) == (1, [])
+        assert isinstance(result.exception, CommandError)
+        assert len(str(result.exception).splitlines()) == 1
+        assert str(result.exception).startswith("nothing to compute: ")
+
+
+@pytest.mark.parametrize("command", ["ssde", "skin", "mgd", "effective"])
+def test_a_path_that_leads_nowhere_is_named(command: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["dosimetry", command, str(tmp_path / "lost"), "--json"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert str(result.exception).endswith("lost: there is no such file or folder.")
 
 
 def test_effective_reads_reports() -> None:

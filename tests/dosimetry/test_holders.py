@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from dose_audit.dosimetry import water_equivalent_diameter
-from tests.dosimetry.synthetic_ct import Shape, disc, ellipse, paint, tables
+from tests.dosimetry.synthetic_ct import Shape, disc, ellipse, paint, slab, tables
 
 FOV_MM, SIZE = 320.0, 160
 
@@ -40,24 +41,27 @@ def test_a_shell_around_half_of_a_small_phantom_is_no_part_of_it(hu: float, thic
     assert result.value == pytest.approx(140, rel=0.01)
 
 
-@pytest.mark.parametrize(("hu", "thickness"), [(-100, 10), (100, 4), (250, 6)])
+@pytest.mark.parametrize(("hu", "thickness"), [(-40, 10), (100, 4), (250, 6)])
 @pytest.mark.parametrize("share", [0.0, 0.4])
 def test_a_rigid_shell_tight_to_a_head_is_no_part_of_it(hu: float, thickness: float, share: float) -> None:
     result = measured([cup(75, 95, thickness, hu, share * 95), *HEAD])
     assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_a_shell_of_the_number_of_fat_may_be_the_childs_own(share: float) -> None:
+    result = measured([cup(75, 95, 10, -100, share * 95), *HEAD])
+    assert (result.status, "may be its fat" in result.reason) == ("suspect", True)
+    assert abs(result.value - HEAD_DW_MM) < 2.5 * result.uncertainty
+
+
 @pytest.mark.parametrize("hu", [-100, 60])
 def test_a_block_is_parted_by_the_ellipse_of_the_free_outline_and_that_is_said(hu: float) -> None:
-    for body, holder, truth in (
-        ([disc(140)], block(85, 14, 85, hu), 140.0),
-        (HEAD, block(95, 30, 110, hu), HEAD_DW_MM),
-    ):
-        result = measured([holder, *body])
-        assert result.value == pytest.approx(truth, rel=0.01)
-        assert result.status == "suspect"
-        assert "ellipse" in result.reason
-        assert result.uncertainty > 0.01 * truth  # an ellipse is a guess at what is hidden
+    result = measured([block(85, 14, 85, hu), disc(140)])
+    assert result.value == pytest.approx(140, rel=0.01)
+    assert result.status == "suspect"
+    assert "ellipse" in result.reason
+    assert result.uncertainty > 0.01 * 140  # an ellipse is a guess at what is hidden
 
 
 def test_a_shell_of_the_bodys_own_number_is_parted_with_doubt() -> None:
@@ -70,7 +74,7 @@ def test_a_shell_of_the_bodys_own_number_is_parted_with_doubt() -> None:
 def test_ears_and_a_nose_are_no_holder(table: str) -> None:
     ears = [ellipse(8, 28, 20, (side * 78, 15)) for side in (-1, 1)]
     body = [*ears, ellipse(14, 25, 20, (0, -93)), *HEAD]
-    truth = (paint(1024, FOV_MM, body) / 1000 + 1).sum() * (FOV_MM / 1024) ** 2
+    truth = (paint(400, FOV_MM, body) / 1000 + 1).sum() * (FOV_MM / 400) ** 2
     result = measured([*tables(95)[table], *body])
     assert result.value == pytest.approx(2 * math.sqrt(truth / math.pi), rel=0.01)
     assert result.status == "ok"
@@ -84,11 +88,36 @@ def test_the_wall_all_around_a_phantom_belongs_to_it() -> None:
 
 
 @pytest.mark.parametrize("hu", [-100, 60])
-def test_what_cannot_be_parted_is_said_with_an_uncertainty_that_covers_it(hu: float) -> None:
-    """A wide block as deep as the head itself: where it begins there is a step, at its bottom there is no layer."""
-    result = measured([block(110, 35, 95, hu), *HEAD])
-    assert (result.status, "hugs" in result.reason) == ("suspect", True)
-    assert abs(result.value - HEAD_DW_MM) < 2 * result.uncertainty
+@pytest.mark.parametrize(("half", "top", "bottom"), [(110, 35, 95), (95, 30, 110)])
+def test_what_cannot_be_parted_is_said_with_an_uncertainty_that_covers_it(
+    half: float, top: float, bottom: float, hu: float
+) -> None:
+    """A head that lies in a block has the block's ledges on both sides, and its own skull between them."""
+    result = measured([block(half, top, bottom, hu), *HEAD])
+    assert (result.status, "plate beneath" in result.reason) == ("suspect", True)
+    assert abs(result.value - HEAD_DW_MM) < 2.5 * result.uncertainty
+
+
+@pytest.mark.parametrize("fold_mm", [8, 14, 20])
+def test_the_fat_of_a_back_is_no_cushion(fold_mm: float) -> None:
+    """Fat of even thickness from one fold behind the armpits to the other, as backs have it, and little above."""
+
+    def outline(x: np.ndarray, y: np.ndarray, fat_mm: float) -> np.ndarray:
+        back = 1 / (1 + np.exp(-np.clip(y / 4, -30, 30)))
+        a, b = 180 - fold_mm * (1 - back) - fat_mm * back - 3 * (1 - back), 115 - fat_mm * back
+        return (x / a) ** 2 + (y / b) ** 2 < 1
+
+    lungs = [ellipse(60, 60, -820, (side * 80, -15)) for side in (-1, 1)]
+    body: list[Shape] = [
+        (lambda x, y: outline(x, y, 0), -105),
+        (lambda x, y: outline(x, y, 14), 50),
+        *lungs,
+        disc(40, 300, (0, 60)),
+    ]
+    truth = (paint(400, 400, body) / 1000 + 1).sum()
+    result = water_equivalent_diameter(paint(200, 400, [slab(122, 4), *body], noise_hu=15, seed=9), 2.0)
+    assert result.value == pytest.approx(2 * math.sqrt(truth / math.pi), rel=0.005)
+    assert result.status == "ok"
 
 
 @pytest.mark.parametrize("top", [35, 60])
@@ -96,24 +125,6 @@ def test_what_is_too_soft_for_skin_is_parted_by_its_number(top: float) -> None:
     result = measured([block(110, top, 95, -250), *HEAD])
     assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
     assert result.status == "ok"
-
-
-def trunk(a_mm: float, b_mm: float) -> tuple[list[Shape], float]:
-    """A trunk with fat, a spine and two lungs, and its water-equivalent area in mm²."""
-    lungs = [ellipse(0.3 * a_mm, 0.5 * b_mm, -800, (side * 0.45 * a_mm, 0)) for side in (-1, 1)]
-    body = [ellipse(a_mm, b_mm, -100), ellipse(a_mm - 15, b_mm - 15, 40), *lungs, disc(30, 300, (0, 0.65 * b_mm))]
-    fat, inside = a_mm * b_mm, (a_mm - 15) * (b_mm - 15)
-    water = 0.9 * fat + 0.14 * inside - 2 * 0.84 * 0.15 * a_mm * b_mm + 0.26 * 15**2
-    return body, math.pi * water
-
-
-@pytest.mark.parametrize("hu", [-20, 60, 200])
-@pytest.mark.parametrize("share", [0.1, 0.4])
-def test_a_cushion_of_tissues_number_that_follows_a_trunk_is_no_part_of_it(hu: float, share: float) -> None:
-    body, water_mm2 = trunk(160, 110)
-    image = paint(256, 400, [cup(160, 110, 12, hu, share * 110), *body], noise_hu=10, seed=3)
-    result = water_equivalent_diameter(image, 400 / 256)
-    assert result.value == pytest.approx(2 * math.sqrt(water_mm2 / math.pi), rel=0.01) or result.status == "suspect"
 
 
 @pytest.mark.parametrize(("diameter", "hu"), [(100, -800), (160, -650)])
@@ -136,7 +147,7 @@ def test_ears_that_a_slice_shows_without_their_roots_belong_to_the_head() -> Non
 def test_breasts_are_no_holder_at_the_top() -> None:
     breasts = [ellipse(50, 45, -95, (side * 60, -70)) for side in (-1, 1)]
     body = [*breasts, ellipse(110, 95, -95), ellipse(90, 75, 40), disc(30, 300, (0, 55))]
-    truth = (paint(1024, 400, body) / 1000 + 1).sum() * (400 / 1024) ** 2
+    truth = (paint(400, 400, body) / 1000 + 1).sum()
     result = water_equivalent_diameter(paint(200, 400, [*tables(95)["plate"], *body], noise_hu=10, seed=6), 2.0)
     assert result.status == "ok"
     assert result.value == pytest.approx(2 * math.sqrt(truth / math.pi), rel=0.005)

@@ -80,7 +80,8 @@ def test_dicom_words_and_the_sweep_factor() -> None:
         (-1, 0.4, 50, "Mo", "Mo", "kerma"),
         (math.nan, 0.4, 50, "Mo", "Mo", "kerma"),
         (5, 0.4, 50, "W", "Al", "factor s"),
-        (5, 0.4, 50, None, "Mo", "factor s"),
+        (5, 0.4, 50, None, "Mo", "no target or filter"),
+        (5, 0.4, 50, "rhodium", "silver", "only the machine's own AGD"),
     ],
 )
 def test_what_is_refused(

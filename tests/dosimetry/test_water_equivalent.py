@@ -67,7 +67,7 @@ def test_a_childs_thin_chest_wall_keeps_its_lungs() -> None:
 @pytest.mark.parametrize("table", ["slab", "shells", "tray", "plate"])
 def test_a_flat_back_lies_on_its_table_without_it(table: str) -> None:
     body: list[Shape] = [(lambda x, y: ((x / 170) ** 2 + (y / 120) ** 2 < 1) & (y < 100), 40), disc(40, 300, (0, 75))]
-    truth = (paint(1024, 500, body) / 1000 + 1).sum() * (500 / 1024) ** 2
+    truth = (paint(500, 500, body) / 1000 + 1).sum()
     result = water_equivalent_diameter(paint(512, 500, [*tables(100)[table], *body], noise_hu=20), 500 / 512)
     assert result.value == pytest.approx(2 * math.sqrt(truth / math.pi), rel=0.01)
 
@@ -76,7 +76,7 @@ def test_breasts_and_legs_stay() -> None:
     breasts = [ellipse(60, 40, -60, (side, -95)) for side in (-90, 90)]
     legs = [disc(150, 30, (side, 0)) for side in (-85, 85)]
     for body, bottom in (([disc(40, 300, (0, 75)), ellipse(170, 110, 30), *breasts], 110), (legs, 75)):
-        truth = (paint(1024, 500, body) / 1000 + 1).sum() * (500 / 1024) ** 2
+        truth = (paint(500, 500, body) / 1000 + 1).sum()
         image = paint(512, 500, [*tables(bottom)["shells"], *body], noise_hu=20)
         result = water_equivalent_diameter(image, 500 / 512)
         assert result.value == pytest.approx(2 * math.sqrt(truth / math.pi), rel=0.01)
@@ -136,6 +136,17 @@ def test_a_cut_patient_is_corrected_and_marked_or_refused() -> None:
     mostly = water_equivalent_diameter(image[:, 100:][:, ::-1][64:192], 400 / SIZE)
     assert mostly.value is None
     assert mostly.details["truncated_fraction"] > 0.3
+
+
+@pytest.mark.parametrize("side_mm", [160, 180, 200])
+def test_the_field_of_view_of_a_heart_is_refused_although_lungs_surround_it(side_mm: float) -> None:
+    """What is left of the trunk without its lungs is a heart, whole and far from the edge: no size of a patient."""
+    heart = [ellipse(48, 42, 45, (15, -20)), disc(60, 250, (0, 75))]
+    chest = [ellipse(175, 120, 30), *(ellipse(70, 85, -810, (side * 75, 0)) for side in (-1, 1)), ellipse(60, 60, -820)]
+    image = paint(160, side_mm, [*chest, *heart], noise_hu=20, seed=4)
+    result = water_equivalent_diameter(image, side_mm / 160)
+    assert result.value is None
+    assert "cuts over 30 %" in result.reason
 
 
 def test_metal_air_table_and_noise_are_refused_with_a_reason() -> None:
