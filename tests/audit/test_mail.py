@@ -209,3 +209,23 @@ def test_settings_of_mail_are_checked(tmp_path: Path):
     ):
         with pytest.raises(SettingsError, match=says):
             load(f"[mail]\n{wrong}\n")
+
+
+def test_a_devices_name_writes_no_line_of_its_own() -> None:
+    run = {"id": "r", "since": "2026-01-01", "until": "2026-06-30"}
+    finding = {
+        "kind": "drl_exceeded",
+        "severity": "act",
+        "state": "new",
+        "for_role": "MPE",
+        "key": "k",
+        "message": "m.\r\n- n",
+    }
+    finding |= {"site": "North", "equipment": "CT\n\nTo act on\n- all clear\x1b[2J"}
+    told = digest_for({"run": run, "findings": [finding]}, "MPE")
+    assert told is not None
+    assert [line[:22] for line in told.text.splitlines() if line.startswith(("-", "To"))] == [
+        "To act on",
+        "- North, CT To act on ",
+    ]
+    assert "\x1b" not in told.text + told.html
