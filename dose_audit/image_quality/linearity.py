@@ -102,7 +102,9 @@ class SignalTransfer:
         )
 
 
-def hu_linearity(measured_hu: Sequence[Measured | float | None], nominal_hu: Sequence[float]) -> HuLinearity:
+def hu_linearity(
+    measured_hu: Sequence[Measured | float | None], nominal_hu: Sequence[float], *, apart_hu: float = 10.0
+) -> HuLinearity:
     """Linearity of CT numbers over the inserts of a phantom.
 
     Parameters
@@ -112,6 +114,9 @@ def hu_linearity(measured_hu: Sequence[Measured | float | None], nominal_hu: Seq
         could not be measured.
     nominal_hu : sequence of float
         CT number, or any quantity linear in attenuation, of the same inserts.
+    apart_hu : float
+        How far at least an insert lies off the others' line before it is doubted; more for plastics that differ between
+        specimens, beams and lists of nominal values.
 
     Returns
     -------
@@ -155,7 +160,7 @@ def hu_linearity(measured_hu: Sequence[Measured | float | None], nominal_hu: Seq
     line = _robust_line(nominal[known], values[known], errors[known])
     residuals = values - line.intercept - line.slope * nominal
     deviations = values - nominal
-    limit = max(6.0 * line.scale, 10.0)
+    limit = max(6.0 * line.scale, apart_hu)
     for index in np.flatnonzero(known & (np.abs(residuals) > limit)):
         doubts.append(f"the insert of {nominal[index]:g} HU lies {residuals[index]:+.0f} HU off the others' line")
     status: Status = "suspect" if doubts else "ok"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dose_audit.image_quality.edges import EdgeLine, NoEdge, find_edge, gather
+from dose_audit.image_quality.grey_levels import are_clipped, too_few_levels
 from dose_audit.image_quality.mtf_curve import Floats, MtfCurve, curve_from_replicates, frequency_axis, no_curve
 from dose_audit.image_quality.rois import Spacing, as_floats, as_image, spacing_pair
 
@@ -21,6 +22,8 @@ ANGLES_DEG = (1.4, 15.5)
 """Edge angles for which the method was verified; outside, the result is ``suspect``."""
 
 _LEAST_CROSSED_PX = 1.5  # the edge has to pass every phase of the pixel grid
+_APERTURE = 1.05  # of a pixel: the rise from 10 to 90 % of an edge that only the pixels blur is 0.8
+_KINK = 0.025  # of the step, within a fifth of the rise: of a Gaussian that is clipped at 98 %
 _MOST_SAGITTA_PX = 0.25
 _LEAST_CNR = 10.0
 _TAIL = 0.003  # of the step: nearer than this to its plateau, the edge spread has ended
@@ -149,7 +152,7 @@ def edge_mtf(
 
 def _doubts(line: EdgeLine, angle: float, cnr: float, spread: _EdgeSpread) -> list[str]:
     rows = line.pixels.shape[0]
-    expected = math.sqrt(5.0 * line.width_px + 8.0) / cnr
+    expected, step = math.sqrt(5.0 * line.width_px + 8.0) / cnr, line.high - line.low
     doubts = []
     if not ANGLES_DEG[0] <= abs(angle) <= ANGLES_DEG[1]:
         doubts.append(f"the edge is tilted by {abs(angle):.1f}°, verified for 1.5–15°")
@@ -159,10 +162,12 @@ def _doubts(line: EdgeLine, angle: float, cnr: float, spread: _EdgeSpread) -> li
         doubts.append(f"single rows lie {line.residual_px:.2f} pixels (rms) off the straight edge")
     if cnr < _LEAST_CNR:
         doubts.append(f"the step is only {cnr:.1f} times the noise of a pixel")
-    if line.quiet_noise == 0 and line.noise > 1e-6 * (line.high - line.low):
+    if line.quiet_noise == 0 and line.noise > 1e-6 * step:
         doubts.append("one side of the edge has no noise at all: its values are clipped")
-    elif _piled_up(line):
+    elif _ends_abruptly(line, spread) or (line.noise > 1e-6 * step and are_clipped(line.pixels, line.noise)):
         doubts.append("many pixels share the extreme value: the image is clipped on one side of the edge")
+    if line.noise <= 1e-6 * step and (levels := too_few_levels(line.pixels, step, line.noise)) is not None:
+        doubts.append(f"the edge rises over only {levels} grey levels")
     if line.finite is not None:
         doubts.append("pixels that hold no number were replaced")
     if line.last - line.first < 0.6 * rows:
@@ -172,16 +177,25 @@ def _doubts(line: EdgeLine, angle: float, cnr: float, spread: _EdgeSpread) -> li
     return doubts
 
 
-def _piled_up(line: EdgeLine) -> bool:
-    """Whether values pile up at the highest or the lowest, as noise alone does not."""
-    if line.noise <= 1e-6 * (line.high - line.low):
+def _ends_abruptly(line: EdgeLine, spread: _EdgeSpread) -> bool:
+    """Whether an edge without noise runs into one of its extreme values with a kink, and not by steps of its grey levels."""
+    step = line.high - line.low
+    if line.noise > 1e-6 * step:
         return False
-    for pixels in (line.pixels, -line.pixels):
+    risen = (spread.values - line.low) / step
+    rise = int(np.argmax(risen > 0.9)) - int(np.argmax(risen > 0.1))
+    if rise * spread.bin <= _APERTURE * spread.pixel:
+        return False  # an edge as sharp as the pixels allow has corners of its own
+    before = max(1, round(0.2 * rise))
+    for pixels, left in ((line.pixels, (line.pixels.max() - spread.values) / step),
+                         (-line.pixels, (spread.values[::-1] - line.pixels.min()) / step)):  # fmt: skip
         top = pixels.max()
         at_top = pixels == top
-        count = int(at_top.sum())
-        if count > 0.02 * pixels.size and count > 2 * np.count_nonzero(pixels == pixels[~at_top].max()):
-            return True
+        reached = int(np.argmax(left < 1e-3))
+        if at_top.sum() > 0.02 * pixels.size and reached > before:
+            grey_level = float(top - pixels[~at_top].max()) / step
+            if left[reached - before] > grey_level + _KINK:
+                return True
     return False
 
 
@@ -198,7 +212,7 @@ class _EdgeSpread:
         part, distance = gather(line.pixels, line.slope, line.offset, line.first, line.last, room)
         rows = part.shape[0]
         fine = 8 if rows >= 160 else 4
-        self.bin = across_mm / fine
+        self.bin, self.pixel = across_mm / fine, across_mm
         half = int((room - 1) * cosine * fine)
         self.count = 2 * half
         self.centres = (np.arange(self.count) - half + 0.5) * self.bin

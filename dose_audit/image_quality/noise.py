@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import ndimage, special
 
 from dose_audit.image_quality.correlation import correlation_areas, remove_plane
+from dose_audit.image_quality.grey_levels import COARSE, ROUNDED, grey_step, share_at_extreme
 from dose_audit.image_quality.mtf_curve import Floats
 from dose_audit.image_quality.rois import as_floats, as_image
 from dose_audit.measured import Measured, not_measurable
@@ -77,7 +78,8 @@ def noise_sd(region: ArrayLike, *, unit: str = "HU") -> Measured:
     -----
     ``SD² = Σ(I − plane)²/(n − 3)``. Standard uncertainty ``SD·sqrt(Σρ²/2n)`` with the noise's measured autocorrelation ρ;
     for white noise ``SD/sqrt(2n)``, 0.7 % at 10⁴ pixels. Noise of lower frequency than the region is wide is removed
-    with the plane.
+    with the plane. Rounding to whole grey levels adds a twelfth of their square: 4 % to an SD of one level, which is in the
+    uncertainty, and half to one of a third of a level; below 0.6 of a level the value is ``suspect``.
 
     References
     ----------
@@ -101,11 +103,16 @@ def noise_sd(region: ArrayLike, *, unit: str = "HU") -> Measured:
     sd = math.sqrt(float(values @ values) / (values.size - _PLANE))
     area_of_mean, area = correlation_areas(filled, chosen) if sd > 0 else (1.0, 1.0)
     error = sd * math.sqrt(min(area / (2.0 * values.size), 1.0))
+    step = grey_step(part[chosen], sd)
+    # Rounding adds a twelfth of the square of a grey level.
+    error = math.hypot(error, sd - math.sqrt(max(sd**2 - step**2 / 12.0, 0.0)))
     measured = Measured(
         "noise_sd", sd, unit, error, method=SD_METHOD,
         details={"mean": float(part[chosen].mean()), "correlation_pixels": area},
     )  # fmt: skip
     measured = _with_clipping(measured, part[chosen])
+    if 0 < sd < ROUNDED * step:
+        measured = measured.doubt(COARSE)
     if sd <= 1e-12 * float(np.abs(part[chosen]).max()):
         return measured.doubt("the region holds no noise at all")
     if _share_of_means(rest, chosen) > max(_UNEVEN, 32.0 * area_of_mean / values.size):
@@ -183,6 +190,9 @@ def snr_two_images(first: ArrayLike, second: ArrayLike) -> Measured:
         "snr", value, "1", error, method=TWO_METHOD,
         details={"signal": signal, "noise": noise, "drift_percent": drift, "pixels": count},
     )  # fmt: skip
+    measured = _with_clipping(measured, max((one[chosen], two[chosen]), key=share_at_extreme))
+    if noise < ROUNDED * grey_step(difference[chosen], noise):
+        measured = measured.doubt(COARSE)
     if abs(drift) > max(1.0, 500.0 / value * math.sqrt(2.0 * area / count)):
         measured = measured.doubt(f"the mean changed by {abs(drift):.1f} % between the images")
     uneven = _share_of_means(flat, chosen) > max(_UNEVEN, 32.0 * min(area, 10.0) / count)
@@ -371,15 +381,8 @@ def _prepared(region: ArrayLike) -> tuple[Floats | None, str]:
 
 def _with_clipping(measured: Measured, values: Floats) -> Measured:
     """Doubt values that pile up at the extreme, as those of a clipped image do."""
-    for extreme, side in ((values.max(), values < values.max()), (values.min(), values > values.min())):
-        at = values.size - int(side.sum())
-        if at < max(5, 0.005 * values.size) or not side.any():
-            continue
-        inner = values[side]
-        neighbour = inner.max() if extreme > inner.max() else inner.min()
-        if at > 2 * np.count_nonzero(inner == neighbour) and np.unique(inner).size > 8:
-            return measured.doubt(f"{100 * at / values.size:.1f} % of the pixels share the extreme value: clipped")
-    return measured
+    share = share_at_extreme(values)
+    return measured.doubt(f"{100 * share:.1f} % of the pixels share the extreme value: clipped") if share else measured
 
 
 def _share_of_means(rest: Floats, chosen: np.ndarray) -> float:

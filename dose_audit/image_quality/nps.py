@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
+from dose_audit.image_quality.grey_levels import COARSE, ROUNDED, grey_step, share_at_extreme
 from dose_audit.image_quality.mtf_curve import Floats
 from dose_audit.image_quality.rois import Spacing, spacing_pair
 from dose_audit.image_quality.ttf import image_stack
@@ -18,6 +19,9 @@ from dose_audit.measured import Measured, Status, not_measurable
 __all__ = ["AxisSpectrum", "NoisePowerSpectrum", "noise_power_spectrum", "normalised_nps"]
 
 METHOD = "NPS: half-overlapped regions, second-order surface removed, |FFT|² averaged, radial bins in /mm up to Nyquist"
+_SAMPLES = 100_000  # of the pixels: enough to know their spread and where they pile up
+_UNLIKE = 5.0  # between the middle and the rim of a large body noise differs threefold in variance
+_CERTAIN = 0.1  # scatter of a region's variance below which such a difference is no chance
 _LEAST_ROI = 16
 _PEAK_SHARE = 0.6  # of the peak's height: the part of the curve through which a cubic is laid
 _AXIS_LINES = 7  # lines beside each axis, the axis itself left out (IEC 62220-1)
@@ -211,6 +215,9 @@ def _spectrum(
     if broken.any():
         rois = rois[~broken]
         doubts.append(f"{int(broken.sum())} of {broken.size} regions hold pixels without a number and were left out")
+    few = rois.ravel()[:: max(rois.size // _SAMPLES, 1)]
+    if share := share_at_extreme(few):
+        doubts.append(f"{100 * share:.1f} % of the pixels share the extreme value: clipped")
     level = float(rois.mean()) if signal is None else float(signal)
     if normalised and not level > 0:
         return _nothing(f"a signal of {level:.4g} cannot normalise a spectrum: are the data linearised?", unit, nyquist)
@@ -218,6 +225,9 @@ def _spectrum(
     variances = np.einsum("ij,ij->i", rest, rest) / (size * size - 6)
     if not variances.max() > 1e-20 * level**2:
         return _nothing("the region holds no noise at all", unit, nyquist)
+    noise_sd = math.sqrt(float(np.median(variances)))
+    if 0 < noise_sd < ROUNDED * grey_step(few, noise_sd):
+        doubts.append(COARSE)
     scale = (spacing[0] * spacing[1]) / (size * size) / (level**2 if normalised else 1.0)
     transformed = fft.rfft2(rest.reshape(-1, size, size), workers=1)
     powers = transformed.real**2
@@ -405,9 +415,22 @@ class _Reader:
             self.doubts.append("most regions hold no noise at all")
         elif self.variances.max() > 3.0 * typical:
             self.doubts.append("one region's variance is more than three times the median: is there an object in it?")
-        extreme = np.abs(self.rest).max() / math.sqrt(typical) if typical > 0 else 0.0
+        elif self.variances.max() > _UNLIKE * self.variances.min() and self._scatter() < _CERTAIN:
+            self.doubts.append("the regions' variances differ more than fivefold: is there an object in some of them?")
+        few = np.abs(self.rest.ravel()[:: max(self.rest.size // _SAMPLES, 1)])
+        sd = math.sqrt(max(typical, 0.0))
+        robust = min(max(1.4826 * float(np.median(few)), sd / 3.0), sd)
+        extreme = np.abs(self.rest).max() / robust if robust > 0 else 0.0
         if extreme > 12:
             self.doubts.append(f"a pixel lies {extreme:.0f} standard deviations off")
+
+    def _scatter(self) -> float:
+        """Relative standard deviation that the least of the regions' variances has by chance, by its own spectrum."""
+        least = int(self.variances.argmin())
+        if self.variances[least] < 1e-9 * float(np.median(self.variances)):
+            return 0.0
+        power = self.powers[least]
+        return math.sqrt(0.5 * float((power**2).sum())) / float(power.sum())
 
 
 def _nothing(reason: str, unit: str, nyquist: float) -> NoisePowerSpectrum:

@@ -13,11 +13,10 @@ from dose_audit.image_quality.rois import (
     Position,
     Spacing,
     as_image,
-    most_samples,
     position_pair,
-    sample_points,
     spacing_pair,
 )
+from dose_audit.image_quality.sampling import most_samples, sample_points
 
 __all__ = ["RadialEdges", "radial_edges"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ __all__ = ["ResidualNoise"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+_AT_ONCE = 4  # transforms: fewer calls than one by one, and their fields still fit into a cache
 _MARGIN = 24  # pixels of padding: farther apart, pixels have nothing in common
 _WINDOW = 0.12  # of a frequency, to either side, over which the spectrum is smoothed
 _LEAST_BINS = 1.5  # of one over the region's extent, likewise
@@ -63,9 +65,9 @@ class ResidualNoise:
         if self._padded[1] % 2 == 0:
             self._twice[-1] = 1.0
         left = np.full(radius.shape, float(residual.size))
-        for column in fitted.T:
-            left -= np.abs(self._transform(column)) ** 2
-        power = np.abs(self._transform(residual)) ** 2
+        for spectra in self._spectra(fitted.T):
+            left -= _power(spectra).sum(axis=0)
+        power = _power(next(self._spectra(residual[None, :])))[0]
         self._bins = np.rint(radius * (_PARTS * extent)).astype(np.intp)
         self._curve = _smooth(self._bins, self._twice * power, self._twice * np.maximum(left, 0.0))
 
@@ -81,7 +83,8 @@ class ResidualNoise:
         ndarray, shape (estimates,)
         """
         density = self._twice * self._curve[self._bins] / math.prod(self._padded)
-        return np.array([math.sqrt(float((np.abs(self._transform(one)) ** 2 * density).sum())) for one in weights])
+        squares = [np.einsum("kij,ij->k", _power(spectra), density) for spectra in self._spectra(weights)]
+        return np.sqrt(np.concatenate(squares))
 
     def whitened(self, columns: Floats) -> Floats:
         """Columns times the inverse of the noise power, on the pixels of the region.
@@ -100,16 +103,28 @@ class ResidualNoise:
         highest = np.maximum.accumulate(self._curve)
         curve = np.maximum(self._curve, _TRUST * highest)
         inverse = 1.0 / np.maximum(curve / highest[-1], _FLOOR)[self._bins]
-        whitened = np.empty_like(columns)
-        for index, column in enumerate(columns.T):
-            field = fft.irfft2(self._transform(column) * inverse, self._padded)
-            whitened[:, index] = field[: self._inside.shape[0], : self._inside.shape[1]][self._inside]
-        return whitened
+        # Column by column in memory, as each of them is transformed by itself.
+        whitened, first = np.empty((columns.shape[1], columns.shape[0])), 0
+        at = np.ravel_multi_index(np.nonzero(self._inside), self._padded)
+        for spectra in self._spectra(columns.T):
+            spectra *= inverse
+            fields = fft.irfft2(spectra, self._padded, overwrite_x=True).reshape(len(spectra), -1)
+            whitened[first : first + len(spectra)] = fields[:, at]
+            first += len(spectra)
+        return whitened.T
 
-    def _transform(self, values: Floats) -> NDArray[np.complex128]:
-        field = np.zeros(self._inside.shape)
-        field[self._inside] = values
-        return np.asarray(fft.rfft2(field, self._padded))
+    def _spectra(self, rows: Floats) -> Iterator[NDArray[np.complex128]]:
+        """Transforms of values of the region's pixels, a few rows at a time."""
+        at = np.flatnonzero(self._inside)
+        for first in range(0, len(rows), _AT_ONCE):
+            some = rows[first : first + _AT_ONCE]
+            fields = np.zeros((len(some), self._inside.size))
+            fields[:, at] = some
+            yield np.asarray(fft.rfft2(fields.reshape(-1, *self._inside.shape), self._padded))
+
+
+def _power(spectra: NDArray[np.complex128]) -> Floats:
+    return np.asarray(spectra.real**2 + spectra.imag**2)
 
 
 def _smooth(bins: NDArray[np.intp], powers: Floats, shares: Floats) -> Floats:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from dose_audit.image_quality.correlation import correlation_areas
 
@@ -27,8 +26,6 @@ __all__ = [
     "polar_position",
     "rectangle_mask",
     "rectangle_statistics",
-    "sample_points",
-    "strip_profile",
 ]
 
 Spacing = float | Sequence[float] | NDArray[np.float64]
@@ -37,7 +34,6 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Window = tuple[slice, slice]
 _MOST, _LEAST = 1e30, 1e-30  # see `as_floats`
-_SPLINE_MARGIN = 12  # pixels after which the cubic spline's prefilter has forgotten the border (0.27 per pixel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,110 +267,6 @@ def mask_statistics(image: ArrayLike, mask: ArrayLike) -> RoiStatistics:
         return RoiStatistics(0)
     window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
     return _statistics(array, window, chosen[window])
-
-
-def sample_points(image: ArrayLike, rows: ArrayLike, columns: ArrayLike) -> Floats:
-    """Cubic-spline values of the image at sub-pixel positions; beyond the border the border's value.
-
-    Parameters
-    ----------
-    image : ndarray, shape (rows, columns)
-        Non-finite pixels are replaced by the median of the neighbourhood that is read.
-    rows, columns : array_like
-        Positions in pixels, of one common shape.
-
-    Returns
-    -------
-    ndarray
-        Values at the positions, in their shape.
-
-    Examples
-    --------
-    >>> grid = np.outer(np.ones(40), np.arange(40.0))
-    >>> float(np.round(sample_points(grid, 20.0, 17.25), 6))
-    17.25
-    """
-    array = as_image(image)
-    if not array.size:
-        raise ValueError("an image without pixels has no values")
-    at_row, at_column = np.broadcast_arrays(np.asarray(rows, dtype=float), np.asarray(columns, dtype=float))
-    shape, at_row, at_column = at_row.shape, np.atleast_1d(at_row), np.atleast_1d(at_column)
-    window = (_span(at_row, array.shape[0]), _span(at_column, array.shape[1]))
-    part = as_floats(array[window])
-    broken = ~np.isfinite(part)
-    if broken.any():
-        part[broken] = float(np.median(part[~broken])) if not broken.all() else 0.0
-    values = ndimage.map_coordinates(
-        part, [at_row - window[0].start, at_column - window[1].start], order=3, mode="nearest"
-    )
-    return np.asarray(values, dtype=float).reshape(shape)
-
-
-def strip_profile(
-    image: ArrayLike,
-    centre_px: Position,
-    length_mm: float,
-    width_mm: float,
-    spacing_mm: Spacing,
-    *,
-    angle_deg: float = 0.0,
-    step_mm: float | None = None,
-) -> tuple[Floats, Floats]:
-    """Mean profile along a strip of any direction.
-
-    Parameters
-    ----------
-    image : ndarray, shape (rows, columns)
-    centre_px : (row, column)
-        Centre of the strip.
-    length_mm, width_mm : float
-        Extent along and across the direction; the mean is taken across.
-    spacing_mm : float or (row, column)
-    angle_deg : float
-        Direction of the profile.
-    step_mm : float, optional
-        Sampling distance; half the smaller spacing by default, more where the strip is many times as long as the image.
-
-    Returns
-    -------
-    position_mm, mean : ndarray
-        Distance from the strip's centre along the direction, and the mean across.
-
-    Examples
-    --------
-    >>> grid = np.outer(np.ones(40), np.arange(40.0))
-    >>> position, mean = strip_profile(grid, (20, 20), 4.0, 2.0, 1.0, step_mm=1.0)
-    >>> [float(v) for v in np.round(mean, 6)]
-    [18.0, 19.0, 20.0, 21.0, 22.0]
-    """
-    row_mm, column_mm = spacing_pair(spacing_mm)
-    row, column = position_pair(centre_px)
-    if length_mm <= 0 or width_mm < 0:
-        raise ValueError("a strip has a positive length and a width")
-    most = most_samples(as_image(image).shape)
-    step = max(step_mm or 0.5 * min(row_mm, column_mm), length_mm / most)
-    half = math.floor(0.5 * length_mm / step + 1e-9)
-    along = step * np.arange(-half, half + 1)
-    lines = min(max(1, round(width_mm / (0.5 * min(row_mm, column_mm)))), most)
-    across = ((np.arange(lines) + 0.5) / lines - 0.5) * width_mm
-    cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
-    right = cosine * along[None, :] - sine * across[:, None]
-    down = sine * along[None, :] + cosine * across[:, None]
-    values = sample_points(image, row + down / row_mm, column + right / column_mm)
-    return np.asarray(along, dtype=float), np.asarray(values.mean(axis=0), dtype=float)
-
-
-def most_samples(shape: tuple[int, ...]) -> int:
-    """Samples along a line at which the line is longer than any that an image of this shape is worth."""
-    return 4 * (max(shape) + 64)
-
-
-def _span(at: Floats, size: int) -> slice:
-    if not np.all(np.isfinite(at)):
-        raise ValueError("positions must be finite")
-    low = min(max(math.floor(at.min()) - _SPLINE_MARGIN, 0), size - 1)
-    high = max(min(math.ceil(at.max()) + _SPLINE_MARGIN + 1, size), low + 1)
-    return slice(low, high)
 
 
 def _box(

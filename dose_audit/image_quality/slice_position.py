@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from dose_audit.image_quality.rois import Position, Spacing, as_floats, as_image, spacing_pair, strip_profile
+from dose_audit.image_quality.rois import Position, Spacing, as_floats, as_image, spacing_pair
+from dose_audit.image_quality.sampling import strip_profile
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["SlicePosition", "profile_shift", "slice_position_bars"]

@@ -1,4 +1,4 @@
-"""The profile of a slice along a ramp: a plateau with two erf flanks on a sloping ground, and its full width at half maximum."""
+"""The profile of a slice along a ramp, fitted: a plateau or a peak on a sloping ground, and its full width at half maximum."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, optimize, special
+from scipy import ndimage, optimize
 
+from dose_audit.image_quality.profile_shapes import (
+    fwhm_slopes,
+    peak_shape,
+    plateau_shape,
+    shape_fwhm,
+    shape_widths,
+    width_over_shapes,
+)
 from dose_audit.image_quality.rician import DarkGround, rician_mean
 from dose_audit.image_quality.rois import as_floats
 
-__all__ = [
-    "ProfileFit",
-    "fit_slice_profile",
-    "integrated_gauss",
-    "peak_fwhm",
-    "peak_shape",
-    "plateau_fwhm",
-    "plateau_shape",
-]
+__all__ = ["ProfileFit", "fit_slice_profile", "parameter_covariance"]
 
 Floats = NDArray[np.float64]
-_ROOT2 = math.sqrt(2.0)
 _PEAKED = 0.02  # of the width of a peak: its blur may be of another shape than the one taken off
+_UNSURE = 0.04  # relative uncertainty of a width from which the profile's shape is left open
 _NEARLY_A_RECTANGLE = 0.95  # share in the square of a profile's spread: no triangle is mistaken for it
 
 
@@ -39,7 +39,7 @@ class ProfileFit:
     fwhm_uncertainty, centre_uncertainty : float or None
         Standard uncertainties from the residuals and their correlation.
     width, blur : float or None
-        Distance of the two flanks and their standard deviation.
+        Distance of the two flanks and their standard deviation, in which a box is left.
     residual : float or None
         Root mean square residual over the amplitude; above 0.1 the value is not to be trusted.
     fitted : ndarray
@@ -60,82 +60,13 @@ class ProfileFit:
     reason: str = ""
 
 
-def plateau_shape(distance: ArrayLike, width: float, blur: float) -> Floats:
-    """Rectangle of unit height and `width`, blurred by a Gaussian of standard deviation `blur`.
-
-    Examples
-    --------
-    >>> [float(v) for v in np.round(plateau_shape([0.0, 2.5, 9.0], 5.0, 0.1), 3)]
-    [1.0, 0.5, 0.0]
-    """
-    u = np.asarray(distance, dtype=float)
-    scale = _ROOT2 * blur
-    return np.asarray(0.5 * (special.erf((u + 0.5 * width) / scale) - special.erf((u - 0.5 * width) / scale)))
-
-
-def plateau_fwhm(width: float, blur: float) -> float:
-    """Full width at half of the maximum of `plateau_shape`.
-
-    For a blur well below the width it is the width; for a width well below the blur it is 2.355 times the blur.
-
-    Examples
-    --------
-    >>> round(plateau_fwhm(5.0, 0.1), 4), round(plateau_fwhm(1e-3, 1.0), 3)
-    (5.0, 2.355)
-    """
-    if blur < 1e-3 * width:
-        return float(width)
-    peak = float(special.erf(0.5 * width / (_ROOT2 * blur)))
-
-    def excess(half: float) -> float:
-        return float(plateau_shape(half, width, blur)) - 0.5 * peak
-
-    return 2.0 * float(optimize.brentq(excess, 0.0, 0.5 * width + 4.0 * blur))
-
-
-def peak_shape(distance: ArrayLike, half_base: float, blur: float) -> Floats:
-    """Triangle of unit height and full width `half_base` at half maximum, blurred by a Gaussian of standard deviation `blur`.
-
-    Examples
-    --------
-    >>> [float(v) for v in np.round(peak_shape([0.0, 2.5, 5.0], 5.0, 0.01), 2)]
-    [1.0, 0.5, 0.0]
-    """
-    u = np.asarray(distance, dtype=float)
-    sides = [integrated_gauss(u + step * half_base, blur) for step in (1.0, 0.0, -1.0)]
-    return np.asarray((sides[0] - 2.0 * sides[1] + sides[2]) / half_base)
-
-
-def peak_fwhm(half_base: float, blur: float) -> float:
-    """Full width at half of the maximum of `peak_shape`.
-
-    Examples
-    --------
-    >>> round(peak_fwhm(5.0, 0.01), 1), round(peak_fwhm(1e-3, 1.0), 3)
-    (5.0, 2.355)
-    """
-    if blur < 1e-3 * half_base:
-        return float(half_base)
-    if half_base < 1e-2 * blur:  # differences of nearly equal integrals are no longer exact
-        return 2.0 * math.sqrt(2.0 * math.log(2.0)) * blur
-    half = 0.5 * float(peak_shape(0.0, half_base, blur))
-    return 2.0 * float(
-        optimize.brentq(lambda at: float(peak_shape(at, half_base, blur)) - half, 0.0, half_base + 4.0 * blur)
-    )
-
-
-def integrated_gauss(u: Floats, blur: float) -> Floats:
-    """∫ ½(1 + erf(u/√2σ)) du = u Φ(u/σ) + σ φ(u/σ)."""
-    t = u / blur
-    return np.asarray(u * special.ndtr(t) + blur * np.exp(-0.5 * t**2) / math.sqrt(2 * math.pi))
-
-
 def fit_slice_profile(
     position_mm: ArrayLike,
     signal: ArrayLike,
     *,
     tilted_top: bool = False,
     dark_ground: DarkGround | None = None,
+    box_mm: float = 0.0,
     blur_mm: float = 0.0,
 ) -> ProfileFit:
     """Fit a symmetric double-erf plateau, or a blurred triangle, on a linear ground.
@@ -150,9 +81,12 @@ def fit_slice_profile(
         Let the height change linearly along the profile (a surface coil over a long ramp).
     dark_ground : DarkGround or None
         Ground and noise of a magnitude image in which the noise lifts the ground: the curve's Rician mean is fitted then.
+    box_mm : float
+        Length along the profile of a box by which the slice profile is blurred, such as a ramp's own height over its tangent:
+        the curve has it, the width reported is without it.
     blur_mm : float
-        Standard deviation along the profile of what the slice profile was blurred by, such as a ramp's own height: it is
-        taken off the width.
+        Standard deviation of the image's own blur along the profile, which is taken off the width: it rounds the top of a
+        peak and lowers its half maximum.
 
     Returns
     -------
@@ -162,8 +96,8 @@ def fit_slice_profile(
     -----
     ``b0 + b1·s + A·(1 + g·u)·½[erf((u + w/2)/(√2 σ)) - erf((u - w/2)/(√2 σ))]``, ``u = s - s0``. The
     width reported is the half-maximum width of this curve, or of a triangle with a Gaussian blur where that explains the
-    profile better, so that it holds for rectangular, triangular and Gaussian slice profiles alike; it is never read off single
-    samples, whose noise and ringing would widen it.
+    profile better (of both, by their likelihoods, where noise does not tell), so that it holds for rectangular, triangular and
+    Gaussian slice profiles alike; it is never read off single samples, whose noise and ringing would widen it.
 
     Examples
     --------
@@ -201,19 +135,33 @@ def fit_slice_profile(
             p[free] = q
             width, blur = shape_widths(float(p[5]), float(p[6]), peaked)
             u = s - p[4]
-            top = p[2] * (1.0 + p[3] * u / span) / float(shape(0.0, width, blur))
-            curve = p[0] + p[1] * (s - s[0]) / span + top * shape(u, width, blur)
+            top = p[2] * (1.0 + p[3] * u / span) / float(shape(0.0, width, blur, box_mm))
+            curve = p[0] + p[1] * (s - s[0]) / span + top * shape(u, width, blur, box_mm)
             return np.asarray((curve if dark_ground is None else rician_mean(curve, noise_sd)) - values)
 
         scales = np.array([scale, scale, scale, 0.3, width, 0.3 * width, 0.3])
         inner = np.clip(begin, lower + 1e-9, upper - 1e-9)[free]
         fitted = optimize.least_squares(
-            misfit, inner, bounds=(lower[free], upper[free]), x_scale=scales[free], max_nfev=200
+            misfit, inner, bounds=(lower[free], upper[free]), x_scale=scales[free], max_nfev=200, ftol=1e-6, xtol=1e-6
         )
         p = begin.copy()
         p[free] = fitted.x
         fitted.whole = p
         return fitted
+
+    def widened(
+        found: optimize.OptimizeResult, free: NDArray[np.bool_], peaked: bool
+    ) -> tuple[optimize.OptimizeResult, NDArray[np.bool_]]:
+        # A sloping ground and a tilted top are believed only where they explain something: under a bell-shaped profile that
+        # fills the ramp they are all but a width and a shift.
+        for more in (1, 3) if tilted_top else (1,):
+            if math.sqrt(2 * found.cost / s.size) > 0.01 * abs(found.whole[2]):
+                wider = free.copy()
+                wider[more] = True
+                tried = solve(found.whole.copy(), wider, peaked)
+                if tried.cost < 0.8 * found.cost:
+                    found, free = tried, wider
+        return found, free
 
     free = np.array([True, False, True, False, True, True, True])
     begin = np.array([base, 0.0, height, 0.0, middle, max(0.29 * width, step), 0.9])
@@ -225,21 +173,24 @@ def fit_slice_profile(
     begin[6] = 0.3
     other = solve(begin, free)
     best = other if other.cost < 0.98 * best.cost else best
-    peaked = False
+    best, free_of_best = widened(best, free, False)
+    peaked, wider_by, share = False, 0.0, 0.0
     if best.whole[6] < _NEARLY_A_RECTANGLE:
         begin = best.whole.copy()
-        begin[6] = 0.8
-        other = solve(begin, free, True)
-        best, peaked = (other, True) if other.cost < 0.98 * best.cost else (best, False)
-    # A sloping ground and a tilted top are believed only where they explain something: under a bell-shaped profile that
-    # fills the ramp they are all but a width and a shift.
-    for more in (1, 3) if tilted_top else (1,):
-        if math.sqrt(2 * best.cost / s.size) > 0.01 * abs(best.whole[2]):
-            wider = free.copy()
-            wider[more] = True
-            tried = solve(best.whole.copy(), wider, peaked)
-            if tried.cost < 0.8 * best.cost:
-                best, free = tried, wider
+        begin[1], begin[3], begin[6] = 0.0, 0.0, 0.8
+        other, free_of_other = widened(solve(begin, free, True), free, True)
+        peaked = other.cost < best.cost
+        if peaked:
+            best, free_of_best, other = other, free_of_other, best
+        # What noise leaves of the other's likelihood: its width counts by that.
+        variance = independent_variance(np.asarray(best.fun), int(np.count_nonzero(free_of_best)))
+        share = 1.0 / (1.0 + math.exp(min((other.cost - best.cost) / max(variance, 1e-300), 500.0)))
+        widths = [
+            shape_fwhm(float(one.whole[5]), float(one.whole[6]), is_peak, blur_mm)
+            for one, is_peak in ((best, peaked), (other, not peaked))
+        ]
+        wider_by = widths[1] - widths[0]
+    free = free_of_best
     p = np.asarray(best.whole)
     amplitude = float(p[2])
     if amplitude == 0:
@@ -251,6 +202,21 @@ def fit_slice_profile(
     covariance[np.ix_(free, free)] = parameter_covariance(np.asarray(best.jac), np.asarray(best.fun))
     slopes = np.zeros(7)
     slopes[5:] = fwhm_slopes(float(p[5]), float(p[6]), peaked, blur_mm)
+    spread = math.sqrt(max(float(slopes @ covariance @ slopes), 0.0))
+    if spread > _UNSURE * fwhm:
+        fixed = free.copy()
+        fixed[6] = False
+
+        def of_shape(share: float, peaked: bool) -> tuple[float, float, float]:
+            found = solve(np.append(p[:6], share), fixed, peaked)
+            own = parameter_covariance(np.asarray(found.jac), np.asarray(found.fun))
+            at = int(np.count_nonzero(fixed[:5]))
+            return 2.0 * float(found.cost), float(found.whole[5]), max(float(own[at, at]), 0.0)
+
+        variance = independent_variance(np.asarray(best.fun), int(np.count_nonzero(free)))
+        spread = min(spread, width_over_shapes(of_shape, variance, fwhm, blur_mm))
+    fwhm += share * wider_by
+    spread = math.hypot(spread, math.sqrt(share * (1.0 - share)) * wider_by)
     residual = rms / abs(amplitude)
     doubts = []
     if residual > 0.1:
@@ -261,10 +227,10 @@ def fit_slice_profile(
         fwhm,
         float(p[4]),
         amplitude * whole_height,
-        math.hypot(math.sqrt(max(float(slopes @ covariance @ slopes), 0.0)), _PEAKED * fwhm if peaked else 0.0),
+        math.hypot(spread, _PEAKED * fwhm if peaked else 0.0),
         math.sqrt(max(float(covariance[4, 4]), 0.0)),
         width,
-        blur,
+        math.hypot(blur, box_mm / math.sqrt(12.0)),
         residual,
         np.asarray((values + best.fun) * whole_height),
         "; ".join(doubts),
@@ -289,58 +255,21 @@ def _start(s: Floats, values: Floats) -> tuple[float, float, float, float] | Non
     return base, top or height, float(s[run].mean()), float(run.size * step)
 
 
-def width_and_blur(spread: float, share: float) -> tuple[float, float]:
-    """Width and blur of the plateau with the standard deviation `spread`, of whose square the rectangle has `share`.
-
-    Unlike width and blur themselves, these two stay determined for a pure rectangle and for a pure Gaussian.
-    """
-    share = min(max(share, 1e-8), 1 - 1e-6)
-    return spread * math.sqrt(12.0 * share), spread * math.sqrt(1.0 - share)
-
-
-def shape_widths(spread: float, share: float, peaked: bool) -> tuple[float, float]:
-    """Width of the rectangle, or half the base of the triangle, and blur of a profile with the standard deviation `spread`."""
-    width, blur = width_and_blur(spread, share)
-    return (width / _ROOT2 if peaked else width), blur
-
-
-def shape_fwhm(spread: float, share: float, peaked: bool, blur_mm: float = 0.0) -> float:
-    """Full width at half maximum of a plateau or a peak from whose blur `blur_mm` is taken off."""
-    width, blur = shape_widths(spread, min(max(share, 0.0), 1.0), peaked)
-    inner = math.sqrt(max(blur**2 - blur_mm**2, (0.02 * blur) ** 2))
-    return (peak_fwhm if peaked else plateau_fwhm)(width, inner)
-
-
-def fwhm_slopes(spread: float, share: float, peaked: bool = False, blur_mm: float = 0.0) -> tuple[float, float]:
-    """Derivatives of the full width at half maximum by `spread` and by `share`."""
-    share = min(max(share, 0.0), 1.0)
-    step = -1e-3 if share > 0.5 else 1e-3
-    here = shape_fwhm(spread, share, peaked, blur_mm)
-    wider = shape_fwhm(spread * 1.001, share, peaked, blur_mm)
-    return (wider - here) / (0.001 * spread), (shape_fwhm(spread, share + step, peaked, blur_mm) - here) / step
-
-
-def fwhm_by_ground(width: float, blur: float) -> float:
-    """How much the full width at half maximum shrinks per share of the height by which the ground was taken too low.
-
-    Twice the shift of the half maximum, a half, over the slope of the flanks there.
-    """
-    half = 0.5 * plateau_fwhm(width, blur)
-    low, high = (math.exp(-0.5 * ((half + side * 0.5 * width) / blur) ** 2) for side in (1.0, -1.0))
-    peak = float(special.erf(0.5 * width / (_ROOT2 * blur)))
-    return peak * blur * math.sqrt(2.0 * math.pi) / (high - low)
-
-
 def parameter_covariance(jacobian: Floats, residual: Floats) -> Floats:
     """Covariance of fitted parameters, widened by the correlation of neighbouring residuals."""
     norms = np.linalg.norm(jacobian, axis=0)
     norms[norms == 0] = 1.0
     inverse = np.linalg.pinv((jacobian / norms).T @ (jacobian / norms)) / np.outer(norms, norms)
+    return np.asarray(inverse * independent_variance(residual, jacobian.shape[1]))
+
+
+def independent_variance(residual: Floats, unknowns: int) -> float:
+    """Variance of residuals times the number of neighbours that count for one."""
     n = residual.size
     rho = np.correlate(residual, residual, "full")[n - 1 :] / max(float(residual @ residual), 1e-300)
     reach = min(n // 4, 40)
     negative = np.flatnonzero(rho[1:reach] < 0.05)
     last = int(negative[0]) + 1 if negative.size else reach
     correlated = max(1.0 + 2.0 * float(rho[1:last].sum()), 1.0)
-    freedom = max(n - jacobian.shape[1] * correlated, 0.1 * n)
-    return np.asarray(inverse * (float(residual @ residual) / freedom * correlated))
+    freedom = max(n - unknowns * correlated, 0.1 * n)
+    return float(residual @ residual) / freedom * correlated

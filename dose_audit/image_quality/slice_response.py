@@ -8,15 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
+from dose_audit.image_quality.profile_shapes import fwhm_slopes, integrated_gauss, plateau_fwhm, width_and_blur
 from dose_audit.image_quality.rois import as_floats
-from dose_audit.image_quality.slice_profile import (
-    ProfileFit,
-    fwhm_slopes,
-    integrated_gauss,
-    parameter_covariance,
-    plateau_fwhm,
-    width_and_blur,
-)
+from dose_audit.image_quality.slice_profile import ProfileFit, parameter_covariance
 
 __all__ = ["fit_edge_response"]
 

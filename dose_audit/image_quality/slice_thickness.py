@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from dose_audit.image_quality.profile_shapes import fwhm_by_ground
 from dose_audit.image_quality.rician import DarkGround, dark_ground
 from dose_audit.image_quality.rois import (
     Position,
     Spacing,
     as_floats,
     as_image,
-    most_samples,
     position_pair,
-    sample_points,
     spacing_pair,
 )
-from dose_audit.image_quality.slice_profile import ProfileFit, fit_slice_profile, fwhm_by_ground
+from dose_audit.image_quality.sampling import most_samples, sample_points
+from dose_audit.image_quality.slice_profile import ProfileFit, fit_slice_profile
 from dose_audit.image_quality.slice_response import fit_edge_response
 from dose_audit.measured import Measured, not_measurable
 
@@ -32,6 +33,7 @@ _RAMPS = "two crossed ramps, double-erf fit of the mean profiles, 2 tan L1 L2/(L
 _WEDGE = "derivative of the edge response across a wedge, half-maximum width times tangent"
 _LARGEST_RESIDUAL = 0.1  # of the amplitude: above it, profiles of real scans proved wrong
 _OVERLAP = 35.0 / 18.0  # second differences that share pixels: 1 + 2 (4/9 + 1/36) count for one
+_PIXEL_BLUR = 0.5  # of a pixel: the standard deviation of an MR image's blur
 _LARGEST_DIFFERENCE = 0.5  # of the mean length
 
 
@@ -106,9 +108,10 @@ def slice_thickness_ramps(
     (`dark_ground`), the Rician mean of the plateau is fitted. Against analytic ramps of 4.3-5.7 mm with a rectangular slice
     profile over ground without signal: bias below 0.01 mm to 10 % noise, standard deviation 0.015 mm at 5 % and 0.03 mm at
     10 %; without the correction the bias is -0.07 and -0.13 mm. A ground with a signal below the noise is taken for an empty
-    one, which adds up to 0.1 mm at 10 % noise and is in the uncertainty. Gaussian slice profiles of 2.5-4 mm without noise read
-    within 0.01 mm, triangular ones up to 0.1 mm too thick, which is in the uncertainty; the slots' own height would add 0.08 mm
-    to either. Thicker ones fill the ramps, show no ground and are mostly ``suspect``, as in noise.
+    one, which adds up to 0.1 mm at 10 % noise and is in the uncertainty. Profiles of other shapes of 2.5-3.5 mm, through slots
+    of the height given: Gaussian ones read right within 0.01 mm without noise and 0.03 mm at 5 % noise on average, triangular
+    ones 0.02-0.05 mm too thick without noise and up to 0.07 mm at 5 %, all within the uncertainty. Thicker ones fill the ramps,
+    show no ground and are mostly ``suspect``.
 
     References
     ----------
@@ -116,7 +119,7 @@ def slice_thickness_ramps(
 
     Examples
     --------
-    >>> from dose_audit.image_quality.slice_profile import plateau_shape
+    >>> from dose_audit.image_quality.profile_shapes import plateau_shape
     >>> column = np.arange(160.0)[None, :] * np.ones((40, 1))
     >>> result = slice_thickness_ramps(300 * plateau_shape(column - 80, 50.0, 3.0), 1.0, (20, 80), search_mm=0)
     >>> round(result.thickness.value, 2)
@@ -140,15 +143,19 @@ def slice_thickness_ramps(
     for offset in offsets_mm:
         lines = shift[None, :] + offset * scale + across[:, None]
         signals.append(_turned(array, spacing, centre_px, along[None, :], lines, angle_deg).mean(axis=0))
-    blur = height_mm / tangent / math.sqrt(12.0)
-    fits = tuple(fit_slice_profile(along, signal, tilted_top=True, blur_mm=blur) for signal in signals)
+    # The image's own blur is about that of a band that ends at the Nyquist frequency.
+    fit_one = partial(
+        fit_slice_profile,
+        tilted_top=True,
+        box_mm=height_mm / tangent,
+        blur_mm=_PIXEL_BLUR * math.sqrt(spacing[0] * spacing[1]),
+    )
+    fits = tuple(fit_one(along, signal) for signal in signals)
     middles = [shift + offset * scale for offset in offsets_mm]
     ground = _dark_ground(array, spacing, centre_px, along, middles, fits, angle_deg, width_mm * scale)
     if ground is not None:
         # Magnitudes of noise in the dark ground lift the half maximum and would shorten the ramps.
-        fits = tuple(
-            fit_slice_profile(along, one, tilted_top=True, dark_ground=ground, blur_mm=blur) for one in signals
-        )
+        fits = tuple(fit_one(along, one, dark_ground=ground) for one in signals)
     result = slice_thickness_crossed(fits[0], fits[1], tangent=tangent)
     details = {
         "channel_noise": None if ground is None else ground.noise_sd,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage, optimize, special
 
+from dose_audit.image_quality.grey_levels import too_few_levels
 from dose_audit.image_quality.mtf_curve import Floats, MtfCurve, curve_from_replicates, frequency_axis, no_curve
 from dose_audit.image_quality.resampling import BlockFit, block_products, laguerre
 from dose_audit.image_quality.rois import Spacing, spacing_pair
@@ -28,6 +29,7 @@ _SECTORS = 16
 _MOST_TERMS = 6
 _SIGNIFICANT = 3.0
 _LEAST_PEAK = 5.0
+_UNEQUAL = 0.05  # of the peak: pixels that differ by that have not one value by chance
 _FIXED = 7  # columns in front of the Laguerre terms
 _LEAST_TRANSFORM = 0.3  # an object's own transform is divided by only above this
 
@@ -163,8 +165,10 @@ def _spot_mtf(
     doubts = _doubts(spot, fit, at_nyquist)
     if not finite.all():
         doubts.append("pixels that hold no number were replaced")
-    if np.count_nonzero(stack[0] == (stack[0].max() if spot.peak > 0 else stack[0].min())) > 4:
+    if any(_is_clipped(one, spot, spacing) for one in stack):
         doubts.append("several pixels share the extreme value: the spot is clipped")
+    elif len(stack) == 1 and (levels := too_few_levels(stack[finite], abs(spot.peak), spot.noise)) is not None:
+        doubts.append(f"the spot rises over only {levels} grey levels")
     grid = np.arange(0.0, 6.0, 0.05)
     cnr = abs(spot.peak) / spot.noise if spot.noise > 0 else None
     return curve_from_replicates(
@@ -345,3 +349,15 @@ def _doubts(spot: _Spot, fit: BlockFit, at_nyquist: float) -> list[str]:
     if rest > max(0.03, 1.8 * own):
         doubts.append(f"the fit leaves {rest:.0%} of the peak unexplained")
     return doubts
+
+
+def _is_clipped(image: Floats, spot: _Spot, spacing: tuple[float, float]) -> bool:
+    """Whether pixels share the extreme value that the spot's shape, and the steps of the grey levels, would tell apart."""
+    values = image if spot.peak > 0 else -image
+    top = values.max()
+    rows, columns = np.nonzero(values == top)
+    if not 2 < rows.size < values.size:
+        return False
+    away = (rows - spot.centre_px[0]) ** 2 * spacing[0] ** 2 + (columns - spot.centre_px[1]) ** 2 * spacing[1] ** 2
+    grey_level = float(top - values[values < top].max()) / abs(spot.peak)
+    return bool(np.ptp(np.exp(-0.5 * away / spot.sigma**2)) > max(_UNEQUAL, 1.5 * grey_level))

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.special import ndtr
 
+from dose_audit.image_quality.grey_levels import are_clipped, too_few_levels
 from dose_audit.image_quality.mtf_curve import Floats, MtfCurve, curve_from_replicates, frequency_axis, no_curve
 from dose_audit.image_quality.resampling import BlockFit, block_products, hermite, least_squares
 from dose_audit.image_quality.rois import Spacing, as_floats, spacing_pair
@@ -128,6 +129,7 @@ def disc_ttf(
     doubts = _doubts(disc, fit, total, spacing)
     if not finite.all():
         doubts.append("pixels that hold no number were replaced")
+    doubts += _storage_doubts(stack, finite, disc, spacing)
     grid = np.arange(-6.0, 6.0, 0.1)
     return curve_from_replicates(
         frequencies,
@@ -386,3 +388,17 @@ def _doubts(disc: _Disc, fit: BlockFit, total_cnr: float, spacing: tuple[float, 
     if worst > max(0.012, 6 * expected):
         doubts.append(f"the edge's shape departs by {worst:.0%} of the contrast from the fit")
     return doubts
+
+
+def _storage_doubts(stack: Floats, finite: NDArray[np.bool_], disc: _Disc, spacing: tuple[float, float]) -> list[str]:
+    """What the grey levels of the pixels about the edge speak against."""
+    down, right = (
+        (np.arange(size) - at) * step for size, at, step in zip(stack.shape[1:], disc.centre_px, spacing, strict=True)
+    )
+    near = np.abs(np.hypot(down[:, None], right[None, :]) - disc.radius) < max(0.6 * disc.radius, 3.0 * disc.sigma)
+    images = [one[near & known] for one, known in zip(stack, finite, strict=True)]
+    noisy = disc.noise > 1e-3 * abs(disc.contrast)  # else an insert has one value without being clipped
+    if noisy and any(are_clipped(one, disc.noise) for one in images if one.size):
+        return ["many pixels share the extreme value: the image is clipped on one side of the edge"]
+    levels = too_few_levels(images[0], abs(disc.contrast), disc.noise) if len(images) == 1 else None
+    return [] if levels is None else [f"the edge rises over only {levels} grey levels"]

@@ -18,8 +18,8 @@ from dose_audit.image_quality.rois import (
     position_pair,
     rectangle_statistics,
     spacing_pair,
-    strip_profile,
 )
+from dose_audit.image_quality.sampling import strip_profile
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["fractional_uniformity", "percent_integral_uniformity"]

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from dose_audit.phantom.workbench import Workbench, find_locator, find_procedure
 
 __all__ = ["Outcome", "Refusal", "analyse"]
 
+_LOSSY = "the images were compressed with loss"
 # A CT image of a whole phantom holds air.
 _NO_AIR_HU = -300.0
 
@@ -254,6 +255,13 @@ def _one(
     found: list[PhantomMeasurement] = []
     for measure in definition.measures:
         found.extend(_measure(bench, pose, definition, measure))
+    if bench.series.modality == "CT" and str(bench.header("LossyImageCompression") or "") == "01":
+        # What a lossy code leaves of noise, faint discs and fine bars is its own choice.
+        found = [replace(one, measured=one.measured.doubt(_LOSSY)) for one in found]
+    for unit, reason in bench.unit_doubts.items():
+        found = [
+            replace(one, measured=one.measured.doubt(reason)) if one.measured.unit == unit else one for one in found
+        ]
     if pose.status != "ok":
         # A pose that is in doubt puts every value that rests on it in doubt.
         found = [_doubted(one, pose) for one in found]
@@ -265,8 +273,6 @@ def _one(
 
 
 def _doubted(one: PhantomMeasurement, pose: Pose) -> PhantomMeasurement:
-    from dataclasses import replace
-
     return replace(one, measured=one.measured.doubt(f"localisation: {pose.reason}"))
 
 

@@ -31,6 +31,8 @@ _UNDECODABLE = (
     NotImplementedError,
     OSError,
 )
+# From how many images of one position on they are looked at, and by how much blocks of two planes differ on average.
+_LEAST_OF_ONE_POSITION, _OTHER_PLANE_HU = 3, 10.0
 # Positions nearer than this are the same plane scanned again.
 _SAME_POSITION_MM = 0.01
 
@@ -185,7 +187,43 @@ def _same_pixels(one: Frame, other: Frame) -> bool:
         return False
 
 
+def _one_position(frames: list[Frame]) -> bool:
+    """Whether CT images of different planes all carry one Image Position, as broken exports have it.
+
+    A plane that was scanned again and again shows the same each time; images of different planes do not.
+    """
+    if len(frames) < _LEAST_OF_ONE_POSITION or frames[0].header.get("Modality") != "CT":
+        return False
+    places = [frame.z_mm for frame in frames if frame.position_mm is not None]
+    numbers_sent = {frame.instance_number for frame in frames}
+    if len(places) < len(frames) or len(numbers_sent) < len(frames):
+        return False
+    if max(places) - min(places) > _SAME_POSITION_MM:  # type: ignore[operator, type-var]
+        return False
+    try:
+        coarse = [_blocks(frame.pixels()) for frame in (frames[0], frames[len(frames) // 2], frames[-1])]
+    except _UNDECODABLE:
+        return False
+    return any(float(np.abs(one - coarse[0]).mean()) > _OTHER_PLANE_HU for one in coarse[1:])
+
+
+def _blocks(image: np.ndarray) -> np.ndarray:
+    """Means of 16 × 16 pixels: what a plane shows, without its noise."""
+    rows, columns = (size // 16 * 16 for size in image.shape)
+    return image[:rows, :columns].reshape(rows // 16, 16, columns // 16, 16).mean(axis=(1, 3))
+
+
 def _ordered(frames: list[Frame], notes: list[str]) -> list[Frame]:
+    if _one_position(frames):
+        for frame in frames:
+            frame.position_mm = None
+        places = {round(frame.z_mm, 2) for frame in frames if frame.z_mm is not None}
+        if len(places) == len(frames):
+            notes.append("all images carry one Image Position (Patient): order and distances taken from Slice Location")
+        else:
+            notes.append("all images carry one Image Position (Patient), which cannot be")
+            for frame in frames:
+                frame.forget_position()
     if all(frame.z_mm is not None for frame in frames):
         return sorted(
             frames, key=lambda frame: (frame.z_mm, frame.acquisition_number, frame.instance_number, frame.frame_number)

@@ -47,6 +47,7 @@ class Workbench:
     ``beside`` holds the companions' own benches, with what was found in them while they were recognised.
     ``plane_reach_mm`` is how far from its plane a section of the phantom can still be measured, where its definition says so
     (``[body] plane_reach_mm``): in an incomplete set the nearest slice may be another section's.
+    ``unit_doubts`` says of a unit why all values in it are in doubt: HU of images that are not on the CT number scale.
     """
 
     series: ImageSeries
@@ -54,6 +55,7 @@ class Workbench:
     cache: dict[str, Any] = field(default_factory=dict)
     plane_reach_mm: float | None = None
     beside: Sequence[Workbench] = ()
+    unit_doubts: dict[str, str] = field(default_factory=dict)
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """`make()` the first time, the same result afterwards."""

@@ -195,6 +195,24 @@ def test_no_spectrum(image, word):
     assert all(m.value is None for m in nps.measurements)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (lambda noise: np.maximum(noise, -15.0), "clipped"),
+        (lambda noise: np.round(noise / 25.0), "grey level"),
+        (lambda noise: np.where(np.arange(128) < 64, 3.0, noise), "differ"),
+        (lambda noise: noise + 100.0 * (np.hypot(*(np.mgrid[:128, :128] - 80.0)) < 12), "object"),
+        (lambda noise: np.where(np.arange(128)[:, None] == 67, -1000.0, noise), "standard deviations"),
+    ],
+    ids=["clipped", "coarse", "half empty", "a disc in most regions", "a dead row"],
+)
+def test_what_is_no_even_noise_is_suspect(spoil, word):
+    noise = np.random.default_rng(0).normal(0, 10, (128, 128))
+    assert noise_power_spectrum(noise, 0.5, roi_size=64).status == "ok"
+    found = noise_power_spectrum(spoil(noise), 0.5, roi_size=64)
+    assert found.integral.status == "suspect" and word in found.reason
+
+
 def test_an_object_in_a_region_is_suspect():
     noise = np.random.default_rng(0).normal(0, 10, (256, 256))
     noise[100:110, 100:110] += 400

@@ -144,6 +144,8 @@ def test_no_edge_is_said_in_words(image, word):
         (edge(angle_deg=18.0), "tilted"),
         (noisy(edge(), 150.0), "noise"),
         (np.minimum(noisy(edge(), 20.0), 1050.0), "clipped"),
+        (np.minimum(edge(), 1050.0), "clipped"),
+        (np.round(edge() / 125.0), "grey levels"),
         (np.where(np.arange(200)[:, None] * 200 + np.arange(200) == 20_100, np.nan, edge()), "no number"),
     ],
 )

@@ -48,6 +48,18 @@ def test_doubtful_regions():
     assert noise_sd(masked).value == pytest.approx(10, abs=0.3)
 
 
+@pytest.mark.parametrize("level", [0.3, 0.5, 1.0, 2.0])
+def test_noise_of_a_grey_level_is_doubted_or_covered(level):
+    """Rounding adds a twelfth of the square of a step: the SD of the image is not that of what was rounded."""
+    noise = np.random.default_rng(3).normal(0.3, level, (200, 200))
+    found = noise_sd(4.0 * np.round(noise))
+    if level < 0.6:
+        assert found.status == "suspect" and "grey level" in found.reason
+    else:
+        assert found.status == "ok" and abs(found.value - 4.0 * level) <= 2 * found.uncertainty
+    assert noise_sd(noise).status == "ok"
+
+
 def rician(random, signal, noise, shape=(100, 100), channels=1):
     parts = random.normal(0, noise, (2 * channels, *shape))
     parts[0] += signal
@@ -79,6 +91,7 @@ def test_two_images_that_differ():
     moved = two.copy()
     moved[:10] += 300
     assert snr_two_images(one, moved).status == "suspect"
+    assert "clipped" in snr_two_images(np.minimum(one, 500), np.minimum(two, 500)).reason
     with pytest.raises(ValueError, match="one region"):
         snr_two_images(one, one[:50])
 
@@ -144,6 +157,9 @@ def test_one_wrong_insert_does_not_bend_the_line():
     found = hu_linearity(list(measured), NOMINAL)
     assert found.slope.value == pytest.approx(1.001, abs=2e-3)
     assert found.status == "suspect" and "340 HU" in found.reason
+    measured[5] += 120
+    assert hu_linearity(list(measured), NOMINAL).status == "suspect"
+    assert hu_linearity(list(measured), NOMINAL, apart_hu=45.0).status == "ok"
     missing = hu_linearity([None, *measured[1:5], None, None], NOMINAL)
     assert missing.status == "suspect" and missing.residuals_hu[0] is None
     assert hu_linearity([None] * 7, NOMINAL).slope.status == "not_measurable"

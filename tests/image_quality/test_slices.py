@@ -17,8 +17,8 @@ from dose_audit.image_quality import (
     slice_thickness_wire,
     strip_profile,
 )
+from dose_audit.image_quality.profile_shapes import plateau_shape
 from dose_audit.image_quality.rician import dark_ground, rician_mean
-from dose_audit.image_quality.slice_profile import plateau_shape
 from dose_audit.phantom.digital import Pose, ramp_image, ramp_volume, wedge_image
 
 from .accuracy import SEEDS, errors_of
@@ -46,14 +46,27 @@ def test_mr_ramps(thickness: float, noise: float) -> None:
     assert errors_of(results).covered(3.0) >= 0.9
 
 
-@pytest.mark.parametrize(("profile", "limit"), [("gauss", 0.02), ("triangular", 0.11)])
+@pytest.mark.parametrize(("profile", "limit"), [("gauss", 0.01), ("triangular", 0.05)])
 def test_mr_ramps_of_a_profile_that_is_no_rectangle(profile: str, limit: float) -> None:
     # The slots are 1 mm high, which would widen these by 0.08 mm; a plateau laid through a triangle by 0.3 mm more.
     for thickness in (2.6, 3.4):
         image, _ = ramp_image(thickness, profile=profile, shape=(60, 160), spacing_mm=0.9, z_mm=0.3)
         found = slice_thickness_ramps(image, 0.9, (29.5, 79.5), search_mm=0).thickness
         assert found.status == "ok" and found.value is not None and found.uncertainty is not None
-        assert abs(found.value - thickness) <= min(limit, 2 * found.uncertainty + 0.02)
+        assert abs(found.value - thickness) <= min(limit, 2 * found.uncertainty + 0.005)
+
+
+@pytest.mark.parametrize("profile", ["gauss", "triangular"])
+def test_mr_ramps_of_such_a_profile_in_noise(profile: str) -> None:
+    results = []
+    for seed in range(SEEDS):
+        image, _ = ramp_image(
+            2.6, profile=profile, shape=(60, 160), spacing_mm=0.9, z_mm=0.2 * (seed % 5) - 0.4,
+            noise_sd=0.02 * 1000 / 2.6, rician_noise=True, seed=seed,
+        )  # fmt: skip
+        results.append((slice_thickness_ramps(image, 0.9, (29.5, 79.5), search_mm=0).thickness, 2.6))
+    assert abs(errors_of(results).bias) <= 0.05
+    assert errors_of(results).covered() >= 0.8
 
 
 def test_mr_ramps_are_found_in_a_misplaced_rolled_insert() -> None:
@@ -83,19 +96,19 @@ def test_ramps_that_contradict_each_other_are_suspect() -> None:
     assert slice_thickness_crossed(wild, wild, tangent=0.1).thickness.status == "suspect"
 
 
-def test_ct_wire_under_a_triangular_profile() -> None:
-    # A plateau laid through a triangle reads 8 % too wide. The wire's own 0.4 mm widen the triangle by 0.08 mm.
-    for thickness in (1.0, 2.5, 5.0):
+@pytest.mark.parametrize("profile", ["rect", "gauss", "triangular"])
+def test_ct_wire_of_a_known_height_under_any_profile(profile: str) -> None:
+    # A plateau laid through a triangle reads 8 % too wide; the wire's own 0.4 mm would add 0.08 mm to a peak.
+    for thickness in (0.6, 1.0, 2.5, 5.0):
         image, _ = ramp_image(
-            thickness,
-            kind="ct",
-            profile="triangular",
-            background=50.0,
-            contrast=2000.0,
-            spacing_mm=0.5,
-            shape=(200, 200),
+            thickness, kind="ct", profile=profile, background=50.0, contrast=2000.0, spacing_mm=0.5, shape=(200, 200)
         )
-        assert slice_thickness_wire(image, 0.5, (99.5 - 76, 99.5), 0.0).value == pytest.approx(thickness, abs=0.1)
+        known = slice_thickness_wire(image, 0.5, (99.5 - 76, 99.5), 0.0, height_mm=0.4)
+        assert known.status == "ok" and known.value == pytest.approx(thickness, abs=0.03)
+        # Of a wire whose height is not known the uncertainty speaks.
+        unknown = slice_thickness_wire(image, 0.5, (99.5 - 76, 99.5), 0.0)
+        assert unknown.value is not None and unknown.uncertainty is not None
+        assert unknown.value - thickness <= min(0.1, 2 * unknown.uncertainty + 0.01)
 
 
 @pytest.mark.parametrize("profile", ["rect", "gauss"])
@@ -119,8 +132,12 @@ def test_ct_wire_on_one_slice_in_noise(thickness: float) -> None:
         )
         place = (127.5 - 76 + draw.uniform(-3, 3), 127.5 + draw.uniform(-5, 5))
         results.append((slice_thickness_wire(image, 0.5, place, float(draw.uniform(-2, 2))), thickness))
-    assert abs(errors_of(results).bias) <= 0.06
-    assert errors_of(results).covered() >= 0.8
+    # At 2.5 mm the wire stands five times the noise above its ground: now and then the profile's shape stays open.
+    sound = [(found, truth) for found, truth in results if found.status == "ok"]
+    assert len(sound) >= 0.9 * len(results)
+    assert all("noise" in found.reason for found, _ in results if found.status != "ok")
+    assert abs(errors_of(sound).bias) <= 0.06
+    assert errors_of(sound).covered() >= 0.8
 
 
 @pytest.mark.parametrize(("thickness", "spacing"), [(1.0, 0.75), (2.0, 1.0), (3.0, 1.5), (2.5, 2.5), (1.0, 3.0)])

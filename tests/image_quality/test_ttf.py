@@ -91,6 +91,14 @@ def test_edge_enhancement_is_followed(share):
     assert strong.status == "suspect" and "shape" in strong.reason
 
 
+def insert():
+    return truth.disc((80, 80), (0.5, 0.5), 12.0, 0.5, centre_px=(40.3, 39.2), contrast=-1000.0)
+
+
+def noise(sd):
+    return np.random.default_rng(4).normal(0.0, sd, (80, 80))
+
+
 @pytest.mark.parametrize(
     ("image", "status", "word"),
     [
@@ -99,6 +107,10 @@ def test_edge_enhancement_is_followed(share):
         (truth.disc((80, 80), (0.5, 0.5), 12.0, 0.6, centre_px=(5, 40)), "not_measurable", "inside"),
         (np.ones((9, 9)), "not_measurable", "smaller"),
         (np.full((40, 40), np.nan), "not_measurable", "number"),
+        (np.maximum(insert() + noise(10.0), -950.0), "suspect", "clipped"),
+        (np.maximum(np.round(insert() + noise(10.0)), -1000.0), "suspect", "clipped"),
+        (np.round(insert() / 100.0), "suspect", "grey levels"),
+        (np.round(insert() + noise(10.0)), "ok", ""),
         (
             100.0 * np.add.outer((np.arange(80) - 40.0) ** 2 / 625, (np.arange(80) - 40.0) ** 2 / 289).__lt__(1),
             "suspect",
@@ -174,6 +186,9 @@ ROW, COLUMN = np.mgrid[:41, :41] - 20.0
         (round_spot(centre_px=(1.0, 20.0)), "not_measurable", ""),
         (round_spot(sigma_mm=0.05), "suspect", "coarse"),
         (np.minimum(round_spot(), 60.0), "suspect", "clipped"),
+        (np.minimum(round_spot(sigma_mm=0.35), 70.0), "suspect", "clipped"),
+        (np.round(round_spot(sigma_mm=0.35) / 12.0), "suspect", "grey levels"),
+        (np.round(round_spot(centre_px=(20.5, 20.5))), "ok", ""),
         (100 * np.exp(-(COLUMN**2) / 8 - ROW**2 / 16), "suspect", "round"),
         (
             round_spot(sigma_mm=0.3, centre_px=(20, 12)) + round_spot(sigma_mm=0.3, centre_px=(20, 28)),

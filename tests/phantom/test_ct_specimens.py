@@ -18,7 +18,7 @@ from dose_audit.phantom.digital.recipes._catphan import GAUGE_BARS, GAUGE_R_MM, 
 from dose_audit.phantom.digital.render import Scene, render_image
 from dose_audit.phantom.locate.ring_turn import bar_turn, rod_turn
 from dose_audit.phantom.pose import Pose as Found
-from tests.phantom.ct_truth import values
+from tests.phantom.ct_truth import centre_error_px, rods_disagree, values
 
 _SHAPE = (288, 288)
 _PITCH_MM = 250.0 / 288
@@ -59,6 +59,27 @@ def test_rings_leave_the_contrast_of_the_rods_as_it_is(tmp_path: Path) -> None:
         assert contrast.value is not None and contrast.uncertainty is not None
         assert contrast.uncertainty < 0.5
         assert abs(contrast.value - hu) < 3.0 * contrast.uncertainty
+
+
+def test_broad_streaks_hide_no_rods_that_an_observer_sees(tmp_path: Path) -> None:
+    """Bands between dense parts, as beam hardening leaves them: twice as strong as the strongest rods."""
+    truth = written(tmp_path, "catphan504", (*slice_positions(-42.0, -26.0, 4.0), -4.0, 0.0, 4.0), 4.0)
+    images = [pydicom.dcmread(path) for path in truth.files]
+    row, column = truth.record["slices"][0]["axis_row_column"]
+    down, right = np.mgrid[: _SHAPE[0], : _SHAPE[1]]
+    angle, radius = np.arctan2(down - row, right - column), np.hypot(down - row, right - column) * _PITCH_MM
+    streaks = np.where(radius < 100.0, 20.0 * np.cos(2.0 * angle), 0.0)
+    for image in images:
+        stored = image.pixel_array + np.rint(streaks / float(image.RescaleSlope))
+        image.PixelData = stored.astype(image.pixel_array.dtype).tobytes()
+    (analysis,) = analyse(images, known=measuring("low_contrast", among="504")).analyses
+    found = values(analysis)
+    for rods, hu in (("1_0", 10.0), ("0_5", 5.0), ("0_3", 3.0)):
+        contrast, visible = (found[f"low_contrast_{kind}.rod_{rods}"] for kind in ("contrast", "visible"))
+        assert contrast.value == pytest.approx(hu, abs=0.5 + 3.0 * (contrast.uncertainty or 0.0))
+        reason = rods_disagree(visible.name, visible.value or 0.0, 5, truth.record)
+        assert visible.status != "ok" or not reason, reason
+        assert contrast.status == "ok"
 
 
 @pytest.mark.parametrize(("mirrored", "turn_deg"), [(False, 1.6), (True, -2.3), (True, 178.0)])
@@ -167,11 +188,116 @@ def test_a_uniform_section_of_another_phantom_is_no_water(tmp_path: Path) -> Non
     assert not analyse(images, known=measuring("noise")).analyses
 
 
-def test_stored_values_without_their_rescale_are_named(tmp_path: Path) -> None:
-    """Air at 24, as stored values have it that begin at -1024 HU."""
-    truth = written(tmp_path, "catphan504", (0.0,), 4.0)
+@pytest.mark.parametrize(
+    ("slope", "offset_hu", "sent"), [(1.0, 1024.0, False), (0.57, 752.0, True), (0.56, -305.0, True)]
+)
+def test_a_phantom_off_the_scale_is_found_and_its_ct_numbers_are_doubted(
+    tmp_path: Path, slope: float, offset_hu: float, sent: bool
+) -> None:
+    """Stored values without their rescale, and cone-beam devices that were never calibrated: found, measured, and said."""
+    truth = written(tmp_path, "catphan504", (-4.0, 0.0, 4.0), 4.0)
     images = [pydicom.dcmread(path) for path in truth.files]
     for image in images:
-        image.RescaleIntercept = float(image.RescaleIntercept) + 1024.0
-    outcome = analyse(images, known=measuring("ct_numbers"))
-    assert "rescale to CT numbers is missing" in outcome.refused[0].reason
+        if sent:
+            image.RescaleIntercept = slope * float(image.RescaleIntercept) + offset_hu
+            image.RescaleSlope = slope * float(image.RescaleSlope)
+            continue
+        image.PixelData = (image.pixel_array + round(offset_hu)).astype(image.pixel_array.dtype).tobytes()
+        del image.RescaleIntercept, image.RescaleSlope
+    (analysis,) = analyse(images, known=measuring("ct_numbers", "node_distance", "body_diameter", among="504")).analyses
+    found = values(analysis)
+    rendered = {one["name"]: one["value"] for one in truth.record["features"]}
+    for insert in ("air", "ldpe", "delrin", "teflon"):
+        one = found[f"hu.{insert}"]
+        assert one.status == "suspect"
+        assert "not on the CT number scale" in one.reason
+        assert ("no Rescale Intercept is sent" in one.reason) is not sent
+        assert one.value == pytest.approx(
+            slope * rendered[insert] + offset_hu, abs=1.0 + 3.0 * (one.uncertainty or 0.0)
+        )
+    for name in ("node_distance.mean", "body_diameter"):
+        assert found[name].status == "ok"
+    assert found["node_distance.mean"].value == pytest.approx(50.0, abs=0.1)
+    assert found["body_diameter"].value == pytest.approx(truth.record["body_diameter_mm"], abs=0.3)
+
+
+def test_a_wrong_pixel_spacing_is_seen_in_the_body(tmp_path: Path) -> None:
+    truth = written(tmp_path, "catphan504", (-4.0, 0.0, 4.0), 4.0)
+    images = [pydicom.dcmread(path) for path in truth.files]
+    for image in images:
+        image.PixelSpacing = [0.978 * float(one) for one in image.PixelSpacing]
+    (analysis,) = analyse(images, known=measuring("node_distance", among="504")).analyses
+    mean = values(analysis)["node_distance.mean"]
+    assert mean.value == pytest.approx(0.978 * 50.0, abs=0.1)
+    assert mean.status == "suspect"
+    assert "the pixel spacing may not be true" in mean.reason
+
+
+def test_air_at_the_end_of_a_scale_that_ends_at_air(tmp_path: Path) -> None:
+    """Cone-beam devices cut at -1000 HU: that is what air has by definition, and no doubt about the other inserts."""
+    truth = written(tmp_path, "catphan504", (-4.0, 0.0, 4.0), 4.0)
+    images = [pydicom.dcmread(path) for path in truth.files]
+    for image in images:
+        least = round((-1000.0 - float(image.RescaleIntercept)) / float(image.RescaleSlope))
+        image.PixelData = np.maximum(image.pixel_array, least).astype(image.pixel_array.dtype).tobytes()
+    (analysis,) = analyse(images, known=measuring("ct_numbers", "linearity", among="504")).analyses
+    found = values(analysis)
+    for name, true in (("hu.air", -1000.0), ("hu_slope", 1.0), ("hu_intercept", 0.0)):
+        one = found[name]
+        assert one.status == "ok", one.reason
+        assert one.value == pytest.approx(true, abs=2.0 if name != "hu_slope" else 0.005)
+    assert "the least that these images hold" in found["hu.air"].method
+
+
+def test_images_compressed_with_loss_are_doubted(tmp_path: Path) -> None:
+    truth = written(tmp_path, "catphan504", (-4.0, 0.0, 4.0), 4.0)
+    images = [pydicom.dcmread(path) for path in truth.files]
+    for image in images:
+        image.LossyImageCompression = "01"
+    (analysis,) = analyse(images, known=measuring("ct_numbers", among="504")).analyses
+    assert {one.measured.status for one in analysis.measurements} == {"suspect"}
+    assert all("compressed with loss" in one.measured.reason for one in analysis.measurements)
+
+
+def test_one_image_position_in_all_images_is_not_believed(tmp_path: Path) -> None:
+    """Slices of different modules cannot lie in one plane: Slice Location orders them."""
+    truth = written(tmp_path, "catphan504", (-4.0, 0.0, 4.0, 28.0, 32.0), 4.0)
+    images = [pydicom.dcmread(path) for path in truth.files]
+    for image, z_mm in zip(images, (-4.0, 0.0, 4.0, 28.0, 32.0), strict=True):
+        image.ImagePositionPatient, image.SliceLocation = [0.0, 0.0, 0.0], z_mm
+    (analysis,) = analyse(images, known=measuring("ct_numbers", among="504")).analyses
+    assert list(analysis.series.z_mm) == [-4.0, 0.0, 4.0, 28.0, 32.0]
+    assert any("all images carry one Image Position" in one for one in analysis.notes)
+    assert values(analysis)["hu.delrin"].status == "ok"
+
+
+def test_a_gantry_that_was_tilted_is_doubted(tmp_path: Path) -> None:
+    """Slices across a phantom at 6 degrees: an ellipse, longer in one direction by half a percent."""
+    phantom = recipe("catphan504")
+    acquisition = replace(
+        phantom.acquisition,
+        shape=(192, 192),
+        spacing_mm=(1.3, 1.3),
+        thickness_mm=4.0,
+        z_mm=(-4.0, 0.0, 4.0),
+        noise=NoiseModel("coloured", 12.0),
+    )
+    truth = write_series(tmp_path, phantom, acquisition=acquisition, pose=Pose(2.0, -3.0, tilt_x_deg=6.0), seed=10)
+    (analysis,) = analyse(truth.folder, known=measuring("node_distance", among="504")).analyses
+    assert analysis.pose.status == "suspect"
+    assert "degrees" in analysis.pose.reason
+    assert all(one.measured.status != "ok" for one in analysis.measurements)
+
+
+def test_a_round_field_of_view_is_not_taken_for_the_body(tmp_path: Path) -> None:
+    """Reconstructed to 196 mm about the image's middle: the phantom beside it is found by its inserts, its size is not told."""
+    truth = written(tmp_path, "catphan504", (-4.0, 0.0, 4.0), 4.0)
+    images = [pydicom.dcmread(path) for path in truth.files]
+    down, right = np.mgrid[: _SHAPE[0], : _SHAPE[1]] - (_SHAPE[0] - 1) / 2
+    outside = np.hypot(down, right) * _PITCH_MM > 98.0
+    for image in images:
+        air = round((-1000.0 - float(image.RescaleIntercept)) / float(image.RescaleSlope))
+        image.PixelData = np.where(outside, air, image.pixel_array).astype(image.pixel_array.dtype).tobytes()
+    (analysis,) = analyse(images, known=measuring("body_diameter", among="504")).analyses
+    assert centre_error_px(analysis, truth.record) < 0.2
+    assert values(analysis)["body_diameter"].status == "not_measurable"

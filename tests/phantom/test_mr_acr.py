@@ -109,6 +109,16 @@ def test_a_lean_is_not_taken_for_a_wrong_slice_position(tmp_path: Path) -> None:
         assert difference.status == "suspect" and "leans" in difference.reason
 
 
+def test_an_insert_that_a_lean_brings_into_the_uniform_section_is_noticed(tmp_path: Path) -> None:
+    # 2 degrees put the lower rim of slice 7 at z = 65.1 mm; the next section's ring begins at 64 mm.
+    (analysis,) = made(tmp_path, pose=Pose(tilt_y_deg=2.0)).analyses
+    by_name = {one.name: one.measured for one in analysis.measurements}
+    for name in ("piu", "snr"):
+        assert by_name[name].status == "suspect" and "disc of another section" in by_name[name].reason
+    # The outlines know nothing of it.
+    assert values(analysis)["diameter_slice7"] == pytest.approx(190.0, abs=0.15)
+
+
 def test_turned_end_for_end_it_is_seen_from_behind(tmp_path: Path) -> None:
     behind = {"z_mm": tuple(10.0 * k - 100.0 for k in range(11))}
     (analysis,) = made(tmp_path, pose=Pose(end_for_end=True), acquisition=behind).analyses

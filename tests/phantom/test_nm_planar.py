@@ -152,3 +152,17 @@ def test_pet_cylinder(tmp_path: Path) -> None:
     assert abs(mean.value - truth["expected"]["activity_bqml"]) < 4 * mean.uncertainty
     assert values["cylinder_noise"].value == pytest.approx(100 * 400.0 / 6668.0, rel=0.05)
     assert values["cylinder_slices"].value < 1.5
+
+
+def test_pet_pixels_that_are_no_activity_are_doubted(tmp_path: Path) -> None:
+    write_series(tmp_path, recipe("pet-cylinder"))
+    for path in tmp_path.glob("*.dcm"):
+        dataset = pydicom.dcmread(path)
+        dataset.Units = "CNTS"
+        del dataset.RescaleSlope
+        dataset.save_as(path)
+    (analysis,) = analyse(tmp_path).analyses
+    values = {one.name: one.measured for one in analysis.measurements}
+    assert values["cylinder_mean"].status == "suspect" and "counts" in values["cylinder_mean"].reason
+    # Each slice of a PET series is scaled by itself: without the scale slices cannot be compared.
+    assert values["cylinder_slices"].status == "suspect" and "Rescale Slope" in values["cylinder_slices"].reason

@@ -58,6 +58,19 @@ def test_without_positions_the_number_orders_and_it_is_said():
     assert "no Image Position" in series.notes[0]
 
 
+def test_one_position_for_different_planes_is_taken_for_none():
+    images = [_image(number, 0.0, value=500 + 100 * number) for number in (3, 1, 2)]
+    (series,) = gather(images).series
+    assert [frame.instance_number for frame in series.frames] == [1, 2, 3]
+    assert list(series.z_mm) == [0.0, 5.0, 10.0]
+    assert "one Image Position" in series.notes[0]
+
+
+def test_one_plane_scanned_again_and_again_stays_repeats():
+    found = gather([_image(number, 0.0, value=500 + number % 2) for number in (3, 1, 2)]).series
+    assert [len(series.frames) for series in found] == [1, 1, 1]
+
+
 def test_a_gap_is_told():
     (series,) = gather([_image(n, 5.0 * n) for n in range(12) if n not in (6, 7)]).series
     assert "1 gap(s)" in series.notes[0]

@@ -51,6 +51,23 @@ def test_flat_field_gives_the_rendered_signal_and_noise(tmp_path: Path) -> None:
     assert values["structure_fixed"].status == "not_measurable"
 
 
+@pytest.mark.parametrize("change", ["falling", "negative"])
+def test_values_without_a_zero_give_noise_but_no_ratios(change: str, tmp_path: Path) -> None:
+    path, truth = _written(tmp_path, "flat-dx", (640, 640))
+    pixels = pydicom.dcmread(path).pixel_array.astype(int)
+    if change == "falling":
+        _changed(path, 16383 - pixels, PixelIntensityRelationshipSign=-1, PhotometricInterpretation="MONOCHROME2")
+    else:
+        _changed(path, (pixels - 3000).astype(np.int16).view(np.uint16), PixelRepresentation=1)
+    values = _values(path)
+    signal = truth["expected"]["signal"] if "signal" in truth["expected"] else float(np.median(pixels))
+    # Turned round or shifted the noise stays that of the dose, 1 % of the signal; ratios to the mean do not.
+    assert values["uniformity_noise"].status == "ok"
+    assert values["uniformity_noise"].value == pytest.approx(signal / truth["expected"]["snr"], rel=0.02)
+    for name in ("uniformity_signal", "uniformity_snr", "uniformity_global_signal", "nnps_noise"):
+        assert values[name].status != "ok", name
+
+
 def test_collimated_field_with_a_dead_pixel(tmp_path: Path) -> None:
     path, _ = _written(tmp_path, "flat-dx", (640, 640))
     pixels = pydicom.dcmread(path).pixel_array.astype(float)

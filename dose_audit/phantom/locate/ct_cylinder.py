@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.phantom.definition import Definition, Feature
+from dose_audit.phantom.locate.ct_axis import Axis, body_axis, doubted_tilt, inserts_axis
 from dose_audit.phantom.locate.ct_position import along, ring_features, slab_mm
-from dose_audit.phantom.locate.inserts import insert_centres, rigid_fit, ring_centre
-from dose_audit.phantom.locate.outline import axis_line, outlines, ring_profile
+from dose_audit.phantom.locate.ct_scale import finder, off_scale
+from dose_audit.phantom.locate.inserts import insert_centres, rigid_fit
+from dose_audit.phantom.locate.outline import axis_line, ring_profile
 from dose_audit.phantom.locate.ring_turn import RingTurn, bar_turn
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Match, Workbench
@@ -49,51 +51,6 @@ class _Ring:
     best: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """The phantom's axis in pixels along the slice positions, and where it comes from."""
-
-    row: tuple[float, float]
-    column: tuple[float, float]
-    diameter_mm: float | None
-    how: str
-
-    def at(self, z_mm: float) -> tuple[float, float]:
-        return self.row[0] + self.row[1] * z_mm, self.column[0] + self.column[1] * z_mm
-
-
-def _axis(bench: Workbench, definition: Definition) -> _Axis | None:
-    """The axis from body edges; from the ring of inserts itself where the field of view cuts the body off."""
-    nominal = float(definition.body["diameter_mm"])
-    allowed = float(definition.body.get("tolerance_mm", 3.0))
-    found = outlines(bench)
-    z = bench.series.z_mm
-    own = [
-        index
-        for index, one in enumerate(found)
-        if one.radius_mm is not None and abs(2 * one.radius_mm - nominal) <= allowed
-    ]
-    if len(own) >= max(1, min(3, len(found) // 4)):
-        if len(own) >= 8:
-            # The phantom's tilted faces fill the first and the last slice in part, which pulls their centres.
-            own = own[1:-1]
-        positions = z[own]
-        rows = axis_line(positions, np.array([found[index].row for index in own]))
-        columns = axis_line(positions, np.array([found[index].column for index in own]))
-        diameter = float(np.median([2 * (found[index].radius_mm or 0.0) for index in own]))
-        return _Axis(rows[:2], columns[:2], diameter, f"body edges in {len(own)} slices")
-    cut = [one for one in found if one.radius_mm is None and "outside the image" in one.reason]
-    if len(cut) > len(found) // 2 and ring_features(definition):
-        centre = bench.once(
-            f"ring centre {definition.id}", lambda: ring_centre(bench.series, ring_features(definition))
-        )
-        if centre is not None:
-            return _Axis(
-                (centre[0], 0.0), (centre[1], 0.0), None, "inserts, because the field of view cuts the body off"
-            )
-    return None
-
-
 def _template(features: list[Feature], background: float) -> Floats:
     """Expected contrast around the ring, clipped, one value for each of `_SAMPLES` angles."""
     angles = np.arange(_SAMPLES) * (360.0 / _SAMPLES)
@@ -106,7 +63,7 @@ def _template(features: list[Feature], background: float) -> Floats:
     return expected
 
 
-def _profiles(bench: Workbench, axis: _Axis, radius_mm: float) -> Floats:
+def _profiles(bench: Workbench, axis: Axis, radius_mm: float) -> Floats:
     """Ring profiles of all slices, (n, samples)."""
 
     def make() -> Floats:
@@ -124,7 +81,7 @@ def _profiles(bench: Workbench, axis: _Axis, radius_mm: float) -> Floats:
     return bench.once(key, make)
 
 
-def _ring(bench: Workbench, definition: Definition, axis: _Axis) -> _Ring | None:
+def _ring(bench: Workbench, definition: Definition, axis: Axis) -> _Ring | None:
     """Circular correlation of each slice's ring with the expected one, in both senses of rotation."""
     features = ring_features(definition)
     if not features:
@@ -175,7 +132,7 @@ def _run(values: Floats, least: float) -> tuple[int, int] | None:
     return first, last
 
 
-def _landmark(bench: Workbench, definition: Definition, axis: _Axis, slab: tuple[int, int]) -> float | None:
+def _landmark(bench: Workbench, definition: Definition, axis: Axis, slab: tuple[int, int]) -> float | None:
     """Position of the ring of bars on the series' axis; `None` where no slice shows one."""
     radius = definition.recognise.get("landmark_r_mm")
     if radius is None:
@@ -213,7 +170,7 @@ def _landmark(bench: Workbench, definition: Definition, axis: _Axis, slab: tuple
 
 
 def _sense(
-    bench: Workbench, definition: Definition, axis: _Axis, ring: _Ring, origin_mm: float, bars_mm: float
+    bench: Workbench, definition: Definition, axis: Axis, ring: _Ring, origin_mm: float, bars_mm: float
 ) -> RingTurn | None:
     """How the ring of bars lies against the inserts; `None` where the definition does not vouch for its sense."""
     if not definition.recognise.get("bars_as_drawn"):
@@ -283,7 +240,7 @@ def _unseen(bench: Workbench, definition: Definition, ring: _Ring) -> float:
 class _Identity:
     """What tells one phantom from another, and the doubt that the bars' place leaves."""
 
-    axis: _Axis
+    axis: Axis
     ring: _Ring
     landmark_mm: float | None
     direction: int
@@ -296,11 +253,15 @@ def _identity(bench: Workbench, definition: Definition) -> _Identity | None:
     """Axis, ring, landmark, direction, score and evidence; found once for each definition."""
 
     def make() -> _Identity | None:
-        axis = _axis(bench, definition)
+        axis = body_axis(bench, definition)
         if axis is None:
             return None
         ring = _ring(bench, definition, axis)
-        if ring is None:
+        if ring is None and axis.diameter_mm is not None:
+            # The edge of a round field of view that is smaller than the phantom looks like a body's.
+            axis = inserts_axis(bench, definition)
+            ring = None if axis is None else _ring(bench, definition, axis)
+        if axis is None or ring is None:
             return None
         evidence = [f"ring of inserts agrees to {ring.best:.2f}", axis.how]
         score, doubt = ring.best, ""
@@ -359,9 +320,10 @@ def match(bench: Workbench, definition: Definition) -> Match:
     """Agreement of body, inserts and bars with the definition."""
     if bench.series.first.is_localiser:
         return Match(0.0)
+    bench = finder(bench)
     found = _identity(bench, definition)
     if found is None:
-        if _axis(bench, definition) is not None:
+        if body_axis(bench, definition) is not None:
             # Told to whoever asks for this phantom by name; never enough to be taken for it.
             return Match(0.05, ("a body of that diameter, but the module of its inserts is not in these slices",))
         return Match(0.0, ("no body of that diameter with such inserts",))
@@ -370,6 +332,7 @@ def match(bench: Workbench, definition: Definition) -> Match:
 
 def locate(bench: Workbench, definition: Definition) -> Pose:
     """Axis, roll, position and direction, each from the features that tell it best."""
+    sent, bench = bench, finder(bench)
     identity = _identity(bench, definition)
     if identity is None:
         return Pose(
@@ -403,6 +366,13 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
         notes.append(f"centre and roll from {fit.count} inserts, {fit.residual_mm:.2f} mm from their places")
         if fit.residual_mm > 1.0:
             pose = pose.doubt(f"inserts lie {fit.residual_mm:.1f} mm from where they should")
+    said = off_scale(sent, definition, pose, frames)
+    if said:
+        sent.unit_doubts["HU"] = said
+        notes.append(said)
+    if axis.off_size:
+        pose = pose.doubt(axis.off_size)
+    pose = doubted_tilt(pose)
     if identity.doubt:
         pose = pose.doubt(f"{identity.doubt}: other modules may not lie where they should")
     pose, said = along(bench, definition, pose)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dose_audit.phantom.definition import Definition
+from dose_audit.phantom.headers import integer, numbers
 from dose_audit.phantom.locate.field_edge import edge_of
 from dose_audit.phantom.locate.field_exposed import Field, exposed_field
 from dose_audit.phantom.pose import Pose
@@ -34,10 +35,12 @@ def match(bench: Workbench, definition: Definition) -> Match:
         (end - begin) * step for (begin, end), step in zip((field.rows, field.columns), bench.spacing_mm, strict=True)
     ]
     size = f"even field of {sides[1]:.0f} × {sides[0]:.0f} mm, {field.share:.0%} of the image"
-    even = f"it departs from a smooth surface by {field.roughness:.1%}"
+    turned = _turned_round(bench, field.level)
+    roughness = turned * field.roughness
+    even = f"it departs from a smooth surface by {roughness:.1%}"
     # Coloured noise survives the smoothing; only what exceeds it is structure.
-    allowed = float(definition.recognise.get("roughness", _EVEN)) + 1.0 * field.noise
-    if min(sides) < _LEAST_MM or field.share < _LEAST_SHARE or field.slope > _MOST_SLOPE:
+    allowed = float(definition.recognise.get("roughness", _EVEN)) + turned * field.noise
+    if min(sides) < _LEAST_MM or field.share < _LEAST_SHARE or turned * field.slope > _MOST_SLOPE:
         return Match(0.2, (size, "too small or too uneven for a flat field"))
     if field.share < 0.97 and (edge := edge_of(bench)) is not None and edge.clear:
         return Match(0.3, (size, f"an edge of {edge.length_mm:.0f} mm lies in the image"))
@@ -45,9 +48,27 @@ def match(bench: Workbench, definition: Definition) -> Match:
         return Match(0.3, (size, "there is no noise in it: no exposure"))
     if field.details > _MOST_DETAILS:
         return Match(0.3, (size, even, f"{field.details} places stand out: this is no empty field"))
-    if field.roughness <= allowed:
-        return Match(float(np.clip(0.8 - 0.15 * field.roughness / allowed, 0.0, 1.0)), (size, even))
-    return Match(0.4 if field.roughness < _DOUBTFUL else 0.1, (size, even, "there is something in the field"))
+    if roughness <= allowed:
+        return Match(float(np.clip(0.8 - 0.15 * roughness / allowed, 0.0, 1.0)), (size, even))
+    return Match(0.4 if roughness < _DOUBTFUL else 0.1, (size, even, "there is something in the field"))
+
+
+def _turned_round(bench: Workbench, level: float) -> float:
+    """By how much shares of the level are too small where values fall as the dose rises from the largest that is stored."""
+    header = bench.series.header
+    sign = numbers(header.get("PixelIntensityRelationshipSign"), 1)
+    bits = integer(header.get("BitsStored"))
+    below = 2.0**bits - 1.0 - level
+    if (
+        sign is None
+        or sign[0] >= 0
+        or not 8 <= bits <= 16
+        or header.get("RescaleIntercept")
+        or below <= 0
+        or level <= 0
+    ):
+        return 1.0
+    return max(1.0, level / below)
 
 
 def locate(bench: Workbench, definition: Definition) -> Pose:

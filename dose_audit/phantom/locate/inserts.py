@@ -20,6 +20,7 @@ __all__ = ["RigidFit", "insert_centres", "rigid_fit", "ring_centre"]
 
 Floats = NDArray[np.float64]
 _SEARCH_MM = 3.0
+_SLICES, _ACROSS = 80, 6.0
 # An insert with less contrast than this lets noise and shading pull its centre.
 _STANDS_OUT_HU = 40.0
 
@@ -94,11 +95,14 @@ def ring_centre(series: ImageSeries, features: Sequence[Feature]) -> tuple[float
     assert spacing is not None
     radius = float(np.median([one.r_mm for one in features]))
     size = float(np.median([one.size_mm[0] for one in features]))
-    area = np.pi * (size / 2) ** 2 / (spacing[0] * spacing[1])
+    # The centre is a first one: a few pixels across an insert are enough.
+    stride = max(1, int(size / _ACROSS / max(spacing)))
+    area = np.pi * (size / 2) ** 2 / (spacing[0] * spacing[1] * stride**2)
     points: list[tuple[float, float]] = []
-    for index in range(len(series.frames)):
+    # A long series is sampled: inserts run through many slices.
+    for index in range(0, len(series.frames), 1 + len(series.frames) // _SLICES):
         image = series.image(index)
-        smooth = ndimage.uniform_filter(image, 3)
+        smooth = ndimage.uniform_filter(image, 3)[::stride, ::stride]
         middle = float(np.median(smooth[smooth > -500])) if (smooth > -500).any() else 0.0
         for mask in (smooth > middle + 150, smooth < middle - 150):
             labels, count = ndimage.label(mask)
@@ -110,7 +114,7 @@ def ring_centre(series: ImageSeries, features: Sequence[Feature]) -> tuple[float
                 points.extend(ndimage.center_of_mass(mask, labels, fitting))
     if len(points) < 6:
         return None
-    found = np.asarray(points)
+    found = np.asarray(points) * stride
     fit = fit_circle(found[:, 1] * spacing[1], found[:, 0] * spacing[0])
     if fit.radius is None or fit.x is None or fit.y is None or abs(fit.radius - radius) > 2.5:
         return None

@@ -11,7 +11,7 @@ from scipy import ndimage
 from dose_audit.image_quality.circles import fit_circle
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["Outline", "axis_line", "outlines", "ring_profile"]
+__all__ = ["Outline", "axis_line", "has_round_body", "outlines", "ring_profile"]
 
 Floats = NDArray[np.float64]
 _RAYS = 180
@@ -29,7 +29,10 @@ _AIR_MM = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """The body in one slice; ``radius_mm`` is `None` where there is no round body or the image does not show its edge."""
+    """The body in one slice; ``radius_mm`` is `None` where there is no round body or the image does not show its edge.
+
+    ``cut`` says that there is a body whose edge the field of view, or something that touches it, may hide.
+    """
 
     row: float
     column: float
@@ -37,6 +40,7 @@ class Outline:
     residual_mm: float = 0.0
     seen: float = 0.0
     reason: str = ""
+    cut: bool = False
 
 
 def outlines(bench: Workbench) -> list[Outline]:
@@ -44,6 +48,11 @@ def outlines(bench: Workbench) -> list[Outline]:
     return bench.once(
         "outlines", lambda: [_outline(bench.series.image(i), bench.spacing_mm) for i in range(len(bench.series.frames))]
     )
+
+
+def has_round_body(image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> bool:
+    """Whether one image, in HU, shows a round body with its edge."""
+    return _outline(image, spacing_mm).radius_mm is not None
 
 
 def _start(image: NDArray[np.float32]) -> tuple[float, float] | None:
@@ -81,7 +90,7 @@ def _outline(image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> Out
             level = _level(image, (row, column), spacing_mm, fit.radius)
             at_row, at_column, seen = _edges(image, row, column, spacing_mm, _RAYS, band, level)
         if seen < 0.4:
-            return Outline(row, column, None, seen=seen, reason="the body's edge lies outside the image")
+            return Outline(row, column, None, seen=seen, reason="the body's edge lies outside the image", cut=True)
         fit = fit_circle(at_column * spacing_mm[1], at_row * spacing_mm[0], redundancy=2.0)
         if fit.radius is None or fit.x is None or fit.y is None or fit.residual is None:
             return Outline(row, column, None, seen=seen, reason=fit.reason)
@@ -91,7 +100,7 @@ def _outline(image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> Out
             break
     assert fit is not None
     if fit.residual is None or fit.residual > 1.5 or fit.used.sum() < 0.4 * _RAYS * seen:
-        return Outline(row, column, None, fit.residual or 0.0, seen, "the body is not round")
+        return Outline(row, column, None, fit.residual or 0.0, seen, "the body is not round", cut=True)
     return Outline(row, column, fit.radius, fit.residual, seen)
 
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from dose_audit.image_quality.circles import fit_circle
 from dose_audit.image_quality.inserts import fit_insert
-from dose_audit.image_quality.rois import sample_points
+from dose_audit.image_quality.sampling import sample_points
 from dose_audit.phantom.definition import Definition, Feature
 from dose_audit.phantom.locate.inserts import rigid_fit
 from dose_audit.phantom.locate.plate_circles import concentric_circles, reduced

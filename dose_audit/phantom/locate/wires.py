@@ -9,7 +9,7 @@ from math import cos, radians, sin, tan
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.image_quality.rois import strip_profile
+from dose_audit.image_quality.sampling import strip_profile
 from dose_audit.phantom.definition import Feature
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.series import ImageSeries

@@ -11,6 +11,7 @@ import numpy as np
 from dose_audit.image_quality.inserts import fit_insert
 from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Feature, Measure
+from dose_audit.phantom.locate.ct_scale import finder
 from dose_audit.phantom.locate.outline import outlines
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent, result, section_plane
@@ -21,6 +22,7 @@ __all__ = ["bead_distance", "body_diameter", "node_distance"]
 
 # A circle's radius from some 180 half-height crossings; what remains is the threshold's choice and the wall's blur.
 _DIAMETER_FLOOR_MM = 0.05
+_CONCENTRIC_MM = 2.5
 # Where a bead is sought about its place, along the slices and within them.
 _BEAD_ALONG_MM = 6.0
 _BEAD_WITHIN_MM = 4.0
@@ -31,7 +33,13 @@ def body_diameter(
 ) -> Iterable[PhantomMeasurement]:
     """Outer diameter: median over the slices that show the whole edge."""
     title = "Outer diameter"
-    found = [one for one in outlines(bench) if one.radius_mm is not None]
+    found = []
+    for one, z_mm in zip(outlines(finder(bench)), bench.series.z_mm, strict=True):
+        row, column = pose.centre_at(float(z_mm))
+        away = hypot((one.row - row) * pose.spacing_mm[0], (one.column - column) * pose.spacing_mm[1])
+        # A circle about another centre is not this body's: the field of view's, or a table's.
+        if one.radius_mm is not None and away <= _CONCENTRIC_MM:
+            found.append(one)
     if not found:
         yield absent(measure.name, "mm", "no slice shows the body's whole edge", measure, title=title)
         return

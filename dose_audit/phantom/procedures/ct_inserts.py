@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import hypot, sqrt
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,16 @@ __all__ = ["contrast_to_noise", "ct_numbers", "linearity", "task_transfer"]
 # Share of an insert's radius that the region covers: clear of the edge's blur.
 _ROI_SHARE = 0.65
 _LEAST_PIXELS = 20
+# Specimens of one plastic, beams, and lists of nominal values differ by up to 40 HU (Delrin 325 to 365 at 120 kV); an insert
+# that is taken for another differs by more.
+_APART_HU = 45.0
 # Share of an insert's pixels at its least value from which the scale is taken to end there, and from which nothing is left to
 # measure; only in air, and only where there is noise that would go further down.
 _CUT_OFF, _LOST = 0.02, 0.4
 _LOWEST_HU, _LEAST_NOISE_HU = -950.0, 1.5
+# Where the scale ends at air's own CT number by definition, as cone-beam devices let it, its end is air's value; how much
+# further down air would lie is known by half of what the noise's cut-off part tells.
+_VACUUM_HU, _AT_VACUUM_HU, _MOST_TOLD = -1000.0, 2.0, 0.98
 
 
 def _place(plane: Plane, pose: Pose, feature: Feature) -> tuple[tuple[float, float], bool]:
@@ -55,8 +62,21 @@ class _Seen:
     cut_off: float = 0.0
     least: float = 0.0
 
+    @property
+    def lost(self) -> bool:
+        """Whether so much is cut off that nothing is left to measure."""
+        return self.cut_off > _LOST and abs(self.least - _VACUUM_HU) > _AT_VACUUM_HU
+
 
 def _inserts(bench: Workbench, plane: Plane, pose: Pose, features: Sequence[Feature], share: float) -> list[_Seen]:
+    """Each insert's CT number; measured once for all measures that ask for the same."""
+    key = f"inserts {plane.frames} {share} {pose.roll_deg} {pose.centre_px} {[one.id for one in features]}"
+    return bench.once(key, lambda: _measured_inserts(bench, plane, pose, features, share))
+
+
+def _measured_inserts(
+    bench: Workbench, plane: Plane, pose: Pose, features: Sequence[Feature], share: float
+) -> list[_Seen]:
     """Each insert's CT number.
 
     The noise's correlation is hardly told by the few hundred pixels of one insert; it is that of all inserts together. Air
@@ -79,7 +99,9 @@ def _inserts(bench: Workbench, plane: Plane, pose: Pose, features: Sequence[Feat
         if cut <= max(_CUT_OFF, 3.0 / pixels.size):
             seen.append(_Seen(one, one.mean, spread))
         else:
-            seen.append(_Seen(one, float(np.median(pixels)), None if spread is None else 1.25 * spread, cut, least))
+            below = 0.5 * noise * max(0.0, NormalDist().inv_cdf(min(cut, _MOST_TOLD)))
+            known = None if spread is None else hypot(1.25 * spread, below)
+            seen.append(_Seen(one, float(np.median(pixels)), known, cut, least))
     return seen
 
 
@@ -112,7 +134,7 @@ def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Me
         if seen.cut_off:
             said = f"{seen.cut_off:.0%} of the pixels lie at {seen.least:g} HU, the least that these images hold"
             value = replace(value, method=method.replace("mean", "median", 1) + f", because {said}")
-            value = value.doubt(said) if seen.cut_off > _LOST else value
+            value = value.doubt(said) if seen.lost else value
         outline = circle(pose, feature, plane, share * feature.size_mm[0] / 2, feature.id)
         yield result(value, measure, title=title, rois=[outline])
 
@@ -126,10 +148,11 @@ def linearity(bench: Workbench, pose: Pose, definition: Definition, measure: Mea
     features = [one for one in definition.features_of(measure) if one.nominal is not None]
     inserts = _inserts(bench, plane, pose, features, _ROI_SHARE)
     seen = [
-        None if one.hu is None or one.cut_off > _LOST else Measured(feature.id, one.hu, "HU", uncertainty=one.spread)
+        None if one.hu is None or one.lost else Measured(feature.id, one.hu, "HU", uncertainty=one.spread)
         for feature, one in zip(features, inserts, strict=True)
     ]
-    fit = hu_linearity(seen, [one.nominal for one in features if one.nominal is not None])
+    nominal = [one.nominal for one in features if one.nominal is not None]
+    fit = hu_linearity(seen, nominal, apart_hu=float(measure.settings.get("apart_hu", _APART_HU)))
     for one, title in (
         (fit.slope, "CT number linearity: slope"),
         (fit.intercept, "CT number linearity: intercept"),

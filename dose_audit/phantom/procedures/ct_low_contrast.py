@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.image_quality import LowContrast, low_contrast_fitted
-from dose_audit.image_quality.disc_fit import fit_discs, plane_shapes, ring_shapes
+from dose_audit.image_quality.disc_fit import background_criteria, plane_shapes, ring_shapes
 from dose_audit.image_quality.rois import annulus_mask
 from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Feature, Measure
@@ -26,6 +28,8 @@ __all__ = ["groups", "rods"]
 _BLUR_MM = 0.5
 # Orders of the smooth background among which the image chooses: cupping, and cupping with a shadow of the table.
 _ORDERS = (2, 4)
+# Turns about the axis that broad streaks make, slower than the largest rod.
+_WAVES = 4
 # Agreement of the rods with their drawing from which the place that agrees best is surer than the drawn one.
 _SURE_TURN = 0.5
 # Of the region in a ring that may be a ring artefact.
@@ -46,6 +50,7 @@ def _seen(
     places: Sequence[tuple[float, float]],
     sizes: Sequence[float],
     pose: Pose,
+    centre_px: tuple[float, float],
     **how: Any,
 ) -> LowContrast:
     """Which rods stand out, fitted together with the background of the region about them, rings included where it has some.
@@ -67,16 +72,32 @@ def _seen(
     middle = ((image.shape[0] - 1) / 2 - corner[0], (image.shape[1] - 1) / 2 - corner[1])
     rings = ring_shapes(shape, middle, float(np.hypot(*shape)) * max(pose.spacing_mm) * 2, pose.spacing_mm)
     rings = [one for one in rings if np.count_nonzero(one[region]) >= _RING_PIXELS]
+    axis = (centre_px[0] - corner[0], centre_px[1] - corner[1])
+    waves = _wave_shapes(shape, axis, pose.spacing_mm)
     # The plane's mean is in the rings already.
-    backgrounds = [*planes.values(), [*planes[_ORDERS[0]][1:], *rings]]
-    tried = []
-    for shapes in backgrounds:
-        found = fit_discs(
-            window, pose.spacing_mm, near, sizes, region=region, shapes=shapes, blur_mm=_BLUR_MM, white=True
-        )
-        tried.append(float("inf") if isinstance(found, str) else found.criterion)
-    best = min(range(len(tried)), key=tried.__getitem__)
-    return low_contrast_fitted(window, pose.spacing_mm, near, sizes, shapes=backgrounds[best], consecutive=True, **how)
+    smooth = planes[_ORDERS[0]]
+    backgrounds = [*planes.values(), [*smooth[1:], *rings], [*smooth, *waves]]
+    shapes = [one for background in backgrounds for one in background]
+    ends = list(accumulate(len(one) for one in backgrounds))
+    choices = [range(end - len(one), end) for one, end in zip(backgrounds, ends, strict=True)]
+    tried = background_criteria(
+        window, pose.spacing_mm, near, sizes, region=region, shapes=shapes, choices=choices, blur_mm=_BLUR_MM
+    )
+    criteria = [inf if one is None else one for one in tried]
+    best = backgrounds[criteria.index(min(criteria))]
+    return low_contrast_fitted(window, pose.spacing_mm, near, sizes, shapes=best, consecutive=True, **how)
+
+
+def _wave_shapes(
+    shape: tuple[int, int], centre_px: tuple[float, float], spacing_mm: tuple[float, float]
+) -> list[NDArray[np.float64]]:
+    """Waves about the phantom's axis, each even and rising along the radius: broad streaks between dense parts."""
+    down = (np.arange(shape[0]) - centre_px[0])[:, None] * spacing_mm[0]
+    right = (np.arange(shape[1]) - centre_px[1])[None, :] * spacing_mm[1]
+    angle, radius = np.arctan2(down, right), np.hypot(down, right)
+    radius = radius / max(float(radius.max()), 1e-9) - 0.5
+    turns = [wave(number * angle) for number in range(1, _WAVES + 1) for wave in (np.cos, np.sin)]
+    return [*turns, *(radius * one for one in turns)]
 
 
 def _averaged(one: Measured, plane: Plane) -> str:
@@ -122,6 +143,7 @@ def rods(bench: Workbench, pose: Pose, definition: Definition, measure: Measure)
             places,
             [one.size_mm[0] for one in members],
             pose,
+            centre,
             polarity=1 if positive else -1,
             unit=members[0].unit or "1",
         )
@@ -159,6 +181,7 @@ def groups(bench: Workbench, pose: Pose, definition: Definition, measure: Measur
         places,
         [one.size_mm[0] for one in members],
         pose,
+        centre,
         groups=[[k for k, one in enumerate(members) if one.size_mm[0] == size] for size in sizes],
         unit=members[0].unit or "1",
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.image_quality.bars import BarGroup, bar_mtf_curve
-from dose_audit.image_quality.rectangles import sample_rectangle
+from dose_audit.image_quality.sampling import sample_rectangle
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Feature, Measure, Module
 from dose_audit.phantom.locate.ring_turn import RingTurn, bar_turn, turned

@@ -111,5 +111,8 @@ def noise_power(bench: Workbench, pose: Pose, definition: Definition, measure: M
     size = int(measure.settings.get("roi_size", 64))
     found = noise_power_spectrum(np.stack(stack), pose.spacing_mm, roi_size=size, unit="HU")
     outline = box(pose, 0.0, 0.0, 2 * half, 2 * half, -pose.roll_deg, plane, "NPS")
+    # Structure that no plane takes away lies at low frequencies, and is no noise.
+    uneven = noise_sd(stack[len(stack) // 2], unit="HU")
     for one, part in ((found.f_av, "f_av"), (found.f_peak, "f_peak")):
+        one = one.doubt(uneven.reason) if uneven.status == "suspect" else one
         yield result(replace(one, name=f"{measure.name}_{part}"), measure, title=titles[part], rois=[outline])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.image_quality.rois import strip_profile
+from dose_audit.image_quality.sampling import strip_profile
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.locate.wires import lean_mm_per_mm

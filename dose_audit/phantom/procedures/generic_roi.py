@@ -15,7 +15,8 @@ from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import Plane, absent, box, circle, plane_at, result
-from dose_audit.phantom.procedures.xray_values import doubted, frame_roi, in_plane_spacing, not_linear
+from dose_audit.phantom.procedures.xray_discs import detail_sign
+from dose_audit.phantom.procedures.xray_values import doubted, frame_roi, in_plane_spacing, no_zero, not_linear
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
@@ -53,7 +54,7 @@ def _outline(plane: Plane, pose: Pose, one: Feature) -> Roi:
 def regions(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
     """Mean, standard deviation and their ratio in each region of the template: ``<name>_mean.<region>`` …"""
     plane = _plane(bench, pose, definition, measure)
-    doubt = not_linear(bench, measure)
+    doubt, shifted = not_linear(bench, measure), _shifted(bench, definition, plane, measure)
     unit = "HU" if bench.series.modality == "CT" else "1"
     for one in definition.features_of(measure):
         title = one.id.replace("_", " ")
@@ -81,7 +82,20 @@ def regions(bench: Workbench, pose: Pose, definition: Definition, measure: Measu
             )
         for value, part, text in values:
             named = replace(value, name=f"{measure.name}_{part}.{one.id}", method="pixels of the region")
-            yield doubted(result(named, measure, title=f"{text}, {title}", rois=rois), doubt)
+            ratio_only = shifted if part == "snr" else ""
+            yield doubted(result(named, measure, title=f"{text}, {title}", rois=rois), doubt, ratio_only)
+
+
+def _shifted(bench: Workbench, definition: Definition, plane: Plane | str, measure: Measure) -> str:
+    """Why ratios to the mean say nothing in a projection: by its header, its values, or what its plate shows."""
+    if isinstance(plane, str) or bench.series.modality in ("CT", "MR", "NM", "PT"):
+        return ""
+    on_a_plate = definition.locator.startswith("plate_") and not measure.settings.get("offset")
+    if on_a_plate and detail_sign(bench, definition) > 0:
+        return (
+            "what absorbs has the higher pixel values: they fall as the dose rises, and where no dose lies is not told"
+        )
+    return no_zero(bench, plane.image, measure)
 
 
 def contrast(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:

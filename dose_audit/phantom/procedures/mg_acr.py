@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.image_quality.low_contrast import low_contrast_visible
-from dose_audit.image_quality.rois import sample_points
+from dose_audit.image_quality.sampling import sample_points
 from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.locate.mg_specks import spot_sign

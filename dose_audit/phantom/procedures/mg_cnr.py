@@ -14,7 +14,7 @@ from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.locate.mg_square import square_of
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent
-from dose_audit.phantom.procedures.xray_values import frame_roi, named, not_linear
+from dose_audit.phantom.procedures.xray_values import frame_roi, named, no_zero, not_linear
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
@@ -82,7 +82,10 @@ def aluminium(bench: Workbench, pose: Pose, definition: Definition, measure: Mea
                 "Relative contrast of the aluminium",
             )
         )
-    yield from named(values, measure, tuple(rois), not_linear(bench, measure))
+    beside = image[max(0, round(centre[0] - away)) : round(centre[0] + away) + 1]
+    shifted = no_zero(bench, beside, measure)
+    yield from named(values[:1], measure, tuple(rois), not_linear(bench, measure))
+    yield from named(values[1:], measure, tuple(rois), not_linear(bench, measure), shifted)
 
 
 def _box(centre: tuple[float, float], side: float, spacing: tuple[float, float], label: str) -> Roi:

@@ -8,7 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from dose_audit.image_quality import Ghosting, RoiStatistics, mask_statistics, percent_signal_ghosting, rectangle_mask
+from dose_audit.image_quality import (
+    BodyOutline,
+    Ghosting,
+    RoiStatistics,
+    mask_statistics,
+    percent_signal_ghosting,
+    rectangle_mask,
+)
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.pose import Pose
@@ -17,8 +24,9 @@ from dose_audit.phantom.procedures.mr_section import Section, corners_of, quiet_
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["ghosting"]
+__all__ = ["ghost_share", "ghosting"]
 
+_BY_CHANCE = 3.0  # standard deviations; the brightest of four passes 2.5 once in 40 images
 # Leakage and Rician noise of sound images stay below this, in per cent of the signal.
 _GHOST_APART = 0.65
 # Rectangles beside the phantom, long side along its edge (Dutch guideline NVKF, as its test object has it).
@@ -56,6 +64,31 @@ def ghosting(bench: Workbench, pose: Pose, definition: Definition, measure: Meas
         one = _direction(f"{measure.name}_{along}", pair, sides, corners, found.signal)
         own = [boxes[side] for side in pair if side in boxes]
         yield result(one, measure, title=_title(along), rois=own if one.value is not None else ())
+
+
+def ghost_share(bench: Workbench, plane: Plane, outline: BodyOutline) -> float | None:
+    """The brightest of the four rectangles beside the phantom over the image's corners, in per cent of the signal.
+
+    By the powers, which noise lifts alike in all of them, less what noise alone makes of the brightest of four; `None`
+    where there is no room for regions in air.
+    """
+    if outline.centre_px is None or outline.semi_axes_mm is None:
+        return None
+    found = percent_signal_ghosting(plane.image, bench.spacing_mm, outline=outline)
+    sides, _ = _rectangles(bench, plane, found)
+    corners, _ = quiet_corners(bench, plane, max(outline.semi_axes_mm), outline.centre_px)
+    if corners is None or not sides or not found.signal.value:
+        return None
+    air = mask_statistics(plane.image, corners)
+    ground, shared = _power(air), air.correlation_area_squared or 1.0
+    # The power of noise in air is distributed exponentially: its standard deviation is its mean.
+    spreads = (ground * math.sqrt(shared * (1 / one.pixels + 1 / air.pixels)) for one in sides.values())
+    above = max(_power(one) - ground - _BY_CHANCE * spread for one, spread in zip(sides.values(), spreads, strict=True))
+    return 100.0 * math.sqrt(max(above, 0.0)) / found.signal.value
+
+
+def _power(region: RoiStatistics) -> float:
+    return (region.mean or 0.0) ** 2 + (region.sd or 0.0) ** 2
 
 
 def _title(along: str) -> str:

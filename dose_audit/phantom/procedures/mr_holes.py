@@ -12,6 +12,7 @@ from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import Plane, absent, box, module_plane, result
+from dose_audit.phantom.procedures.mr_matrix import acquired_mm
 from dose_audit.phantom.results import PhantomMeasurement
 from dose_audit.phantom.workbench import Workbench
 
@@ -45,7 +46,7 @@ def hole_arrays(bench: Workbench, pose: Pose, definition: Definition, measure: M
             yield absent(f"{measure.name}_{direction}", "mm", plane, measure, title=_title(direction))
         return
     noise = _noise(plane, pose, measure)
-    pixel = _acquired_mm(bench)
+    pixel = acquired_mm(bench)
     for direction in _NAMES:
         found: list[tuple[float, Measured]] = []
         own = sorted((one for one in features if one.extra["direction"] == direction), key=lambda one: -one.size_mm[0])
@@ -107,40 +108,6 @@ def _sample(plane: Plane, pose: Pose, xs: Floats, ys: Floats) -> Floats:
     return sample_points(
         plane.image, origin[0] + along[0] * xs + across[0] * ys, origin[1] + along[1] * xs + across[1] * ys
     )
-
-
-def _acquired_mm(bench: Workbench) -> float:
-    """The larger side of a pixel as it was acquired: zero-filling to a finer matrix resolves nothing more."""
-    sizes = list(bench.spacing_mm)
-    sent = bench.header("AcquisitionMatrix") or ()
-    try:
-        matrix = [int(one) for one in sent]
-    except (TypeError, ValueError):
-        return max(sizes)
-    if len(matrix) == 4:
-        # Frequency rows and columns, phase rows and columns; the direction that an axis does not have is 0.
-        for axis in (0, 1):
-            lines = max(matrix[axis], matrix[axis + 2])
-            if 0 < lines < bench.series.shape[axis] <= 4 * lines:
-                sizes[axis] = min(sizes[axis] * bench.series.shape[axis] / lines, _by_field(bench, matrix, axis) or 1e9)
-    return max(sizes)
-
-
-def _by_field(bench: Workbench, matrix: list[int], axis: int) -> float | None:
-    """Side of an acquired pixel along the phase direction, where its field is told to be a part of the other one's.
-
-    Some makers fill a narrower field up to a square image: fewer lines then are no coarser pixels.
-    """
-    try:
-        share = float(bench.header("PercentPhaseFieldOfView")) / 100.0
-    except (TypeError, ValueError):
-        return None
-    lines = matrix[axis + 2]
-    if not lines or not 0.2 <= share < 1.0:
-        return None
-    other = 1 - axis
-    field = share * bench.series.shape[other] * bench.spacing_mm[other]
-    return max(field / lines, bench.spacing_mm[axis])
 
 
 def _modulation(

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dose_audit.image_quality import disc_mask, low_contrast_fitted
+from dose_audit.image_quality import LowContrast, disc_mask, low_contrast_fitted
 from dose_audit.image_quality.disc_fit import background_criteria
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Feature, Measure
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent, plane_at, result
+from dose_audit.phantom.procedures.mr_ghosting import ghost_share
+from dose_audit.phantom.procedures.mr_matrix import acquired_mm
 from dose_audit.phantom.procedures.mr_membrane import (
     Laid,
     Membrane,
@@ -27,6 +29,7 @@ from dose_audit.phantom.procedures.mr_membrane import (
     sizes,
     window,
 )
+from dose_audit.phantom.procedures.mr_section import outline_of
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
@@ -43,7 +46,9 @@ _ORDERS = (2, 4, 6, 8)
 # Means over so many mm of what is left between the discs, in standard deviations of a pixel's noise. Noise alone leaves a
 # fifth, sound membranes up to 0.9 without a loss; from 1.2 on ghosts took spokes away, where more than three lack from 0.6.
 _STRUCTURE_MM, _STRUCTURE, _STRUCTURE_OF_FEW, _FEW = 5.0, 1.1, 0.6, 3
-# Finer pixels say no more about where the discs lie and what is under them.
+# Ghosts in shares of the discs' contrast that take a spoke away, and from which they may be why more than three lack.
+_GHOSTS, _GHOSTS_OF_FEW = 1.0, 0.5
+# Finer pixels are averaged: they take four times as long, and show more only of the smallest discs in noise.
 _COARSE_MM = 1.05
 
 
@@ -69,6 +74,7 @@ def spokes(bench: Workbench, pose: Pose, definition: Definition, measure: Measur
     found = agreed(pose, disc, found)
     pixels = max(1, int(_COARSE_MM / max(bench.spacing_mm)))
     lie = laid(pose, disc, measure, found, pixels=pixels) if found else None
+    finer = pixels > 1 and acquired_mm(bench) < 0.75 * pixels * max(bench.spacing_mm)
     total, spread, reasons = 0.0, 0.0, []
     best: Measured | None = None
     for module in names:
@@ -79,8 +85,9 @@ def spokes(bench: Workbench, pose: Pose, definition: Definition, measure: Measur
             yield PhantomMeasurement(not_measurable(name, "1", lost[module]), title=title, module=module)
             reasons.append(f"{module}: {lost[module]}")
             continue
-        counted, rois = _count(pose, disc, measure, found[index], lie, index, name)
+        counted, rois = _count(pose, disc, measure, found[index], lie, index, name, finer=finer)
         counted = _off_its_membrane(_against_weaker(counted, best), found[index], pose, definition)
+        counted = _under_ghosts(counted, bench, pose, definition, measure, found[index])
         if counted.value is not None and (best is None or counted.value > (best.value or 0.0)):
             best = counted
         yield PhantomMeasurement(counted, title=title, module=module, rois=tuple(rois))
@@ -112,6 +119,21 @@ def _against_weaker(counted: Measured, best: Measured | None) -> Measured:
     )
 
 
+def _under_ghosts(
+    counted: Measured, bench: Workbench, pose: Pose, definition: Definition, measure: Measure, one: Membrane
+) -> Measured:
+    """The count, doubted where spokes lack and ghosts as strong as the membrane's contrast lie beside the phantom."""
+    lacking = len(measure.settings["diameters_mm"]) - (counted.value or 0.0)
+    contrasts = [float(each) for each in measure.settings.get("contrasts_percent", ())]
+    if counted.value is None or lacking <= 0 or not contrasts:
+        return counted
+    contrast = contrasts[list(measure.settings["slices"]).index(one.module)]
+    share = ghost_share(bench, one.plane, outline_of(bench, pose, definition, one.plane))
+    if share is None or share <= contrast * (_GHOSTS_OF_FEW if lacking > _FEW else _GHOSTS):
+        return counted
+    return counted.doubt(f"ghosts of {share:.1f} % of the signal lie over discs of {contrast:.1f} % contrast")
+
+
 def _off_its_membrane(counted: Measured, one: Membrane, pose: Pose, definition: Definition) -> Measured:
     """The count, doubted where the slice shows little of the membrane and much of what is beside it."""
     away = abs(one.plane.z_mm - pose.z_in_series(definition.module(one.module).z_mm))
@@ -121,28 +143,22 @@ def _off_its_membrane(counted: Measured, one: Membrane, pose: Pose, definition: 
 
 
 def _count(
-    pose: Pose, disc: Feature, measure: Measure, one: Membrane, lie: Laid, index: int, name: str
+    pose: Pose, disc: Feature, measure: Measure, one: Membrane, lie: Laid, index: int, name: str, *, finer: bool
 ) -> tuple[Measured, list[Roi]]:
-    """Complete spokes of one slice."""
+    """Complete spokes of one slice; where some lack, once more with `finer` pixels, in which small discs stand out more."""
     spacing, turned = pose.spacing_mm, lie.turn
     rings, diameters = len(measure.settings["radii_mm"]), [float(d) for d in measure.settings["diameters_mm"]]
     whole = places(pose, measure, one, turned)
-    coarse = lie.windows[index]
-    view = coarse if coarse.pixels == 1 else window(one, disc, pose)
-    clear = _between(coarse, whole, measure, pose)
-    region, order = _chosen(coarse, lie.backgrounds[index], clear, view.inside, whole, measure, pose, one)
-    seen = low_contrast_fitted(
-        view.flat,
-        spacing,
-        [(float(row), float(column)) for row, column in view.at(whole)],
-        sizes(pose, measure),
-        region=region,
-        shapes=background(view, one, order),
-        groups=[range(rings * spoke, rings * spoke + rings) for spoke in range(len(diameters))],
-        consecutive=True,
-        blur_mm=0.4 * max(spacing),
-        unit="1",
-    )
+    view = lie.windows[index]
+    clear = _between(view, whole, measure, pose)
+    region, order, odd = _chosen(view, lie.backgrounds[index], clear, whole, measure, pose, one)
+    seen = _seen(pose, measure, one, whole, view, region, order)
+    if finer and (seen.count.value or 0.0) < len(diameters):
+        fine = window(one, disc, pose)
+        odd = np.kron(odd, np.ones((view.pixels, view.pixels), dtype=bool))
+        region = fine.inside.copy()
+        region[: odd.shape[0], : odd.shape[1]] &= ~odd
+        seen = _seen(pose, measure, one, whole, fine, region, order)
     rois = []
     for disc_number, (place, detection) in enumerate(zip(whole, seen.detections, strict=True)):
         spoke, ring = divmod(disc_number, rings)
@@ -159,7 +175,7 @@ def _count(
                 f"spoke {missed + 1} is incomplete though {sum(seen.groups[missed:])} smaller ones are complete: "
                 "an artefact, or shading at the ring"
             )
-        strange = _structure(coarse, lie.backgrounds[index], clear)
+        strange = _structure(view, lie.backgrounds[index], clear)
         lacking = len(diameters) - missed
         if lacking and strange > (_STRUCTURE_OF_FEW if lacking > _FEW else _STRUCTURE):
             count = count.doubt(
@@ -170,6 +186,25 @@ def _count(
         {**count.details, "turn_deg": turned.turn_deg, "shift_mm": list(turned.shift_mm),
          "size": turned.size, "d_prime": [d.d_prime for d in seen.detections]},
     ), rois  # fmt: skip
+
+
+def _seen(
+    pose: Pose, measure: Measure, one: Membrane, whole: Floats, view: Window, region: Mask, order: int
+) -> LowContrast:
+    """Which discs stand out in one window."""
+    rings, spokes_ = len(measure.settings["radii_mm"]), len(measure.settings["diameters_mm"])
+    return low_contrast_fitted(
+        view.flat,
+        view.spacing_mm,
+        [(float(row), float(column)) for row, column in view.at(whole)],
+        sizes(pose, measure),
+        region=region,
+        shapes=background(view, one, order),
+        groups=[range(rings * spoke, rings * spoke + rings) for spoke in range(spokes_)],
+        consecutive=True,
+        blur_mm=0.4 * max(view.spacing_mm),
+        unit="1",
+    )
 
 
 def _between(coarse: Window, whole: Floats, measure: Measure, pose: Pose) -> Mask:
@@ -209,18 +244,17 @@ def _chosen(
     coarse: Window,
     under: Floats | None,
     clear: Mask,
-    inside: Mask,
     whole: Floats,
     measure: Measure,
     pose: Pose,
     one: Membrane,
-) -> tuple[Mask, int]:
-    """Pixels for the discs, without those that belong neither to them nor to the background, and the background's order.
+) -> tuple[Mask, int, Mask]:
+    """Pixels for the discs, the background's order, and the pixels that belong neither to it nor to the discs.
 
     A rim of the wall that the mask let in stands out of the fit far from any disc; it would bend all of the background.
     """
     if under is None:
-        return inside, _ORDERS[1]
+        return coarse.inside, _ORDERS[1], np.zeros_like(coarse.inside)
     extents, spacing = sizes(pose, measure), coarse.spacing_mm
     at = [(float(row), float(column)) for row, column in coarse.at(whole)]
     rest = np.where(clear, coarse.flat - under, 0.0)
@@ -239,7 +273,4 @@ def _chosen(
         blur_mm=0.4 * max(spacing),
     )
     sound = {order: value for order, value in zip(_ORDERS, tried, strict=True) if value is not None}
-    odd = np.kron(odd, np.ones((coarse.pixels, coarse.pixels), dtype=bool))
-    region = inside.copy()
-    region[: odd.shape[0], : odd.shape[1]] &= ~odd
-    return region, min(sound, key=lambda order: sound[order], default=_ORDERS[1])
+    return coarse.inside & ~odd, min(sound, key=lambda order: sound[order], default=_ORDERS[1]), odd

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from dose_audit.image_quality import ProfileFit, fit_slice_profile, sample_points, slice_thickness_crossed
-from dose_audit.image_quality.slice_profile import plateau_shape
+from dose_audit.image_quality.profile_shapes import plateau_shape
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.locate.mr_rods import rod_centres

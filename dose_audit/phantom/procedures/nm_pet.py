@@ -75,6 +75,7 @@ def cylinder(bench: Workbench, pose: Pose, definition: Definition, measure: Meas
     within = 100 * float(np.abs(average / average.mean() - 1).max())
     method = f"disc of radius {radius:g} mm in {count} slices"
     error = float(np.mean(errors))
+    doubts = _not_activity(bench)
     values = [
         (Measured("mean", mean, unit, error / sqrt(count), method=method), "mean", "Mean activity"),
         (
@@ -95,4 +96,19 @@ def cylinder(bench: Workbench, pose: Pose, definition: Definition, measure: Meas
             "Largest departure of a region from the mean",
         ),
     ]
-    yield from named(values, measure, (roi,))
+    yield from named(values[:1], measure, (roi,), *doubts)
+    yield from named(values[1:2], measure, (roi,))
+    yield from named(values[2:], measure, (roi,), *doubts[1:])
+
+
+def _not_activity(bench: Workbench) -> tuple[str, str]:
+    """Why the pixels are no activity, and why the slices cannot be compared; empty where nothing says so."""
+    units = str(bench.header("Units") or "").upper()
+    if units == "CNTS":
+        activity = "the pixels are counts (Units CNTS), no activity"
+    elif units not in _UNITS:
+        activity = f"Units {units} are no activity that is known here" if units else "the header sends no Units"
+    else:
+        activity = ""
+    scaled = all(frame.header.get("RescaleSlope") is not None for frame in bench.series.frames)
+    return activity, "" if scaled else "slices without a Rescale Slope: each may have been scaled by itself"

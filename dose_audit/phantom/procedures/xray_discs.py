@@ -20,7 +20,7 @@ from dose_audit.phantom.procedures.xray_values import doubted, in_plane_spacing,
 from dose_audit.phantom.results import PhantomMeasurement
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["low_contrast"]
+__all__ = ["detail_sign", "low_contrast"]
 
 # Shares of a disc's radius: inside, and the ring around it that is the background.
 _INSIDE, _BACKGROUND = 0.7, (1.2, 1.5)
@@ -94,7 +94,7 @@ def _visible(
         [tuple(np.asarray(place) - origin) for place in places],
         [one.size_mm[0] for one in discs],
         region=around[window],
-        polarity=_sign(bench, definition),
+        polarity=detail_sign(bench, definition),
         unit="1",
     )
     outlines = [
@@ -126,7 +126,7 @@ def _plane(bench: Workbench, measure: Measure) -> Plane:
     return Plane(mean, tuple(range(count)), 0, float(bench.series.z_mm[0]))
 
 
-def _sign(bench: Workbench, definition: Definition) -> int:
+def detail_sign(bench: Workbench, definition: Definition) -> int:
     """+1 where absorbing details are higher in pixel value, -1 where they are lower, 0 where that is not known."""
     if definition.locator == "plate_template":
         found = placed(bench, definition)

@@ -17,7 +17,7 @@ from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.locate.field_flat import field_of
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent
-from dose_audit.phantom.procedures.xray_values import frame_roi, named, not_linear
+from dose_audit.phantom.procedures.xray_values import frame_roi, named, no_zero, not_linear
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
@@ -67,7 +67,11 @@ def uniformity(bench: Workbench, pose: Pose, definition: Definition, measure: Me
         values.append((found.characteristic[quantity], quantity, f"Median {text} of the tiles"))
         values.append((found.local[quantity], f"local_{quantity}", f"Local non-uniformity of the {text}"))
         values.append((found.global_[quantity], f"global_{quantity}", f"Global non-uniformity of the {text}"))
-    yield from named(values, measure, (outline,), not_linear(bench, measure))
+    shifted = no_zero(bench, part, measure)
+    for value in values:
+        # The noise itself, in pixel values, and its evenness do not ask where zero lies.
+        absolute = value[1] in ("noise", "local_noise", "global_noise")
+        yield from named([value], measure, (outline,), not_linear(bench, measure), "" if absolute else shifted)
 
 
 def defects(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
@@ -135,7 +139,9 @@ def noise_power(bench: Workbench, pose: Pose, definition: Definition, measure: M
     # A white spectrum has its highest point anywhere.
     if found.density.size and found.density.min() > 0.7 * found.density.max():
         values = values[:2]
-    yield from named(values, measure, (outline,), not_linear(bench, measure))
+    shifted = no_zero(bench, part, measure)
+    yield from named(values[:1], measure, (outline,), not_linear(bench, measure), shifted)
+    yield from named(values[1:], measure, (outline,), not_linear(bench, measure))
 
 
 def structure(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
@@ -161,7 +167,9 @@ def structure(bench: Workbench, pose: Pose, definition: Definition, measure: Mea
         (found.share, "share", "Structure's share of the variance"),
     ]
     doubt = "the exposures' levels differ by more than 20 %" if unequal else ""
-    yield from named(values, measure, (outline,), not_linear(bench, measure), doubt)
+    shifted = no_zero(bench, own, measure)
+    yield from named(values[:2], measure, (outline,), not_linear(bench, measure), doubt, shifted)
+    yield from named(values[2:], measure, (outline,), not_linear(bench, measure), doubt)
 
 
 def exposure(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:

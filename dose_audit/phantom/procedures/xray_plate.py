@@ -8,13 +8,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.image_quality.rois import rectangle_statistics, sample_points
+from dose_audit.image_quality.rois import rectangle_statistics
+from dose_audit.image_quality.sampling import sample_points
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.locate.plate_template import found_markers
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import absent, box, result
-from dose_audit.phantom.procedures.xray_values import doubted, in_plane_spacing, not_linear, plane_of
+from dose_audit.phantom.procedures.xray_values import doubted, in_plane_spacing, no_zero, not_linear, plane_of
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
@@ -135,6 +136,10 @@ def wedge(bench: Workbench, pose: Pose, definition: Definition, measure: Measure
             yield absent(absent_name, "1", "not all steps lie in the image with a signal above 0", measure, title=title)
         return
     first = known[0][1]
+    steady = all(later < earlier for (_, earlier), (_, later) in pairwise(known))
+    rising = all(later > earlier for (_, earlier), (_, later) in pairwise(known))
+    odd = "" if steady else ("pixel values rise with absorption" if rising else "the steps do not follow one another")
+    shifted = no_zero(bench, plane.image, measure)
     for one, (_, value), error, roi in zip(steps, known, errors, rois, strict=True):
         spread = value / first * float(np.hypot(error / value, errors[0] / first))
         yield doubted(
@@ -147,14 +152,13 @@ def wedge(bench: Workbench, pose: Pose, definition: Definition, measure: Measure
                 rois=[roi],
             ),
             doubt,
+            odd if rising else "",
+            shifted,
         )
     thickness, logs = np.array([one for one, _ in known]), np.log([value for _, value in known])
     fit = np.polyfit(thickness, logs, 1)
     rest = logs - np.polyval(fit, thickness)
     straight = 1.0 - float((rest**2).sum() / max(((logs - logs.mean()) ** 2).sum(), 1e-30))
-    steady = all(later < earlier for (_, earlier), (_, later) in pairwise(known))
-    rising = all(later > earlier for (_, earlier), (_, later) in pairwise(known))
-    odd = "" if steady else ("pixel values rise with absorption" if rising else "the steps do not follow one another")
     spread = known[0][1] / known[-1][1] * float(np.hypot(errors[0] / known[0][1], errors[-1] / known[-1][1]))
     method = "means of the steps; a beam's hardening bends the line a little"
     for found_value, (_, title) in zip(
@@ -165,7 +169,7 @@ def wedge(bench: Workbench, pose: Pose, definition: Definition, measure: Measure
         titles,
         strict=True,
     ):
-        yield doubted(result(found_value, measure, title=title, rois=rois), doubt, odd)
+        yield doubted(result(found_value, measure, title=title, rois=rois), doubt, odd, shifted)
 
 
 def field_borders(

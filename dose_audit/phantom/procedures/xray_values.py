@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.image_quality.rectangles import sample_rectangle
+from dose_audit.image_quality.sampling import sample_rectangle
 from dose_audit.phantom.definition import Measure
+from dose_audit.phantom.headers import numbers
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import Plane, result
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.workbench import Workbench
 
-__all__ = ["doubted", "frame_roi", "in_plane_spacing", "named", "not_linear", "patch", "plane_of"]
+__all__ = ["doubted", "frame_roi", "in_plane_spacing", "named", "no_zero", "not_linear", "patch", "plane_of"]
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +30,7 @@ def not_linear(bench: Workbench, measure: Measure | None = None) -> str:
     Notes
     -----
     Presentation Intent Type and Pixel Intensity Relationship (PS3.3 C.8.11.1, C.8.11.3). A negative sign of the
-    relationship and MONOCHROME1 only turn the scale round; they do not bend it.
+    relationship and MONOCHROME1 only turn the scale round; they do not bend it: see `no_zero` for what that costs.
     """
     if measure is not None and measure.settings.get("assume_linear"):
         return ""
@@ -46,6 +47,24 @@ def not_linear(bench: Workbench, measure: Measure | None = None) -> str:
         return "the image was compressed with loss"
     if bench.series.modality == "CR" and relation != "LIN":
         return "the header does not say that pixel values are linear in dose, and those of a CR reader seldom are"
+    return ""
+
+
+def no_zero(bench: Workbench, values: NDArray[Any], measure: Measure | None = None) -> str:
+    """Why pixel values have no zero at no dose, so that ratios to their mean say nothing; empty where nothing speaks for it.
+
+    Differences, and noise by itself, hold all the same. A site that knows the zero gives it as ``offset`` in the measure's
+    settings.
+    """
+    if measure is not None and (measure.settings.get("assume_linear") or measure.settings.get("offset")):
+        return ""
+    sent = numbers(bench.series.header.get("PixelIntensityRelationshipSign"), 1)
+    if sent is not None and sent[0] < 0:
+        return (
+            "pixel values fall as the dose rises (Pixel Intensity Relationship Sign -1): where no dose lies is not told"
+        )
+    if values.size and float(np.percentile(values[::4, ::4], 1)) < 0:
+        return "pixel values lie below zero: where no dose lies is not told"
     return ""
 
 

@@ -1,0 +1,88 @@
+"""The axis of a cylinder in CT, from its body's edges or its ring of inserts, and what its size and tilt throw into doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import atan2, cos, degrees, hypot, radians
+
+import numpy as np
+
+from dose_audit.phantom.definition import Definition
+from dose_audit.phantom.locate.ct_position import ring_features
+from dose_audit.phantom.locate.inserts import ring_centre
+from dose_audit.phantom.locate.outline import axis_line, outlines
+from dose_audit.phantom.locate.wires import lean_mm_per_mm
+from dose_audit.phantom.pose import Pose
+from dose_audit.phantom.workbench import Workbench
+
+__all__ = ["Axis", "body_axis", "doubted_tilt", "inserts_axis"]
+
+# By how much the body may differ from its size where the pixel spacing is not true.
+_SPACING_SHARE = 0.03
+# Tilt beyond which lengths across the phantom are wrong by more than its drawing.
+_TILT_DEG = 3.5
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The phantom's axis in pixels along the slice positions, where it comes from, and why the body's size is in doubt."""
+
+    row: tuple[float, float]
+    column: tuple[float, float]
+    diameter_mm: float | None
+    how: str
+    off_size: str = ""
+
+    def at(self, z_mm: float) -> tuple[float, float]:
+        return self.row[0] + self.row[1] * z_mm, self.column[0] + self.column[1] * z_mm
+
+
+def body_axis(bench: Workbench, definition: Definition) -> Axis | None:
+    """The axis from body edges; from the ring of inserts itself where the field of view cuts the body off."""
+    nominal = float(definition.body["diameter_mm"])
+    allowed = float(definition.body.get("tolerance_mm", 3.0))
+    found = outlines(bench)
+    z = bench.series.z_mm
+    # A pixel spacing that is not true shows in the body's size; the inserts still tell what it is.
+    furthest = max(allowed, _SPACING_SHARE * nominal)
+    own = [
+        index
+        for index, one in enumerate(found)
+        if one.radius_mm is not None and abs(2 * one.radius_mm - nominal) <= furthest
+    ]
+    if len(own) >= max(1, min(3, len(found) // 4)):
+        if len(own) >= 8:
+            # The phantom's tilted faces fill the first and the last slice in part, which pulls their centres.
+            own = own[1:-1]
+        positions = z[own]
+        rows = axis_line(positions, np.array([found[index].row for index in own]))
+        columns = axis_line(positions, np.array([found[index].column for index in own]))
+        diameter = float(np.median([2 * (found[index].radius_mm or 0.0) for index in own]))
+        said = ""
+        if abs(diameter - nominal) > allowed:
+            said = f"the body measures {diameter:.1f} mm, not {nominal:.1f} mm: the pixel spacing may not be true"
+        return Axis(rows[:2], columns[:2], diameter, f"body edges in {len(own)} slices", said)
+    cut = [one for one in found if one.radius_mm is None and one.cut]
+    return inserts_axis(bench, definition) if len(cut) > len(found) // 2 else None
+
+
+def inserts_axis(bench: Workbench, definition: Definition) -> Axis | None:
+    """The axis from the ring of inserts alone."""
+    inserts = ring_features(definition)
+    if not inserts:
+        return None
+    centre = bench.once(f"ring centre {definition.id}", lambda: ring_centre(bench.series, inserts))
+    if centre is None:
+        return None
+    return Axis((centre[0], 0.0), (centre[1], 0.0), None, "inserts, because the field of view cuts the body off")
+
+
+def doubted_tilt(pose: Pose) -> Pose:
+    """The pose, in doubt where the slices cut the phantom so obliquely that lengths across it grow."""
+    tilt_deg = degrees(atan2(hypot(*lean_mm_per_mm(pose)), 1.0))
+    if tilt_deg <= _TILT_DEG:
+        return pose
+    longer = 100.0 * (1.0 / cos(radians(tilt_deg)) - 1.0)
+    return pose.doubt(
+        f"the slices cut the phantom at {tilt_deg:.1f} degrees: lengths are up to {longer:.1f} % too long"
+    )
