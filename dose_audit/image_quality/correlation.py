@@ -11,6 +11,9 @@ __all__ = ["correlation_areas", "remove_plane"]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _LARGEST = 64  # pixels a side: enough to know the correlation, and fast
+_FEW = 1000  # pixels
+_SEEN = 2.0  # standard deviations of a correlation of white noise
+_MOST_ALIKE = 0.999
 
 
 def correlation_areas(part: Floats, chosen: Mask, *, reach: int = 6) -> tuple[float, float]:
@@ -18,6 +21,10 @@ def correlation_areas(part: Floats, chosen: Mask, *, reach: int = 6) -> tuple[fl
 
     A mean over ``n`` pixels of correlated noise has the variance ``sd² · Σρ / n``, a sample variance the relative
     variance ``2 Σρ² / n``. Only lags up to `reach` pixels that rise above the estimate's own noise are counted.
+
+    A few hundred pixels, less their own plane, do not show how far their noise reaches: what all of them share is gone with
+    the plane, and the sum comes out at a tenth. Neighbours still show how alike they are. There the correlation is that of
+    white noise behind a Gaussian filter, ``ρ(h) = exp(-h²/4σ²)``, whose sums are ``4πσ² = -π/ln ρ(1)`` and half of it.
     """
     part, chosen = _middle(part, chosen)
     residual = np.where(chosen, remove_plane(part, chosen), 0.0)
@@ -36,10 +43,25 @@ def correlation_areas(part: Floats, chosen: Mask, *, reach: int = 6) -> tuple[fl
     if variance <= 0:
         return 1.0, 1.0
     rho = products[at] / number / variance
+    if count < _FEW:
+        return _by_neighbours(rho, rows, columns, count)
     counted = (np.abs(rho) > 3.0 / np.sqrt(number)) & (pairs > 0.25 * count)
     counted[rows == 0, columns == 0] = True
     rho = np.where(counted, rho, 0.0)
     return max(float(rho.sum()), 0.1), max(float((rho**2).sum()), 1.0)
+
+
+def _by_neighbours(rho: Floats, rows: NDArray[np.int_], columns: NDArray[np.int_], count: int) -> tuple[float, float]:
+    """The sums by the correlation of neighbours along rows and along columns, each its own filter."""
+    squares = 1.0
+    for across in (rho[rows == 0][:, columns == 1], rho[rows == 1][:, columns == 0]):
+        alike = float(across[0, 0]) if across.size else 0.0
+        if alike > _SEEN / np.sqrt(count):
+            squares *= -1.0 / np.log(min(alike, _MOST_ALIKE))
+        else:
+            squares /= np.pi  # a pixel is alone along this axis
+    area = max(float(np.pi * np.sqrt(squares)), 1.0)
+    return area, max(0.5 * area, 1.0)
 
 
 def remove_plane(part: Floats, chosen: Mask) -> Floats:

@@ -52,15 +52,16 @@ def test_neighbouring_rectangles_share_no_pixel_and_leave_none() -> None:
     assert np.mean([half.mean for half in halves]) == pytest.approx(image.mean())
 
 
-@pytest.mark.parametrize("sigma", [0.0, 1.2])
-def test_uncertainty_of_a_mean_holds_for_correlated_noise(sigma: float) -> None:
+@pytest.mark.parametrize("radius_mm", [5.5, 10.0])
+@pytest.mark.parametrize("sigma", [0.0, 0.7, 1.2])
+def test_uncertainty_of_a_mean_holds_for_correlated_noise(sigma: float, radius_mm: float) -> None:
     from scipy import ndimage
 
     draw = np.random.default_rng(21)
     means, claimed = [], []
     for _ in range(150):
         noise = draw.normal(0.0, 10.0, (64, 64))
-        roi = disc_statistics(ndimage.gaussian_filter(noise, sigma) if sigma else noise, (32, 32), 10.0, 0.7)
+        roi = disc_statistics(ndimage.gaussian_filter(noise, sigma) if sigma else noise, (32, 32), radius_mm, 0.7)
         means.append(roi.mean)
         claimed.append(roi.mean_uncertainty)
     assert np.mean(claimed) == pytest.approx(np.std(means), rel=0.3)

@@ -301,3 +301,24 @@ def test_a_round_field_of_view_is_not_taken_for_the_body(tmp_path: Path) -> None
     (analysis,) = analyse(images, known=measuring("body_diameter", among="504")).analyses
     assert centre_error_px(analysis, truth.record) < 0.2
     assert values(analysis)["body_diameter"].status == "not_measurable"
+
+
+def test_noise_that_reaches_across_an_insert_is_in_its_uncertainty(tmp_path: Path) -> None:
+    """Low-pass noise of 25 HU, as smooth kernels leave it: the pixels of one insert, less their own mean, show a tenth of it."""
+    phantom = recipe("catphan504")
+    acquisition = replace(
+        phantom.acquisition,
+        shape=(256, 256),
+        spacing_mm=(0.9, 0.9),
+        thickness_mm=4.0,
+        z_mm=(-4.0, 0.0, 4.0, -64.0, -60.0, -56.0),
+        noise=NoiseModel("coloured", 25.0, 0.15, 0.0),
+    )
+    truth = write_series(tmp_path, phantom, acquisition=acquisition, pose=Pose(2.0, -3.0, roll_deg=12.0), seed=1)
+    (analysis,) = analyse(truth.folder, known=measuring("ct_numbers", "noise", among="504")).analyses
+    rendered = {one["name"]: one["value"] for one in truth.record["features"]}
+    found = {name: one for name, one in values(analysis).items() if name.startswith("hu.")}
+    errors = [(one.value - rendered[name.removeprefix("hu.")]) / one.uncertainty for name, one in found.items()]
+    assert len(errors) >= 7
+    assert np.max(np.abs(errors)) < 4.0
+    assert np.sqrt(np.mean(np.square(errors))) < 1.8

@@ -26,6 +26,7 @@ __all__ = ["contrast_to_noise", "ct_numbers", "linearity", "task_transfer"]
 # Share of an insert's radius that the region covers: clear of the edge's blur.
 _ROI_SHARE = 0.65
 _LEAST_PIXELS = 20
+_UNIFORM = "ct_uniformity.noise"
 # Specimens of one plastic, beams, and lists of nominal values differ by up to 40 HU (Delrin 325 to 365 at 120 kV); an insert
 # that is taken for another differs by more.
 _APART_HU = 45.0
@@ -68,23 +69,26 @@ class _Seen:
         return self.cut_off > _LOST and abs(self.least - _VACUUM_HU) > _AT_VACUUM_HU
 
 
-def _inserts(bench: Workbench, plane: Plane, pose: Pose, features: Sequence[Feature], share: float) -> list[_Seen]:
+def _inserts(
+    bench: Workbench, plane: Plane, pose: Pose, definition: Definition, features: Sequence[Feature], share: float
+) -> list[_Seen]:
     """Each insert's CT number; measured once for all measures that ask for the same."""
     key = f"inserts {plane.frames} {share} {pose.roll_deg} {pose.centre_px} {[one.id for one in features]}"
-    return bench.once(key, lambda: _measured_inserts(bench, plane, pose, features, share))
+    return bench.once(key, lambda: _measured_inserts(bench, plane, pose, definition, features, share))
 
 
 def _measured_inserts(
-    bench: Workbench, plane: Plane, pose: Pose, features: Sequence[Feature], share: float
+    bench: Workbench, plane: Plane, pose: Pose, definition: Definition, features: Sequence[Feature], share: float
 ) -> list[_Seen]:
     """Each insert's CT number.
 
-    The noise's correlation is hardly told by the few hundred pixels of one insert; it is that of all inserts together. Air
-    that the scale's end cuts off has its median.
+    How far the noise reaches is not told by the few hundred pixels of an insert: their own mean hides it. It is that of
+    all inserts together, or of the uniform section where that shows it to be more. Air that the scale's end cuts off has
+    its median.
     """
     found = [_statistics(plane, pose, feature, share) for feature in features]
     areas = [one.correlation_area for one in found if one.correlation_area is not None and one.pixels >= _LEAST_PIXELS]
-    area = float(np.mean(areas)) if areas else None
+    area = max(float(np.mean(areas)), _noise_area(bench, pose, definition)) if areas else None
     noise = float(np.median([one.sd for one in found if one.sd is not None] or [0.0]))
     seen = []
     for feature, one in zip(features, found, strict=True):
@@ -105,6 +109,18 @@ def _measured_inserts(
     return seen
 
 
+def _noise_area(bench: Workbench, pose: Pose, definition: Definition) -> float:
+    """Pixels that share one value of the noise, by the middle of the uniform section; 0 where the series shows none."""
+    for measure in definition.measures:
+        if measure.procedure == _UNIFORM:
+            plane = section_plane(bench, pose, definition, measure)
+            if isinstance(plane, Plane):
+                centre = pose.to_pixel(0.0, 0.0, plane.z_mm)
+                wide = disc_statistics(plane.image, centre, float(measure.settings["radius_mm"]), pose.spacing_mm)
+                return wide.correlation_area or 0.0
+    return 0.0
+
+
 def _pixels(bench: Workbench, plane: Plane, place: tuple[float, float], radius_mm: float) -> NDArray[np.float32]:
     """Pixels of a disc in all slices of the plane, before they are averaged."""
     shape = (plane.image.shape[0], plane.image.shape[1])
@@ -123,7 +139,7 @@ def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Me
             yield absent(f"hu.{feature.id}", "HU", plane, measure, title=title)
         return
     method = f"mean of a disc over {100 * share:.0f} % of the insert's radius, {len(plane.frames)} slice(s)"
-    for feature, seen in zip(features, _inserts(bench, plane, pose, features, share), strict=True):
+    for feature, seen in zip(features, _inserts(bench, plane, pose, definition, features, share), strict=True):
         found = seen.found
         name, title = f"hu.{feature.id}", f"CT number of {feature.material or feature.id}"
         if seen.hu is None or found.pixels < _LEAST_PIXELS:
@@ -146,7 +162,7 @@ def linearity(bench: Workbench, pose: Pose, definition: Definition, measure: Mea
         yield absent(measure.name, "1", plane, measure, title="CT number linearity")
         return
     features = [one for one in definition.features_of(measure) if one.nominal is not None]
-    inserts = _inserts(bench, plane, pose, features, _ROI_SHARE)
+    inserts = _inserts(bench, plane, pose, definition, features, _ROI_SHARE)
     seen = [
         None if one.hu is None or one.lost else Measured(feature.id, one.hu, "HU", uncertainty=one.spread)
         for feature, one in zip(features, inserts, strict=True)
@@ -175,7 +191,12 @@ def contrast_to_noise(
     image = bench.series.image(plane.frame)
     radius = float(measure.settings.get("roi_radius_mm", 0.6 * insert.size_mm[0] / 2))
     places = [pose.to_pixel(one.x_mm, one.y_mm, float(bench.series.z_mm[plane.frame])) for one in (insert, background)]
-    signal, behind = (disc_statistics(image, place, radius, pose.spacing_mm) for place in places)
+    seen = [disc_statistics(image, place, radius, pose.spacing_mm) for place in places]
+    wide = _noise_area(bench, pose, definition)
+    signal, behind = (
+        one if one.correlation_area is None else replace(one, correlation_area=max(one.correlation_area, wide))
+        for one in seen
+    )
     value = replace(cnr(signal, behind), name=measure.name)
     rois = [circle(pose, one, plane, radius, one.id) for one in (insert, background)]
     yield result(value, measure, title=title, rois=rois)
