@@ -14,6 +14,7 @@ __all__ = ["edge_of_view", "field_of_view", "lungs_on_edge", "share_on_edge"]
 
 _LUNG_HU = -900.0  # median; real ones have -750 to -850, the foam of tables -900 to -985, air -1000
 _LEAST_LUNG_MM2 = 1000.0
+_LEAST_TOUCH = 5  # pixels of the edge
 _WITHIN = (0.0, 0.95)  # of the body's height: what lies beneath is foam
 
 
@@ -82,11 +83,14 @@ def lungs_on_edge(
     -----
     They have no chest wall on that side, so that they look like air around the body; what tells them is their number.
     """
-    light = inside & ~dense & ~body
-    if not np.count_nonzero(light & (image_hu > _LUNG_HU)) * pixel_mm**2 > _LEAST_LUNG_MM2 / 2:
+    edge = edge_of_view(inside)
+    # Nearly every image has nothing but air there.
+    above_air = (image_hu[edge] > _LUNG_HU) & inside[edge] & ~dense[edge] & ~body[edge]
+    if np.count_nonzero(above_air) < _LEAST_TOUCH:
         return None
+    light = inside & ~dense & ~body
     labels, count = ndimage.label(light)
-    at_edge = np.unique(labels[edge_of_view(inside) & light])
+    at_edge = np.unique(labels[edge & light])
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * pixel_mm**2
     rows = np.nonzero(body.any(axis=1))[0]
     lungs = np.zeros_like(light)

@@ -135,8 +135,9 @@ def fit_slice_profile(
             p[free] = q
             width, blur = shape_widths(float(p[5]), float(p[6]), peaked)
             u = s - p[4]
-            top = p[2] * (1.0 + p[3] * u / span) / float(shape(0.0, width, blur, box_mm))
-            curve = p[0] + p[1] * (s - s[0]) / span + top * shape(u, width, blur, box_mm)
+            found = shape(np.append(u, 0.0), width, blur, box_mm)
+            top = p[2] * (1.0 + p[3] * u / span) / float(found[-1])
+            curve = p[0] + p[1] * (s - s[0]) / span + top * found[:-1]
             return np.asarray((curve if dark_ground is None else rician_mean(curve, noise_sd)) - values)
 
         scales = np.array([scale, scale, scale, 0.3, width, 0.3 * width, 0.3])
