@@ -107,8 +107,8 @@ def test_ct_wire_of_a_known_height_under_any_profile(profile: str) -> None:
         assert known.status == "ok" and known.value == pytest.approx(thickness, abs=0.03)
         # Of a wire whose height is not known the uncertainty speaks.
         unknown = slice_thickness_wire(image, 0.5, (99.5 - 76, 99.5), 0.0)
-        assert unknown.value is not None and unknown.uncertainty is not None
-        assert unknown.value - thickness <= min(0.1, 2 * unknown.uncertainty + 0.01)
+        assert unknown.uncertainty is not None
+        assert unknown.value == pytest.approx(thickness, abs=min(0.1, 2 * unknown.uncertainty + 0.01))
 
 
 @pytest.mark.parametrize("profile", ["rect", "gauss"])
@@ -132,12 +132,8 @@ def test_ct_wire_on_one_slice_in_noise(thickness: float) -> None:
         )
         place = (127.5 - 76 + draw.uniform(-3, 3), 127.5 + draw.uniform(-5, 5))
         results.append((slice_thickness_wire(image, 0.5, place, float(draw.uniform(-2, 2))), thickness))
-    # At 2.5 mm the wire stands five times the noise above its ground: now and then the profile's shape stays open.
-    sound = [(found, truth) for found, truth in results if found.status == "ok"]
-    assert len(sound) >= 0.9 * len(results)
-    assert all("noise" in found.reason for found, _ in results if found.status != "ok")
-    assert abs(errors_of(sound).bias) <= 0.06
-    assert errors_of(sound).covered() >= 0.8
+    assert abs(errors_of(results).bias) <= 0.06
+    assert errors_of(results).covered() >= 0.8
 
 
 @pytest.mark.parametrize(("thickness", "spacing"), [(1.0, 0.75), (2.0, 1.0), (3.0, 1.5), (2.5, 2.5), (1.0, 3.0)])
