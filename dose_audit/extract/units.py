@@ -182,26 +182,20 @@ def factor_for(unit: str, quantity: str) -> Decimal | None:
     if spelling not in known:
         spelling = _ANNOTATION.sub("", spelling)
     if spelling not in known:
-        spelling = _in_other_letters(spelling, known)
+        spelling = _in_capitals(spelling, known)
     if spelling not in known:
         return None
     return _decimal(known[spelling]) / _decimal(known[wanted.unit])
 
 
-def _in_other_letters(spelling: str, known: Mapping[str, str]) -> str:
-    """The unit that is meant by one in other letter case (``MGY.CM``), or what was given.
+def _in_capitals(spelling: str, known: Mapping[str, str]) -> str:
+    """The unit that is meant by one in capitals (``MGY.CM``), UCUM's case-insensitive form, or what was given.
 
-    UCUM has a form in capitals, and devices mix the two. Only where no other unit of the dimension is spelt the
-    same; and m and M part milli from mega, so that ``MGy`` and ``mbq`` are left alone.
+    M is milli there, mega is MA: what would be mega in its own letters (``MBQ``) is left alone, and so is whatever has
+    small letters in other places than they belong.
     """
-    folded = spelling.casefold()
-    found = [unit for unit in known if unit.casefold() == folded]
-    if not found or len({known[unit] for unit in found}) > 1:
-        return spelling
-    unit = found[0]
-    capitals = spelling.isupper()
-    mega = unit.startswith("M") != spelling.startswith("M") and unit[:1] in "mM" and not (capitals and unit[0] == "m")
-    return spelling if mega else unit
+    found = [unit for unit in known if unit.upper() == spelling and not unit.startswith("M")]
+    return found[0] if len({known[unit] for unit in found}) == 1 else spelling
 
 
 def own_unit(quantity: str) -> str:
