@@ -52,7 +52,16 @@ def test_a_rigid_shell_tight_to_a_head_is_no_part_of_it(hu: float, thickness: fl
 def test_a_shell_of_the_number_of_fat_may_be_the_childs_own(share: float) -> None:
     result = measured([cup(75, 95, 10, -100, share * 95), *HEAD])
     assert (result.status, "may be its fat" in result.reason) == ("suspect", True)
-    assert abs(result.value - HEAD_DW_MM) < 2.5 * result.uncertainty
+    assert abs(result.value - HEAD_DW_MM) < 2 * result.uncertainty
+
+
+@pytest.mark.xfail(
+    strict=True, reason="fat of a back looks the same: nothing of that number is cut from a head any more"
+)
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_a_shell_of_the_number_of_fat_is_no_part_of_a_head(share: float) -> None:
+    result = measured([cup(75, 95, 10, -100, share * 95), *HEAD])
+    assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
 
 
 @pytest.mark.parametrize("hu", [-100, 60])
@@ -88,14 +97,23 @@ def test_the_wall_all_around_a_phantom_belongs_to_it() -> None:
 
 
 @pytest.mark.parametrize("hu", [-100, 60])
-@pytest.mark.parametrize(("half", "top", "bottom"), [(110, 35, 95), (95, 30, 110)])
-def test_what_cannot_be_parted_is_said_with_an_uncertainty_that_covers_it(
-    half: float, top: float, bottom: float, hu: float
-) -> None:
-    """A head that lies in a block has the block's ledges on both sides, and its own skull between them."""
-    result = measured([block(half, top, bottom, hu), *HEAD])
+def test_what_cannot_be_parted_is_said_with_an_uncertainty_that_covers_it(hu: float) -> None:
+    """A wide block as deep as the head itself: it has ledges on both sides, and between them lies the head's own skull."""
+    result = measured([block(110, 35, 95, hu), *HEAD])
     assert (result.status, "plate beneath" in result.reason) == ("suspect", True)
-    assert abs(result.value - HEAD_DW_MM) < 2.5 * result.uncertainty
+    assert abs(result.value - HEAD_DW_MM) < 2 * result.uncertainty
+
+
+@pytest.mark.parametrize("hu", [-100, 60])
+def test_a_head_in_a_deeper_block_is_suspect(hu: float) -> None:
+    assert measured([block(95, 30, 110, hu), *HEAD]).status == "suspect"
+
+
+@pytest.mark.xfail(strict=True, reason="ellipses through a head's free outline cut ears, jaws and necks of real heads")
+@pytest.mark.parametrize("hu", [-100, 60])
+def test_a_head_is_parted_from_a_deeper_block(hu: float) -> None:
+    result = measured([block(95, 30, 110, hu), *HEAD])
+    assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
 
 
 @pytest.mark.parametrize("fold_mm", [8, 14, 20])
@@ -125,6 +143,27 @@ def test_what_is_too_soft_for_skin_is_parted_by_its_number(top: float) -> None:
     result = measured([block(110, top, 95, -250), *HEAD])
     assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
     assert result.status == "ok"
+
+
+def trunk(a_mm: float, b_mm: float) -> tuple[list[Shape], float]:
+    """A trunk with fat, a spine and two lungs, and its water-equivalent area in mm²."""
+    lungs = [ellipse(0.3 * a_mm, 0.5 * b_mm, -800, (side * 0.45 * a_mm, 0)) for side in (-1, 1)]
+    body = [ellipse(a_mm, b_mm, -100), ellipse(a_mm - 15, b_mm - 15, 40), *lungs, disc(30, 300, (0, 0.65 * b_mm))]
+    fat, inside = a_mm * b_mm, (a_mm - 15) * (b_mm - 15)
+    water = 0.9 * fat + 0.14 * inside - 2 * 0.84 * 0.15 * a_mm * b_mm + 0.26 * 15**2
+    return body, math.pi * water
+
+
+@pytest.mark.xfail(
+    strict=True, reason="in one slice such a cushion looks as fat and muscles of a back do; docs/dosimetry.md"
+)
+@pytest.mark.parametrize("hu", [-20, 60, 200])
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_a_cushion_of_tissues_number_that_follows_a_trunk_is_no_part_of_it(hu: float, share: float) -> None:
+    body, water_mm2 = trunk(160, 110)
+    image = paint(256, 400, [cup(160, 110, 12, hu, share * 110), *body], noise_hu=10, seed=3)
+    result = water_equivalent_diameter(image, 400 / 256)
+    assert result.value == pytest.approx(2 * math.sqrt(water_mm2 / math.pi), rel=0.01) or result.status == "suspect"
 
 
 @pytest.mark.parametrize(("diameter", "hu"), [(100, -800), (160, -650)])
