@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dose_audit.dosimetry.ct_images import CtImage, read_ct_images, read_pooled
-from dose_audit.dosimetry.ct_slices import SliceMeasurer
+from dose_audit.dosimetry.ct_passes import measure_slices
 from dose_audit.dosimetry.patient_region import TABLE_THRESHOLD_HU
 from dose_audit.dosimetry.size_specific import ssde_along
 from dose_audit.dosimetry.water_equivalent import METHOD, NAME
@@ -67,7 +68,8 @@ def series_water_equivalent_diameter(
     Notes
     -----
     Reconstructions of one event are the same exposure: the one with the largest field of view is taken, of equal ones
-    that with the most slices. Localisers, derived and non-axial images are left out.
+    that with the most slices. Localisers, derived and non-axial images are left out. What is seen free of the patient in
+    some slices and stays where it is in the others, a table or a cushion, is taken out of all (`measure_slices`).
 
     References
     ----------
@@ -79,7 +81,7 @@ def series_water_equivalent_diameter(
 def measure_series(
     source: str | os.PathLike[str] | Iterable[Any], *, threshold_hu: float = TABLE_THRESHOLD_HU
 ) -> list[SeriesSize]:
-    """As `series_water_equivalent_diameter`, with every slice's result."""
+    """As `series_water_equivalent_diameter`, with every slice's result; in order of acquisition, whatever that of the files."""
     images = [image for item in _items(source) for image in read_ct_images(item)]
     usable = [image for image in images if not image.refusal]
     if not usable:
@@ -90,7 +92,16 @@ def measure_series(
     for image in usable:
         events[image.event][image.series_uid].append(image)
     exposures = [part for event in events.values() for part in _exposures(list(event.values()))]
-    return [_measure_event(series, threshold_hu) for series in exposures]
+    sizes = [_measure_event(series, threshold_hu) for series in exposures]
+    return sorted(sizes, key=_place)
+
+
+def _place(size: SeriesSize) -> tuple[float, tuple[str, ...], float, str]:
+    """Acquisitions in their order, and else one that does not hang on the order of the files."""
+    first = size.images[0]
+    number, z = first.acquisition_number, first.z_mm
+    later = math.inf
+    return later if number is None else number, first.event, later if z is None else z, first.series_uid or ""
 
 
 def _exposures(series: list[list[CtImage]]) -> list[list[list[CtImage]]]:
@@ -98,7 +109,7 @@ def _exposures(series: list[list[CtImage]]) -> list[list[list[CtImage]]]:
     if series[0][0].event_uid:
         return [series]
     parts: list[tuple[float, float, list[list[CtImage]]]] = []
-    for images in sorted(series, key=lambda images: -len(images)):
+    for images in sorted(series, key=lambda images: (-len(images), images[0].series_uid or "")):
         z = [image.z_mm for image in images if image.z_mm is not None]
         low, high = (min(z), max(z)) if z else (0.0, 0.0)
         for start, stop, members in parts:
@@ -122,16 +133,16 @@ def _items(source: Any) -> list[Any]:
 
 
 def _measure_event(series: Sequence[list[CtImage]], threshold_hu: float) -> SeriesSize:
-    chosen = max(series, key=lambda images: (round(images[0].fov_mm), len(images), images[0].series_uid or ""))
+    chosen = max(series, key=_width)
     images = _in_order(chosen)
-    slices, reader, measurer = [], PixelReader(), SliceMeasurer(threshold_hu)
-    for image in images:
-        pooled = read_pooled(image, reader)
-        if isinstance(pooled, str):
-            slices.append(not_measurable(NAME, "mm", pooled, method=METHOD))
-        else:
-            slices.append(measurer.measure(pooled, image.z_mm))
-    return SeriesSize(_mean(images, slices, len(series), measurer.segmented), images, slices)
+    reader, z_mm = PixelReader(), [image.z_mm for image in images]
+    slices, segmented = measure_slices(lambda index: read_pooled(images[index], reader), z_mm, threshold_hu)
+    return SeriesSize(_mean(images, slices, len(series), segmented), images, slices)
+
+
+def _width(images: list[CtImage]) -> tuple[int, int, str]:
+    """By which the widest series is chosen, and of equal ones the longest."""
+    return round(max(image.fov_mm for image in images)), len(images), images[0].series_uid or ""
 
 
 def _in_order(images: list[CtImage]) -> list[CtImage]:

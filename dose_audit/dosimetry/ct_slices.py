@@ -43,6 +43,8 @@ class SliceMeasurer:
     ----------
     segmented : int
         Slices whose region was searched for; the others' is a neighbour's.
+    region : PatientRegion or None
+        Where the patient is in the slice measured last.
 
     Notes
     -----
@@ -57,6 +59,7 @@ class SliceMeasurer:
         self._last: tuple[Pooled, PatientRegion, float, Measured] | None = None
         self._region: _Region | None = None
         self.segmented = 0
+        self.region: PatientRegion | None = None
 
     def measure(self, image: Pooled, z_mm: float | None) -> Measured:
         """Dw of the next slice."""
@@ -65,6 +68,7 @@ class SliceMeasurer:
             return shared
         self.segmented += 1
         result, region = measured_with_region(image, threshold_hu=self._threshold_hu)
+        self.region = region
         self._last = self._region = None
         if region is not None and result.status == "ok" and z_mm is not None and image.inside is None:
             self._last = image, region, z_mm, result

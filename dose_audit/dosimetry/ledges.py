@@ -1,17 +1,19 @@
-"""A plate on which a body lies flat: told by its ledges, which jut out on both sides at one height."""
+"""A plate on which a body lies flat or into which it sinks: told by what juts out on both sides at one height."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from dose_audit.dosimetry._morphology import Mask, erode
 
-__all__ = ["above_ledge"]
+__all__ = ["above_ledge", "within_plate"]
 
 _LEDGE_STEP_MM, _LEDGE_REACH_MM, _THICKEST_PLATE_MM = 3.0, 12.0, 100.0
 _PLATE_LIKE_HU = 80.0
 _HOMOGENEOUS_HU = 150.0
+_SLACK_PX = 2
 
 
 def above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> tuple[Mask, float]:
@@ -50,6 +52,35 @@ def above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> 
     cut = mask.copy()
     cut[plate] = False
     return cut, 0.0
+
+
+def within_plate(mask: Mask, other: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> float:
+    """Pixels at the bottom of a body that lie between the two halves of a plate, cut off beside it, and have its number.
+
+    Some of them are the plate's and some, that sink into it, may be the body's. What has another number, as the bone and the
+    muscle of a back on a curved table top, is the body's.
+    """
+    rows = np.nonzero(mask.any(axis=1))[0]
+    reach = round(_LEDGE_REACH_MM / pixel_mm)
+    deepest = round(_THICKEST_PLATE_MM / pixel_mm)
+    between, beside = np.zeros_like(mask), np.zeros_like(mask)
+    missed = 0
+    for row in rows[::-1][:deepest]:
+        columns = np.nonzero(mask[row])[0]
+        sides = (slice(max(0, columns[0] - reach), columns[0]), slice(columns[-1] + 1, columns[-1] + 1 + reach))
+        # The pixels next to a body that was parted belong to nobody.
+        if all(np.count_nonzero(other[row, side]) >= max(1, reach - _SLACK_PX) for side in sides):
+            between[row] = mask[row]
+            for side in sides:
+                beside[row, side] = other[row, side]
+        else:
+            missed += 1
+            if missed > _SLACK_PX:
+                break
+    if not between.any():
+        return 0.0
+    alike = between & (np.abs(ndimage.uniform_filter(image_hu, 3) - _median(image_hu[beside])) < _PLATE_LIKE_HU)
+    return float(np.count_nonzero(alike))
 
 
 def _median(values: NDArray[np.floating]) -> float:

@@ -14,7 +14,7 @@ from scipy import ndimage
 from dose_audit.dosimetry._morphology import Mask, dilate
 from dose_audit.dosimetry.field_of_view import edge_of_view, field_of_view, lungs_on_edge, share_on_edge
 from dose_audit.dosimetry.holders import Parting, part_from_holder
-from dose_audit.dosimetry.ledges import above_ledge
+from dose_audit.dosimetry.ledges import above_ledge, within_plate
 from dose_audit.dosimetry.pieces import find_bodies, solid_parts
 from dose_audit.dosimetry.protrusions import find_protrusions
 from dose_audit.dosimetry.round_phantoms import is_homogeneous, within_ellipse
@@ -100,7 +100,7 @@ def find_patient_region(
     3. Other solid, compact pieces are arms or legs and stay.
     4. A shell that hugs a part of a head or of a phantom is told by the steps at its two ends (`part_from_holder`).
        Cushions of tissue's CT number that follow a trunk are not told from it: in one slice they look as the fat and the
-       muscles of a back do, and rules that part them take a back for a cushion.
+       muscles of a back do, and rules that part them take a back for a cushion; in a series they are (`measure_slices`).
     5. Of a test phantom, whose free contour is an ellipse to within a pixel, what sticks out of the ellipse towards the
        table goes too.
     6. Lungs that the field of view cuts, which look like air around the body, are told by their CT number and added.
@@ -179,6 +179,9 @@ def _parted(
         mask = above[::turn]
         if beside > _DOUBTED_SHARE * np.count_nonzero(mask):
             doubtful_mm2 = max(doubtful_mm2, beside * pixel_mm**2)
+    between = 0.0 if one_material else within_plate(mask, dense & ~mask, image_hu, pixel_mm)
+    if between > _DOUBTED_SHARE * np.count_nonzero(mask):
+        doubtful_mm2 = max(doubtful_mm2, between * pixel_mm**2)
     if doubtful_mm2 and not parting.doubt:
         # About as much again lies beneath the body's curve: the sum is the most that can be wrong, half of it is k = 1.
         return Parting(mask, "a plate beneath cannot be told from the body", doubtful_mm2)

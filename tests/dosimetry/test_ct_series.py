@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 
@@ -16,6 +17,7 @@ PIXEL = 1.5
 SIZE = 256
 
 
+@functools.cache
 def water(diameter: float, pixel: float = PIXEL) -> np.ndarray:
     return paint(SIZE, SIZE * pixel, [slab(diameter / 2, 20), disc(diameter)])
 
@@ -163,3 +165,30 @@ def test_what_comes_in_beside_the_body_is_seen_in_the_slice_where_it_comes_in(tm
     (size,) = measure_series(tmp_path)
     both = math.sqrt(140**2 + 1.02 * 70**2)
     assert [item.value for item in size.slices] == [pytest.approx(value, rel=0.005) for value in (140, 140, both, both)]
+
+
+def test_results_do_not_depend_on_the_order_of_the_files_nor_on_who_reads_them(tmp_path: Path) -> None:
+    """Two acquisitions, each with two reconstructions of one width, phases at one position, and slices beyond the body."""
+    import random
+    from concurrent.futures import ThreadPoolExecutor
+
+    pixel, size = 3.0, 128
+    shown = [paint(size, size * pixel, [slab(100, 20), disc(across)]) for across in (200, 206, 230)]
+    shown.append(paint(size, size * pixel, [slab(100, 20)]))
+    paths = []
+    for number, uid in enumerate(("1.2.3.5", "1.2.3.6", "1.2.3.7", "1.2.3.8")):
+        for index, image in enumerate([*shown, shown[0]]):
+            place = [0, 0, 15.0 * min(index, 3) + 400.0 * (number // 2)]
+            facts = {"SeriesInstanceUID": uid, "IrradiationEventUID": None, "AcquisitionNumber": 2 - number // 2}
+            paths.append(write_slice(tmp_path / f"{number}-{index}", image, pixel, ImagePositionPatient=place, **facts))
+
+    def told(files: list[Path]) -> list[object]:
+        return [
+            (item.value, item.status, item.reason, item.details) for item in series_water_equivalent_diameter(files)
+        ]
+
+    orders = [paths, paths[::-1], random.Random(1).sample(paths, len(paths))]
+    with ThreadPoolExecutor(2) as workers:
+        first, *others = workers.map(told, orders)
+    assert [item[3]["series_instance_uid"] for item in first] == ["1.2.3.8", "1.2.3.6"]
+    assert all(item == first for item in others)

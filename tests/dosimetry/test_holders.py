@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dose_audit.dosimetry import water_equivalent_diameter
-from tests.dosimetry.synthetic_ct import Shape, disc, ellipse, paint, slab, tables
+from tests.dosimetry.synthetic_ct import THORAX, THORAX_DW_MM, Shape, disc, ellipse, paint, slab, tables
 
 FOV_MM, SIZE = 320.0, 160
 
@@ -102,6 +102,13 @@ def test_what_cannot_be_parted_is_said_with_an_uncertainty_that_covers_it(hu: fl
     result = measured([block(110, 35, 95, hu), *HEAD])
     assert (result.status, "plate beneath" in result.reason) == ("suspect", True)
     assert abs(result.value - HEAD_DW_MM) < 2 * result.uncertainty
+
+
+def test_a_thorax_that_sinks_into_a_slab_is_suspect_by_what_of_the_slab_is_left_beneath_it() -> None:
+    image = paint(200, 450, [*tables(120)["sunk in"], *THORAX], noise_hu=10, seed=8)
+    result = water_equivalent_diameter(image, 450 / 200)
+    assert (result.status, "plate beneath" in result.reason) == ("suspect", True)
+    assert abs(result.value - THORAX_DW_MM) < 2 * result.uncertainty
 
 
 @pytest.mark.parametrize("hu", [-100, 60])
