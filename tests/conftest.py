@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from dose_audit.locks import lock_file
+from tests.ports import own_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REAL = REPOSITORY.parent / "shared" / "real"
@@ -23,8 +23,9 @@ EXPECTED = REPOSITORY.parent / "shared" / "expected"
 os.environ.setdefault("TCP_NODELAY", "1")
 
 # The same examples everywhere, and no verdict by how long one takes: a refusal on another machine must show here too.
-settings.register_profile("same-everywhere", derandomize=True, deadline=None)
-settings.register_profile("searching", deadline=None)
+UNHURRIED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same-everywhere", derandomize=True, **UNHURRIED)
+settings.register_profile("searching", **UNHURRIED)
 settings.load_profile("searching" if os.environ.get("DOSE_AUDIT_LONG_TESTS") else "same-everywhere")
 
 collect_ignore = ["windows_limits"]  # is for processes that tests start; imported here it would hold for every test
@@ -78,7 +79,5 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 
 @pytest.fixture
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A loopback port that nobody listens on and nobody else is given."""
+    return own_port()

@@ -23,11 +23,11 @@ from .pdu import (
     RELEASE_RP,
     UNEXPECTED_PDU,
     PduReader,
+    PeerDeaf,
     PeerGone,
     PeerReleased,
     abort,
     associate_rj,
-    nothing,
     p_data,
 )
 from .sockets import acknowledging, shut_down
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SERIAL = itertools.count(1)
-_PIECES = 64  # of a data set that are written together; senders that cut it finer are not worth more
 
 
 class Association:
@@ -120,13 +119,22 @@ class Association:
         """Since when its place could be given to another; None while it works, and once it was asked to end."""
         return None if self._stop_asked else self.idle_since
 
-    def spare(self) -> None:
-        """End this association because it is idle and its place is needed, or because the listener stops."""
+    def spare(self) -> bool:
+        """End this association if it is idle, because its place is needed; False when it works by now."""
         with self._state:
             if self.idle_since is None:
-                self._stop_asked = True
-                return
-            self._stop_asked = True
+                return False
+            self._ask_to_stop()
+            return True
+
+    def stop(self) -> None:
+        """End this association because the listener stops: now if it is idle, otherwise after the object at hand."""
+        with self._state:
+            self._ask_to_stop()
+
+    def _ask_to_stop(self) -> None:
+        self._stop_asked = True
+        if self.idle_since is not None:
             try:
                 shut_down(self._connection, socket.SHUT_RD)  # wakes the thread, which says good-bye
             except OSError:
@@ -134,10 +142,16 @@ class Association:
 
     def cut(self) -> None:
         """End this association now, whatever it does; the peer has no answer and will send again."""
-        try:
-            shut_down(self._connection, socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is ending by itself
+        with self._state:  # its descriptor must not become somebody else's in between
+            try:
+                shut_down(self._connection, socket.SHUT_RDWR)
+            except OSError:
+                pass  # it is ending by itself
+
+    def turn_away(self) -> None:
+        """Tell the caller to come later, instead of `run`."""
+        self._send_quietly(associate_rj(*REJECT_CONGESTION))
+        self._close()
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -180,28 +194,28 @@ class Association:
             self._surplus = b""
             while True:
                 reader.idle()
-                if not reader.buffered:
-                    self._become_idle()
+                if not reader.buffered and not self._become_idle():
+                    self._part()
+                    self._drain()  # of the next object, if the sender has begun it
+                    return
                 try:
                     context_id, control, length = reader.fragment()
-                except PeerGone:
-                    if self._stop_asked:
-                        self._part()
+                    self.idle_since = None
+                    self._message(context_id, control, length)
+                except PeerGone as end:
+                    if self._stop_asked and not isinstance(end, PeerDeaf):
+                        self._part()  # woken, or cut off at the first bytes of what is now sent again
                         return
                     raise
-                self.idle_since = None
-                self._message(context_id, control, length)
         finally:
             self._listener.return_buffer(buffer)
 
-    def _become_idle(self) -> None:
+    def _become_idle(self) -> bool:
+        """From now on this association may be ended; False when it was asked to end while it worked."""
         with self._state:
-            if self._stop_asked:
-                try:
-                    shut_down(self._connection, socket.SHUT_RD)
-                except OSError:
-                    pass  # the peer has gone; the next read says so
-            self.idle_since = time.monotonic()
+            if self.idle_since is None:  # else it has had nothing to do since it asked to come in
+                self.idle_since = time.monotonic()
+            return not self._stop_asked
 
     def _part(self) -> None:
         """End an idle association from our side: by A-ABORT, for whoever asks for a release has to wait for the answer.
@@ -273,7 +287,7 @@ class Association:
                 association=self._name,
             )
         try:
-            read_data_set(self._reader, context_id, sink)
+            self._reader.data_set(context_id, sink.write)
             outcome = sink.finish()
         except BaseException:
             sink.abort()
@@ -291,7 +305,7 @@ class Association:
         buffer = RequestBuffer(listener.spool.root / "part")
         try:
             if dimse.number(command, dimse.DATA_SET_TYPE) != dimse.NO_DATA_SET:
-                read_data_set(self._reader, context_id, buffer)
+                self._reader.data_set(context_id, buffer.write)
             # Long requests one after the other, so that memory does not grow with the number of associations.
             with listener.large_request if buffer.large else nullcontext():
                 self._answer_commitment(context_id, command, buffer)
@@ -342,7 +356,7 @@ class Association:
 
     def _skip_data_set(self, context_id: int, command: dimse.Command) -> None:
         if dimse.number(command, dimse.DATA_SET_TYPE) not in (None, dimse.NO_DATA_SET):
-            read_data_set(self._reader, context_id, Discard(Outcome(dimse.SUCCESS), MAX_REQUEST_BYTES))
+            self._reader.data_set(context_id, Discard(Outcome(dimse.SUCCESS), MAX_REQUEST_BYTES).write)
 
     # -- sending and closing --------------------------------------------------------------------------------------
 
@@ -353,7 +367,7 @@ class Association:
         try:
             self._connection.sendall(data)
         except (OSError, ssl.SSLError) as error:
-            raise PeerGone("takes no answers") from error
+            raise PeerDeaf("takes no answers") from error
 
     def _send_quietly(self, data: bytes) -> None:
         try:
@@ -374,44 +388,11 @@ class Association:
             pass  # gone, or still sending after all that time
 
     def _close(self) -> None:
-        try:
-            self._connection.close()
-        except OSError:
-            pass  # already gone
-
-
-def read_data_set(reader: PduReader, context_id: int, sink: Sink) -> None:
-    """Pass the fragments of one data set on, as many at a time as the reader's buffer holds.
-
-    Parameters
-    ----------
-    context_id : int
-        Of the command before it.
-    """
-    pieces: list[memoryview] = []
-
-    def pass_on() -> None:
-        if pieces:
-            sink.write(*pieces)
-            pieces.clear()
-
-    reader.before_refill = pass_on
-    try:
-        while True:
-            following, control, length = reader.fragment()
-            if control & 1 or following != context_id:
-                raise ProtocolError("fragments of two messages are mixed", UNEXPECTED_PDU)
-            while length:
-                chunk = reader.take(length)
-                length -= len(chunk)
-                pieces.append(chunk)
-                if len(pieces) == _PIECES:
-                    pass_on()
-            if control & 2:
-                pass_on()
-                return
-    finally:
-        reader.before_refill = nothing
+        with self._state:
+            try:
+                self._connection.close()
+            except OSError:
+                pass  # already gone
 
 
 def _title(field: bytes) -> str:

@@ -38,7 +38,7 @@ AFFECTED_SOP_INSTANCE, REQUESTED_SOP_INSTANCE = 0x1000, 0x1001
 EVENT_TYPE, ACTION_TYPE = 0x1002, 0x1008
 
 Command = dict[int, bytes]
-_HEAD, _US = struct.Struct("<HHI"), struct.Struct("<HHIH")
+_HEAD, _US, _GROUP_LENGTH = struct.Struct("<HHI"), struct.Struct("<HHIH"), struct.Struct("<HHII")
 
 
 def decode_command(data: bytes) -> Command:
@@ -51,15 +51,16 @@ def decode_command(data: bytes) -> Command:
     """
     command: Command = {}
     offset, end = 0, len(data)
+    head = _HEAD.unpack_from
     while offset < end:
         if offset + 8 > end:
             raise ProtocolError("truncated command set", INVALID_PARAMETER)
-        group, element, length = _HEAD.unpack_from(data, offset)
-        offset += 8
-        if group != 0 or length > end - offset:
+        group, element, length = head(data, offset)
+        start = offset + 8
+        offset = start + length
+        if group or offset > end:
             raise ProtocolError("malformed command set", INVALID_PARAMETER)
-        command[element] = data[offset : offset + length]
-        offset += length
+        command[element] = data[start:offset]
     if number(command, COMMAND_FIELD) is None:
         raise ProtocolError("command set without Command Field", INVALID_PARAMETER)
     return command
@@ -77,31 +78,32 @@ def encode_command(elements: dict[int, int | str | bytes]) -> bytes:
     for element, value in sorted(elements.items()):
         if isinstance(value, int):
             parts.append(_US.pack(0, element, 2, value))
-            continue
-        if isinstance(value, str):
-            value = value.encode("ascii", "replace")
-        if len(value) % 2:
-            value += b" " if element == ERROR_COMMENT else b"\0"
-        parts += _HEAD.pack(0, element, len(value)), value
+        else:
+            parts.append(_element(element, value.encode("ascii", "replace") if isinstance(value, str) else value))
     body = b"".join(parts)
-    return struct.pack("<HHII", 0, 0, 4, len(body)) + body
+    return _GROUP_LENGTH.pack(0, 0, 4, len(body)) + body
+
+
+def _element(element: int, value: bytes) -> bytes:
+    if len(value) % 2:
+        value += b" " if element == ERROR_COMMENT else b"\0"
+    return _HEAD.pack(0, element, len(value)) + value
 
 
 def response(command: Command, field: int, status: int, comment: str = "") -> bytes:
     """The response to a request: its message ID and UIDs mirrored, a status, and a comment when it failed."""
-    elements: dict[int, int | str | bytes] = {
-        COMMAND_FIELD: field,
-        MESSAGE_ID_RESPONDED: number(command, MESSAGE_ID) or 0,
-        DATA_SET_TYPE: NO_DATA_SET,
-        STATUS: status,
-    }
-    mirrored = ((AFFECTED_SOP_CLASS, REQUESTED_SOP_CLASS), (AFFECTED_SOP_INSTANCE, REQUESTED_SOP_INSTANCE))
-    for target, alternative in mirrored:
-        value = command.get(target) or command.get(alternative)
-        if value and len(value) <= 64:
-            elements[target] = value
-    if field == N_ACTION_RSP and ACTION_TYPE in command:
-        elements[ACTION_TYPE] = command[ACTION_TYPE]
-    if comment:
-        elements[ERROR_COMMENT] = comment[:64]
-    return encode_command(elements)
+    sop_class = command.get(AFFECTED_SOP_CLASS) or command.get(REQUESTED_SOP_CLASS) or b""
+    instance = command.get(AFFECTED_SOP_INSTANCE) or command.get(REQUESTED_SOP_INSTANCE) or b""
+    message_id = number(command, MESSAGE_ID) or 0
+    # In ascending order and in one go, for a sender waits for it after every object.
+    body = (
+        (_element(AFFECTED_SOP_CLASS, sop_class) if 0 < len(sop_class) <= 64 else b"")
+        + _US.pack(0, COMMAND_FIELD, 2, field)
+        + _US.pack(0, MESSAGE_ID_RESPONDED, 2, message_id)
+        + _US.pack(0, DATA_SET_TYPE, 2, NO_DATA_SET)
+        + _US.pack(0, STATUS, 2, status)
+        + (_element(ERROR_COMMENT, comment[:64].encode("ascii", "replace")) if comment else b"")
+        + (_element(AFFECTED_SOP_INSTANCE, instance) if 0 < len(instance) <= 64 else b"")
+        + (_element(ACTION_TYPE, command[ACTION_TYPE]) if field == N_ACTION_RSP and ACTION_TYPE in command else b"")
+    )
+    return _GROUP_LENGTH.pack(0, 0, 4, len(body)) + body

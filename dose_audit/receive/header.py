@@ -12,9 +12,10 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LITTLE, _BIG = (tuple(struct.Struct(order + form) for form in ("HH", "H", "I")) for order in "<>")
+_LITTLE, _BIG = (tuple(struct.Struct(order + form) for form in ("HH2sH", "I")) for order in "<>")
 _MAX_DEPTH = 16
 _MAX_INFLATED = 256 * 1024
+_LONGEST_TEXT = 1024
 
 SOP_CLASS_UID, SOP_INSTANCE_UID = 0x00080016, 0x00080018
 
@@ -46,7 +47,7 @@ class Walker:
     def __init__(self, data: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> None:
         self.data = data
         self.explicit = transfer_syntax_uid != IMPLICIT_LITTLE
-        self._tag, self._short, self._long = _BIG if transfer_syntax_uid == EXPLICIT_BIG else _LITTLE
+        self._start, self._long = _BIG if transfer_syntax_uid == EXPLICIT_BIG else _LITTLE
 
     def elements(self, offset: int = 0, end: int | None = None) -> Iterator[Element]:
         """Elements from `offset` on; ends quietly where the bytes end or stop making sense."""
@@ -60,6 +61,22 @@ class Walker:
                 offset = self._after(value, length, end, 0)
         except (_Malformed, struct.error):
             return
+
+    def texts(self, tags: frozenset[int], longest: int) -> dict[int, str]:
+        """The values of these elements as text, as far as `elements` would find them; written out for speed."""
+        found: dict[int, str] = {}
+        data, end, offset, last = self.data, len(self.data), 0, max(tags, default=0)
+        try:
+            while offset + 8 <= end:
+                tag, value, length = self._head(offset)
+                if tag > last:
+                    break
+                offset = value + length if length != _UNDEFINED else self._after(value, length, end, 0)
+                if tag in tags and length <= longest and offset <= end:
+                    found[tag] = str(data[value:offset], "ascii", "replace")
+        except (_Malformed, struct.error):
+            pass  # what was found before stands
+        return found
 
     def items(self, sequence: Element) -> Iterator[tuple[int, int]]:
         """Start and end of each item's content in a sequence."""
@@ -78,13 +95,13 @@ class Walker:
             return
 
     def _head(self, offset: int) -> tuple[int, int, int]:
-        group, element = self._tag.unpack_from(self.data, offset)
+        group, element, vr, length = self._start.unpack_from(self.data, offset)
         tag = group << 16 | element
         if not self.explicit or group == 0xFFFE:
             return tag, offset + 8, self._long.unpack_from(self.data, offset + 4)[0]
-        if bytes(self.data[offset + 4 : offset + 6]) in _LONG_VRS:
+        if vr in _LONG_VRS:
             return tag, offset + 12, self._long.unpack_from(self.data, offset + 8)[0]
-        return tag, offset + 8, self._short.unpack_from(self.data, offset + 6)[0]
+        return tag, offset + 8, length
 
     def _after(self, value: int, length: int, end: int, depth: int) -> int:
         """Offset behind a value, walking through values of undefined length."""
@@ -127,13 +144,5 @@ def peek(data: bytes | memoryview, transfer_syntax_uid: str, tags: frozenset[int
     """
     if transfer_syntax_uid == DEFLATED:
         data = inflate_head(data)
-    found: dict[int, str] = {}
-    last = max(tags, default=0)
-    walker = Walker(data, transfer_syntax_uid)
-    for element in walker.elements():
-        if element.tag > last:
-            break
-        if element.tag in tags and element.length <= 1024 and element.offset + element.length <= len(data):
-            value = bytes(data[element.offset : element.offset + element.length])
-            found[element.tag] = value.decode("ascii", "replace").replace("\ufffd", "?").strip("\0 ")
-    return found
+    texts = Walker(data, transfer_syntax_uid).texts(tags, _LONGEST_TEXT)
+    return {tag: text.replace("\ufffd", "?").strip("\0 ") for tag, text in texts.items()}

@@ -96,22 +96,28 @@ class Incoming:
         ObjectTooLarge, SpoolFull, SpoolError
             The part file is gone by then; go on reading from the peer if you must, but write no more.
         """
-        self.size += sum(map(len, pieces))
+        count = sum(map(len, pieces))
+        self.size += count
         if self.size > self._spool.max_object_bytes:
             self.abort()
             raise ObjectTooLarge(f"object exceeds {self._spool.max_object_bytes} bytes")
         if self._header:
             pieces = (self._header, *pieces)
+            count += len(self._header)
             self._header = b""
         try:
             written = _writev(self._descriptor, pieces) if len(pieces) > 1 else os.write(self._descriptor, pieces[0])
-            for piece in pieces:
-                while written < len(piece):  # the disk is full, or nearly
-                    written += os.write(self._descriptor, memoryview(piece)[written:])
-                written -= len(piece)
+            if written < count:  # the disk is full, or nearly
+                self._write_rest(pieces, written)
         except OSError as error:
             self.abort()
             raise as_spool_error(error) from error
+
+    def _write_rest(self, pieces: tuple[Buffer, ...], written: int) -> None:
+        for piece in pieces:
+            while written < len(piece):
+                written += os.write(self._descriptor, memoryview(piece)[written:])
+            written -= len(piece)
 
     def commit(self) -> "Receipt":
         """Flush, rename, record; only then is the object safe. (`PartFiles` flushed its name beforehand.)

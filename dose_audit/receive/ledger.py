@@ -12,7 +12,7 @@ from .errors import LedgerUnavailable
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-_SCHEMA_VERSION = 2  # 2: outstanding hashes, the queue of phantom series
+_SCHEMA_VERSION = 3  # 2: outstanding hashes, the queue of phantom series; 3: senders are counted in arrears
 _WAL_PAGES = 1000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -53,6 +53,9 @@ CREATE TABLE IF NOT EXISTS bringing ( -- series that an association still open h
 CREATE TABLE IF NOT EXISTS sources (
     source TEXT PRIMARY KEY, objects INTEGER NOT NULL, bytes INTEGER NOT NULL, last_at TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sources_counted (up_to INTEGER NOT NULL);  -- id of the last object that `sources` holds
+INSERT INTO sources_counted SELECT (SELECT coalesce(max(id), 0) FROM objects)
+    WHERE NOT EXISTS (SELECT 1 FROM sources_counted);
 CREATE TABLE IF NOT EXISTS counters (
     kind TEXT NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
@@ -62,6 +65,23 @@ CREATE TABLE IF NOT EXISTS commitments (
     attempts INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'due', UNIQUE (transaction_uid, request)
 );
 """
+
+
+class Statement:
+    """An operation of one statement: a transaction of its own where nobody else has something to commit.
+
+    Its result is the id of the row that it inserted, 0 where it inserted none.
+    """
+
+    __slots__ = ("_parameters", "_sql")
+
+    def __init__(self, sql: str, parameters: tuple) -> None:
+        self._sql = sql
+        self._parameters = parameters
+
+    def __call__(self, connection: sqlite3.Connection) -> int:
+        cursor = connection.execute(self._sql, self._parameters)
+        return cursor.lastrowid or 0 if cursor.rowcount else 0
 
 
 class _Ticket:
@@ -93,6 +113,7 @@ class Ledger:
     def __init__(self, path: Path, *, durable: bool = True, busy_s: float = 5.0) -> None:
         self._queue: deque[_Ticket] = deque()
         self._commit_lock = threading.Lock()
+        self._if_lost: list[Callable[[], None]] = []
         try:
             self._connection = sqlite3.connect(
                 path, timeout=busy_s, isolation_level=None, check_same_thread=False, cached_statements=64
@@ -130,6 +151,10 @@ class Ledger:
             raise ticket.error
         return ticket.result
 
+    def if_lost(self, undo: Callable[[], None]) -> None:
+        """For operations: call this when what they write turns out not to have been committed."""
+        self._if_lost.append(undo)
+
     def lengthen_log(self) -> None:
         """Write the WAL once to its full length, so that later commits overwrite it instead of extending it.
 
@@ -163,41 +188,67 @@ class Ledger:
         batch: list[_Ticket] = []
         while self._queue:
             batch.append(self._queue.popleft())
-        begun = committed = False
+        committed = False
         failure: BaseException = LedgerUnavailable("the ledger's commit was interrupted")
+        try:
+            if len(batch) == 1 and isinstance(batch[0].operation, Statement):
+                self._commit_statement(batch[0])
+            else:
+                self._commit(batch)
+            committed = True
+        except LedgerUnavailable as error:
+            failure = error
+        finally:
+            if not committed:
+                self._roll_back()
+                self._undo_from(0)
+            self._if_lost.clear()
+            for ticket in batch:
+                if not committed:
+                    ticket.error = ticket.error or failure
+                ticket.done = True
+
+    def _commit_statement(self, ticket: _Ticket) -> None:
+        try:
+            ticket.result = ticket.operation(self._connection)
+        except sqlite3.Error as error:
+            certain = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY  # it did not begin
+            raise LedgerUnavailable(f"the ledger did not commit: {error}", certain=certain) from error
+
+    def _commit(self, batch: list[_Ticket]) -> None:
+        begun = False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             begun = True
             for ticket in batch:
                 self._run(ticket, alone=len(batch) == 1)
             self._connection.execute("COMMIT")
-            committed = True
         except sqlite3.Error as error:
             # A commit that failed half-way may still be found complete after a restart; only before BEGIN is it sure.
-            failure = LedgerUnavailable(f"the ledger did not commit: {error}", certain=not begun)
-        finally:
-            if not committed:
-                self._roll_back()
-            for ticket in batch:
-                if not committed:
-                    ticket.error = ticket.error or failure
-                ticket.done = True
+            raise LedgerUnavailable(f"the ledger did not commit: {error}", certain=not begun) from error
 
     def _run(self, ticket: _Ticket, *, alone: bool) -> None:
         """Run one operation so that its failure undoes its own statements and nobody else's."""
         if not alone:
             self._connection.execute("SAVEPOINT one")
+        before = len(self._if_lost)
         try:
             ticket.result = ticket.operation(self._connection)
-        except sqlite3.OperationalError:
-            raise  # disk full, I/O error: the whole transaction is lost
-        except Exception as error:  # noqa: BLE001  handed to the thread whose operation it was
-            ticket.error = error
+        except Exception as error:
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise  # disk full, I/O error, damaged file: the whole transaction is lost
+            ticket.error = error  # for the thread whose operation it was
+            self._undo_from(before)
             self._connection.execute("ROLLBACK" if alone else "ROLLBACK TO one")
             if alone:
                 self._connection.execute("BEGIN")  # for the commit that follows, of nothing
         if not alone:
             self._connection.execute("RELEASE one")
+
+    def _undo_from(self, first: int) -> None:
+        for undo in self._if_lost[first:]:
+            undo()
+        del self._if_lost[first:]
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

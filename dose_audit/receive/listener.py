@@ -171,7 +171,7 @@ class Listener:
             self._stopping = True
             current = list(self._associations)
         for association in current:
-            association.spare()
+            association.stop()
         with self._lock:
             self._all_ended.wait_for(lambda: not self._associations, max(0.0, deadline - time.monotonic()))
             late = list(self._associations)
@@ -252,19 +252,30 @@ class Listener:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
         else:
             connection.settimeout(self.settings.idle_timeout_s)
-        self._pool.submit(self._run, association)
+        try:
+            self._pool.submit(self._run, association)
+        except RuntimeError as error:  # no thread to be had; the pool keeps it in its queue all the same
+            _log.error("no thread for an association with %s: %s", address, error)
+            self._forget(association)
+            association.turn_away()
 
     def _run(self, association: Association) -> None:
         try:
             association.run()
         finally:
-            with self._lock:
-                self._associations.discard(association)
-                self._per_address[association.address] -= 1
-                if not self._per_address[association.address]:
-                    del self._per_address[association.address]
-                if not self._associations:
-                    self._all_ended.notify_all()
+            self._forget(association)
+
+    def _forget(self, association: Association) -> None:
+        """Give its place back; a second time changes nothing."""
+        with self._lock:
+            if association not in self._associations:
+                return
+            self._associations.remove(association)
+            self._per_address[association.address] -= 1
+            if not self._per_address[association.address]:
+                del self._per_address[association.address]
+            if not self._associations:
+                self._all_ended.notify_all()
 
     def _rejection(self, address: str) -> tuple[int, int, int] | None:
         """Why there is no place for one more association; makes a place by ending the one that idles for longest."""
@@ -279,11 +290,11 @@ class Listener:
             for association in self._associations
             if (since := association.spare_since) is not None and (not from_address or association.address == address)
         ]
-        if idle:
-            since, longest = min(idle, key=lambda pair: pair[0])
-            if time.monotonic() - since >= settings.spare_idle_s:
+        for since, association in sorted(idle, key=lambda pair: pair[0]):
+            if time.monotonic() - since < settings.spare_idle_s:
+                break
+            if association.spare():
                 self.counters.add("associations_spared")
-                longest.spare()
                 return None
         return REJECT_LOCAL_LIMIT
 

@@ -3,12 +3,15 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from .errors import ReceiveError
 from .spool import Spool
 
 _REQUEST_BYTES = 4096
+_PAUSE_S = 0.1
 _CONTENT_TYPE = "Content-Type: text/plain; version=0.0.4"
 
 
@@ -109,12 +112,14 @@ class MetricsServer:
     def __init__(self, port: int, text: Callable[[], str]) -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
         self._text = text
+        self._closing = False
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop answering."""
+        self._closing = True
         if os.name == "posix":
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -125,13 +130,22 @@ class MetricsServer:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
-                return  # closed
+                if self._closing:
+                    return
+                time.sleep(_PAUSE_S)  # no descriptor to be had now, or whoever knocked has gone
+                continue
             with connection:
                 try:
                     connection.settimeout(1.0)
                     connection.recv(_REQUEST_BYTES)
-                    body = self._text().encode()
-                    head = f"HTTP/1.0 200 OK\r\n{_CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
-                    connection.sendall(head.encode() + body)
+                    connection.sendall(self._answer())
                 except OSError:
                     pass  # whoever asked has gone
+
+    def _answer(self) -> bytes:
+        try:
+            status, body = "200 OK", self._text().encode()
+        except ReceiveError as error:
+            status, body = "503 Service Unavailable", f"{error}\n".encode()
+        head = f"HTTP/1.0 {status}\r\n{_CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
+        return head.encode() + body

@@ -128,7 +128,15 @@ class Negotiator:
         if self._process is not None and self._process.poll() is None:
             return
         self._end()
+        try:
+            self._start()
+        except (OSError, EOFError) as error:
+            self._end()
+            raise NegotiationUnavailable("the negotiating process does not start") from error
+
+    def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        self._channel = ours
         package_root = str(Path(__file__).resolve().parents[2])
         environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="1")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
@@ -140,13 +148,8 @@ class Negotiator:
                 env=environment,
                 start_new_session=True,  # Ctrl-C ends the listener gracefully; the helper ends with it, not before
             )
-        self._channel = ours
         ours.settimeout(self._start_timeout_s)
-        try:
-            self._frame()
-        except (OSError, EOFError) as error:
-            self._end()
-            raise NegotiationUnavailable("the negotiating process does not start") from error
+        self._frame()
         ours.settimeout(self._timeout_s)
 
     def _end(self) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import InvalidUID
@@ -11,8 +12,12 @@ from .errors import InvalidUID
 IMPLEMENTATION_CLASS_UID = "2.25.210366423891047012633107342868427310871"
 
 PREFIX_LENGTH = 132  # 128 bytes of preamble, then "DICM"
+_PREFIX = b"\0" * 128 + b"DICM"
+_META_LENGTH = struct.Struct("<HH2sHI")
+_META_VERSION = struct.pack("<HH2sHI", 0x0002, 0x0001, b"OB", 0, 2) + b"\0\1"
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _META_READ_CAP = 64 * 1024
+_KEPT_UIDS = 256  # whose checks and encodings are remembered: a modality sends few classes, each instance is met thrice
 
 
 class FileMeta(NamedTuple):
@@ -49,11 +54,17 @@ def clean_uid(value: str | bytes | bytearray, *, what: str = "UID") -> str:
     """
     text = value.decode("ascii", "replace") if isinstance(value, (bytes, bytearray)) else str(value)
     text = text.rstrip("\0 ")
-    if len(text) > 64 or not _UID.fullmatch(text):
+    if len(text) > 64 or not _is_uid(text):
         raise InvalidUID(f"{what} is not a valid UID ({len(text)} characters)")
     return text
 
 
+@lru_cache(_KEPT_UIDS)
+def _is_uid(text: str) -> bool:
+    return _UID.fullmatch(text) is not None
+
+
+@lru_cache(_KEPT_UIDS)
 def _ui(element: int, uid: str) -> bytes:
     value = uid.encode("ascii")
     if len(value) % 2:
@@ -68,14 +79,14 @@ def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: 
     """
     body = b"".join(
         (
-            struct.pack("<HH2sHI", 0x0002, 0x0001, b"OB", 0, 2) + b"\0\1",
+            _META_VERSION,
             _ui(0x0002, sop_class_uid),
             _ui(0x0003, sop_instance_uid),
             _ui(0x0010, transfer_syntax_uid),
             _ui(0x0012, IMPLEMENTATION_CLASS_UID),
         )
     )
-    return b"\0" * 128 + b"DICM" + struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(body)) + body
+    return _PREFIX + _META_LENGTH.pack(0x0002, 0x0000, b"UL", 4, len(body)) + body
 
 
 def read_file_meta(data: bytes) -> FileMeta | None:

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["SUFFIX", "PartFiles", "sync_directory", "unrenamed"]
@@ -99,12 +100,25 @@ class PartFiles:
         if not self._durable:
             return self._name()
         if not self._spares:
-            spares = [self._name() for _ in range(_SPARES)]
-            for name in spares:
-                os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640))
-            sync_directory(self._folder)
-            self._spares = spares[::-1]
+            self._spares = self._made_durable()
         return self._spares.pop()
+
+    def _made_durable(self) -> list[str]:
+        """Several new empty files whose names are on disk; the last one is to be used first."""
+        made: list[str] = []
+        try:
+            for _ in range(_SPARES):
+                name = self._name()
+                os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640))
+                made.append(name)
+            sync_directory(self._folder)
+        except OSError:
+            # Each sender that tries again would leave some more of them.
+            for name in made:
+                with suppress(OSError):
+                    Path(name).unlink()
+            raise
+        return made[::-1]
 
     def _name(self) -> str:
         self._serial += 1

@@ -4,11 +4,13 @@ import struct
 import time
 from collections.abc import Callable
 from enum import IntEnum
+from typing import NoReturn
 
 from .errors import ProtocolError
 
 MAX_ASSOCIATE_BYTES = 65536
 BUFFER_BYTES = 128 * 1024  # small enough to stay in the processor's cache between receiving and writing
+_PIECES = 64  # of a data set that are passed on together; senders that cut it finer are not worth more
 
 RELEASE_RP = b"\x06\0\0\0\0\x04\0\0\0\0"
 
@@ -38,12 +40,21 @@ REJECT_CONGESTION = (2, 3, 1)
 REJECT_LOCAL_LIMIT = (2, 3, 2)
 
 
+_PDU_HEAD, _PDV_HEAD = struct.Struct(">BBI"), struct.Struct(">IBB")
+_ONE_PDV = struct.Struct(">BBIIBB")
+_P_DATA = int(PduType.P_DATA)  # a look into an enumeration takes as long as the comparison it serves
+
+
 class PeerReleased(Exception):
     """The peer asked for an orderly end."""
 
 
 class PeerGone(Exception):
     """The peer aborted, closed or fell silent; the message says which."""
+
+
+class PeerDeaf(PeerGone):
+    """The peer takes no answers; there is no point in sending it one more."""
 
 
 def associate_rj(result: int, source: int, reason: int) -> bytes:
@@ -59,17 +70,12 @@ def abort(reason: int = NOT_SPECIFIED) -> bytes:
 def p_data(context_id: int, data: bytes, *, command: bool, max_pdu: int) -> bytes:
     """P-DATA-TF PDUs that carry one command or data set, cut to what the peer takes (0: no limit)."""
     room = (max_pdu or 1 << 20) - 6
-    pieces = [data[at : at + room] for at in range(0, len(data), room)] or [b""]
+    kind = 1 if command else 0
+    if len(data) <= room:
+        return _ONE_PDV.pack(_P_DATA, 0, len(data) + 6, len(data) + 2, context_id, kind | 2) + data
+    pieces = [data[at : at + room] for at in range(0, len(data), room)]
     return b"".join(
-        struct.pack(
-            ">BBIIBB",
-            PduType.P_DATA,
-            0,
-            len(piece) + 6,
-            len(piece) + 2,
-            context_id,
-            (1 if command else 0) | (2 if piece is pieces[-1] else 0),
-        )
+        _ONE_PDV.pack(_P_DATA, 0, len(piece) + 6, len(piece) + 2, context_id, kind | (2 if piece is pieces[-1] else 0))
         + piece
         for piece in pieces
     )
@@ -117,10 +123,10 @@ class PduReader:
         self._object_timeout_s = object_timeout_s
         self._minimum_rate = minimum_rate
         self._grace_s = grace_s
+        self._never_late_s = min(object_timeout_s, grace_s)
         self._message_start: float | None = None
         self._message_bytes = 0
-        self.before_refill: Callable[[], None] = nothing
-        """Called before any byte of the buffer changes: until then every view that `take` gave is what was received."""
+        self._before_refill: Callable[[], None] = nothing  # before any byte of the buffer changes
 
     def idle(self) -> None:
         """Between messages: no time-out runs but the socket's own."""
@@ -141,34 +147,33 @@ class PduReader:
         ProtocolError
             When the peer sends what it must not.
         """
-        while self._pdu_left == 0:
+        left = self._pdu_left
+        if left == 0:
             if self._end - self._start < 6:
                 self._need(6)
-            kind, _, length = struct.unpack_from(">BBI", self._view, self._start)
-            if kind == PduType.P_DATA:
-                if not 6 <= length <= self._max_pdu:
-                    raise ProtocolError(
-                        f"P-DATA PDU of {length} bytes, {self._max_pdu} were offered", INVALID_PARAMETER
-                    )
-                self._start += 6
-                self._pdu_left = length
-            else:
-                self._not_data(kind, length)
+            kind, _, left = _PDU_HEAD.unpack_from(self._view, self._start)
+            if kind != _P_DATA:
+                self._not_data(kind, left)
+            if not 6 <= left <= self._max_pdu:
+                raise ProtocolError(f"P-DATA PDU of {left} bytes, {self._max_pdu} were offered", INVALID_PARAMETER)
+            self._start += 6
+            self._pdu_left = left
         if self._end - self._start < 6:
             self._need(6)
-        length, context_id, control = struct.unpack_from(">IBB", self._view, self._start)
-        if length < 2 or length + 4 > self._pdu_left:
+        length, context_id, control = _PDV_HEAD.unpack_from(self._view, self._start)
+        left -= length + 4
+        if length < 2 or left < 0:
             raise ProtocolError(f"PDV of {length} bytes in a PDU with {self._pdu_left} left", INVALID_PARAMETER)
         if control > 3 or context_id % 2 == 0:
             raise ProtocolError(f"PDV header {context_id}, {control}", INVALID_PARAMETER)
-        self._start += 6
-        self._pdu_left -= length + 4
-        if 0 < self._pdu_left < 6:
+        if 0 < left < 6:
             raise ProtocolError("bytes after the last PDV of a PDU", INVALID_PARAMETER)
+        self._start += 6
+        self._pdu_left = left
         return context_id, control, length - 2
 
     def take(self, limit: int) -> memoryview:
-        """At least one and at most `limit` bytes of the current fragment; see `before_refill` for how long."""
+        """At least one and at most `limit` bytes of the current fragment, valid until the next call of anything."""
         if self._start == self._end:
             self._fill()
         start, end = self._start, self._end
@@ -177,7 +182,47 @@ class PduReader:
         self._start = end
         return self._view[start:end]
 
-    def _not_data(self, kind: int, length: int) -> None:
+    def data_set(self, context_id: int, write: Callable[..., None]) -> None:
+        """Pass the fragments of one data set on, as many at a time as the buffer holds.
+
+        Parameters
+        ----------
+        context_id : int
+            Of the command before it.
+        write : callable
+            Takes one or more views; what they show changes after it has returned.
+        """
+        pieces: list[memoryview] = []
+
+        def pass_on() -> None:
+            if pieces:
+                write(*pieces)
+                pieces.clear()
+
+        self._before_refill = pass_on
+        control = 0
+        try:
+            while not control & 2:
+                following, control, length = self.fragment()
+                if control & 1 or following != context_id:
+                    raise ProtocolError("fragments of two messages are mixed", UNEXPECTED_PDU)
+                while length:
+                    start, end = self._start, self._end
+                    if start == end:
+                        self._fill()
+                        start, end = self._start, self._end
+                    if end - start > length:
+                        end = start + length
+                    self._start = end
+                    length -= end - start
+                    pieces.append(self._view[start:end])
+                    if len(pieces) == _PIECES:
+                        pass_on()
+            pass_on()
+        finally:
+            self._before_refill = nothing
+
+    def _not_data(self, kind: int, length: int) -> NoReturn:
         if kind == PduType.RELEASE_RQ and length == 4:
             self._need(10)
             self._start += 10
@@ -197,7 +242,7 @@ class PduReader:
             self._fill()
 
     def _fill(self) -> None:
-        self.before_refill()
+        self._before_refill()
         if self._start == self._end:
             self._start = self._end = 0
         elif len(self._view) - self._start < 16:  # the longest header read here; move what there is to the front
@@ -220,6 +265,8 @@ class PduReader:
         if self._message_start is None:
             self._message_start, self._message_bytes = now, 0
         self._message_bytes += count
-        allowed = min(self._object_timeout_s, self._grace_s + self._message_bytes / self._minimum_rate)
-        if now - self._message_start > allowed:
+        elapsed = now - self._message_start
+        if elapsed > self._never_late_s and elapsed > min(
+            self._object_timeout_s, self._grace_s + self._message_bytes / self._minimum_rate
+        ):
             raise PeerGone("too slow")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dose_audit.locks import lock_file
+
 from .file_names import named_path
 from .part10 import read_file_meta
 from .part_files import unrenamed
@@ -46,6 +48,16 @@ class Recovery:
 
 def recover(spool: "Spool") -> Recovery:
     """Sort out the leavings of writers that did not close. See `Spool.recover`."""
+    # One process at a time: what one is adopting, another would take for a copy of it and remove.
+    descriptor = os.open(spool.root / "recovery.lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o640)
+    try:
+        lock_file(descriptor)
+        return _recover(spool)
+    finally:
+        os.close(descriptor)
+
+
+def _recover(spool: "Spool") -> Recovery:
     parts = spool.root / "part"
     unclosed = [token for (token,) in spool.ledger.read("SELECT token FROM writers WHERE closed = 0")]
     folders = {entry.name for entry in os.scandir(parts) if entry.is_dir()}

@@ -65,6 +65,9 @@ class Route:
         return f"{self.to} by {', '.join(given) or 'default'}"
 
 
+_DEFAULT_ROUTE = Route(DEFAULT)
+
+
 def unwanted_images() -> list[Route]:
     """Rules that drop images which carry no dose; put them behind the rules for phantoms."""
     return [Route(DROP, sop_class=uid) for uid in IMAGES_WITHOUT_DOSE]
@@ -98,4 +101,4 @@ class Router:
             patterns = ((given[f.name], getattr(route, f.name)) for f in fields(route) if f.name in given)
             if all(p is None or fnmatch.fnmatchcase(value.upper(), p.upper()) for value, p in patterns):
                 return route
-        return Route(DEFAULT)
+        return _DEFAULT_ROUTE

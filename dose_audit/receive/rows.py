@@ -4,6 +4,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+from .ledger import Statement
 from .objects import Receipt, waiting_state
 
 
@@ -15,31 +16,58 @@ def count(connection: sqlite3.Connection, kind: str, name: str, by: int = 1) -> 
     )
 
 
-def insert(
-    connection: sqlite3.Connection,
+_INSERT = (
+    "INSERT INTO objects (name, in_place, sop_class_uid, sop_instance_uid, transfer_syntax_uid, sha256, size,"
+    " mtime_ns, source, route, received_at, state) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12"
+)
+_INSERT_IF_NEW = f"{_INSERT} WHERE NOT EXISTS (SELECT 1 FROM objects WHERE sop_instance_uid = ?4)"
+
+
+def insertion(
     name: str,
     sha256: str,
     *,
-    in_place: bool,
+    in_place: bool = False,
     uids: tuple[str, str, str],
     size: int,
-    mtime_ns: int | None,
+    mtime_ns: int | None = None,
     source: str,
     route: str,
-) -> int:
-    """Add an object that waits for a worker, and count it for its source; returns its id."""
+    if_new: bool = False,
+) -> Statement:
+    """Adds an object that waits for a worker; gives its id.
+
+    Parameters
+    ----------
+    if_new : bool
+        Only where nothing of its SOP instance is here; otherwise nothing happens and the id is 0.
+    """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    cursor = connection.execute(
-        "INSERT INTO objects (name, in_place, sop_class_uid, sop_instance_uid, transfer_syntax_uid, sha256, size,"
-        " mtime_ns, source, route, received_at, state) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+    return Statement(
+        _INSERT_IF_NEW if if_new else _INSERT,
         (name, in_place, *uids, sha256, size, mtime_ns, source, route, now, waiting_state(route)),
     )
-    connection.execute(
-        "INSERT INTO sources VALUES (?, 1, ?, ?) ON CONFLICT (source) DO UPDATE SET objects = objects + 1,"
-        " bytes = bytes + excluded.bytes, last_at = excluded.last_at",
-        (source, size, now),
-    )
-    return int(cursor.lastrowid or 0)
+
+
+_COUNT_SOURCES = """
+INSERT INTO sources SELECT source, count(*), sum(size), max(received_at) FROM objects
+    WHERE id > (SELECT up_to FROM sources_counted) GROUP BY source
+    ON CONFLICT (source) DO UPDATE SET objects = objects + excluded.objects, bytes = bytes + excluded.bytes,
+    last_at = excluded.last_at
+"""
+SOURCES = """
+SELECT source, sum(objects), sum(bytes), max(last_at) FROM (
+    SELECT * FROM sources UNION ALL
+    SELECT source, 1, size, received_at FROM objects WHERE id > (SELECT up_to FROM sources_counted)
+) GROUP BY source ORDER BY source
+"""
+"""What each sender brought: the totals, and the objects that are not in them yet."""
+
+
+def count_sources(connection: sqlite3.Connection) -> None:
+    """Add what came since the last time to the totals of its senders."""
+    connection.execute(_COUNT_SOURCES)
+    connection.execute("UPDATE sources_counted SET up_to = (SELECT coalesce(max(id), 0) FROM objects)")
 
 
 RECOVERED = "recovered"
@@ -99,9 +127,7 @@ def admit_row(
             count(connection, "duplicate", "at the door")
             return Receipt(identifier, "duplicate")
     conflict = bool(uids[1]) and any(row[2] != sha256 for row in known)
-    identifier = insert(
-        connection, name, sha256, in_place=False, uids=uids, size=size, mtime_ns=None, source=source, route=route
-    )
+    identifier = insertion(name, sha256, uids=uids, size=size, source=source, route=route)(connection)
     return Receipt(identifier, "conflict" if conflict else "stored")
 
 

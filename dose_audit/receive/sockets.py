@@ -7,7 +7,7 @@ __all__ = ["acknowledging", "shut_down"]
 
 
 def acknowledging(connection: socket.socket) -> Callable[[memoryview], int]:
-    """``recv_into`` that has the kernel acknowledge at once what it takes.
+    """``recv_into`` that has the kernel acknowledge what was taken before it waits for more.
 
     Many senders write an object as several small pieces with Nagle's algorithm on: each piece then waits for the
     acknowledgement of the one before, which the kernel would otherwise hold back for 40 ms.
@@ -16,10 +16,15 @@ def acknowledging(connection: socket.socket) -> Callable[[memoryview], int]:
         return connection.recv_into
     receive, option = connection.recv_into, connection.setsockopt
 
+    drained = True  # else more is waiting, and the kernel acknowledges it as it is taken
+
     def receive_into(view: memoryview) -> int:
-        count = receive(view)
-        if count < len(view):  # otherwise more is waiting, and the next call acknowledges it
+        # Before waiting and not after receiving: an object's last piece is acknowledged by the response to it.
+        nonlocal drained
+        if drained:
             option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        count = receive(view)
+        drained = count < len(view)
         return count
 
     return receive_into

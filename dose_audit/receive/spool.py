@@ -1,15 +1,16 @@
 """The durable inbox: an object is on disk and in the ledger before anyone is told so, and its fate stays on record."""
 
 import hashlib
+import itertools
 import os
 import secrets
 import shutil
 import sqlite3
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+from .accounts import Accounts
 from .errors import LedgerUnavailable, SpoolFull
 from .file_names import ledger_name
 from .incoming import Incoming, as_spool_error
@@ -18,15 +19,18 @@ from .objects import END_STATES, OPEN_STATES, PHANTOM, Receipt, SpooledObject, S
 from .part10 import clean_uid, read_file_meta
 from .part_files import SUFFIX, PartFiles
 from .recovery import Recovery, recover
-from .rows import HashesNeeded, admit_row, insert, other_bytes
+from .rows import HashesNeeded, admit_row, count_sources, insertion, other_bytes
 from .series_queue import SeriesQueue, series_of
 from .tallies import Tallies
 from .writer_lock import WriterLock
 
 __all__ = ["END_STATES", "OPEN_STATES", "PHANTOM", "Receipt", "Spool", "SpooledObject", "SpooledSeries"]
 
+_COUNT_EVERY = 1000  # objects after which the totals of their senders are brought up to date
+_AMPLE_BYTES, _AMPLE_S = 5_000_000_000, 0.1  # free beyond the floor; more than can be written in that time
 
-class Spool(SeriesQueue):
+
+class Spool(SeriesQueue, Accounts):
     """The inbox of one installation.
 
     Any number of processes may use one spool; each makes its own `Spool`. Threads share one.
@@ -82,11 +86,13 @@ class Spool(SeriesQueue):
         except OSError as error:
             raise as_spool_error(error) from error
         super().__init__(self.root, Ledger(self.root / "ledger.sqlite", durable=fsync, busy_s=busy_s), lease_s)
+        self._ample_until, self._ample_bytes = 0.0, 0
         self._writer: WriterLock | None = None
         self._lock = threading.Lock()
         self._parts: PartFiles | None = None
         self._folders: set[str] = set()
         self._tallies = Tallies()
+        self._arrivals = itertools.count(1)
         self._bringing: set[str] = set()
         self._ended: set[str] = set()
 
@@ -141,14 +147,12 @@ class Spool(SeriesQueue):
         SpoolFull, SpoolError
             When nothing can be written now.
         """
-        uids = [
-            value if whole_file and not value else clean_uid(value, what=what)
-            for value, what in (
-                (sop_class_uid, "SOP Class UID"),
-                (sop_instance_uid, "SOP Instance UID"),
-                (transfer_syntax_uid, "Transfer Syntax UID"),
-            )
-        ]
+        if sop_class_uid or not whole_file:
+            sop_class_uid = clean_uid(sop_class_uid, what="SOP Class UID")
+        if sop_instance_uid or not whole_file:
+            sop_instance_uid = clean_uid(sop_instance_uid, what="SOP Instance UID")
+        if transfer_syntax_uid or not whole_file:
+            transfer_syntax_uid = clean_uid(transfer_syntax_uid, what="Transfer Syntax UID")
         self._check_space()
         part, descriptor = self._new_part()
         return Incoming(
@@ -157,9 +161,9 @@ class Spool(SeriesQueue):
             descriptor,
             source=source,
             route=route,
-            sop_class_uid=uids[0],
-            sop_instance_uid=uids[1],
-            transfer_syntax_uid=uids[2],
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
             whole_file=whole_file,
             association=association,
         )
@@ -236,8 +240,7 @@ class Spool(SeriesQueue):
             if row:
                 return Receipt(row[0], "duplicate")
             other = other_bytes(connection, sop_instance_uid, sha256)
-            identifier = insert(
-                connection,
+            insert = insertion(
                 name,
                 sha256,
                 in_place=True,
@@ -247,8 +250,10 @@ class Spool(SeriesQueue):
                 source=source,
                 route=route,
             )
+            identifier = insert(connection)
             if uids is not None:
                 self._enlist(connection, identifier, uids)
+            count_sources(connection)
             return Receipt(identifier, "conflict" if other else "stored")
 
         return self.ledger.transact(operation)
@@ -261,56 +266,6 @@ class Spool(SeriesQueue):
                 (ledger_name(path), size, mtime_ns),
             )
         )
-
-    # -- accounts ------------------------------------------------------------------------------------------------
-
-    def counts(self) -> dict[str, int]:
-        """How many objects are in each state; ``received`` is their sum.
-
-        Duplicates at the door were received too, though nothing was stored for them: they count as ``duplicate``.
-        """
-        counts = dict.fromkeys(OPEN_STATES + END_STATES, 0)
-        counts.update(self.ledger.read("SELECT state, COUNT(*) FROM objects GROUP BY state"))
-        at_the_door = self.ledger.read("SELECT value FROM counters WHERE kind = 'duplicate' AND name = 'at the door'")
-        counts["duplicate"] += at_the_door[0][0] if at_the_door else 0
-        return {"received": sum(counts.values()), **counts}
-
-    def tally(self, kind: str, name: str, *, durable: bool = False) -> None:
-        """Count something that leaves no row: ``kind`` is ``drop`` or ``refusal``, ``name`` the rule or reason.
-
-        Parameters
-        ----------
-        durable : bool
-            Wait until the count is on disk (an acknowledged object that is dropped); otherwise it goes with the next
-            commit.
-        """
-        self._tallies.add(kind, name)
-        if durable:
-            self.flush_tallies()
-
-    def flush_tallies(self) -> None:
-        """Write counters that are still in memory."""
-        self.ledger.transact(self._tallies.write)
-
-    def drops(self) -> dict[str, dict[str, int]]:
-        """What was acknowledged and dropped, and what was refused: ``{"drop": {rule: n}, "refusal": {reason: n}}``."""
-        result: dict[str, dict[str, int]] = {"drop": {}, "refusal": {}}
-        rows = self.ledger.read("SELECT kind, name, value FROM counters WHERE kind <> 'duplicate'")
-        rows += [(*key, value) for key, value in self._tallies.unwritten().items()]
-        for kind, name, value in rows:
-            group = result.setdefault(kind, {})
-            group[name] = group.get(name, 0) + value
-        return result
-
-    def sources(self) -> list[dict[str, object]]:
-        """Every sender: objects and bytes received, and when the last one came."""
-        rows = self.ledger.read("SELECT source, objects, bytes, last_at FROM sources ORDER BY source")
-        return [{"source": s, "objects": n, "bytes": b, "last_at": at} for s, n, b, at in rows]
-
-    def received_since(self, moment: datetime) -> int:
-        """How many objects were recorded since a moment (UTC)."""
-        text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-        return self.ledger.read("SELECT COUNT(*) FROM objects WHERE received_at >= ?", (text,))[0][0]
 
     def verify(self, sop_class_uid: str, sop_instance_uid: str) -> str:
         """Re-hash what is stored of an instance: ``ok``, ``absent``, ``class_differs`` or ``damaged``.
@@ -348,10 +303,15 @@ class Spool(SeriesQueue):
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _check_space(self) -> None:
+        """Refuse when the disk is nearly full; asked seldom while it is so far from it that nothing could fill it."""
+        now = time.monotonic()
+        if now < self._ample_until and self._ample_bytes >= self.min_free_bytes + _AMPLE_BYTES:
+            return
         try:
             free = self.free_bytes()
         except OSError as error:
             raise as_spool_error(error) from error
+        self._ample_bytes, self._ample_until = free, now + _AMPLE_S
         if free < self.min_free_bytes:
             raise SpoolFull(f"{free} bytes free, {self.min_free_bytes} must stay free")
 
@@ -378,7 +338,7 @@ class Spool(SeriesQueue):
         """Rename a flushed part file into place and record it; called by `Incoming.commit`."""
         minute = f"{int(time.time()) // 60 % 256:02x}"
         # As strings, for this runs for every object.
-        name = f"objects/{minute}/{os.path.basename(part).removesuffix(SUFFIX)}.dcm"  # noqa: PTH119
+        name = f"objects/{minute}/{part.rpartition(os.sep)[2].removesuffix(SUFFIX)}.dcm"
         try:
             if minute not in self._folders:
                 (self.root / "objects" / minute).mkdir(exist_ok=True)
@@ -386,12 +346,15 @@ class Spool(SeriesQueue):
             final = f"{self.root}{os.sep}{name}"
             os.rename(part, final)  # noqa: PTH104
         except OSError as error:
+            self._folders.discard(minute)  # it may have been removed; whoever tries again makes it anew
             incoming.abort()
             raise as_spool_error(error) from error
         uids = series_of(Path(final)) if incoming.route == PHANTOM else None
         try:
             try:
-                receipt = self.ledger.transact(lambda c: self._record(c, incoming, name, sha256, uids))
+                receipt = self._record_new(incoming, name, sha256) if uids is None else None
+                if receipt is None:
+                    receipt = self.ledger.transact(lambda c: self._record(c, incoming, name, sha256, uids))
             except HashesNeeded:
                 self.instances(incoming.sop_instance_uid)
                 with Path(final).open("rb") as stream:
@@ -408,6 +371,23 @@ class Spool(SeriesQueue):
         if receipt.state == "duplicate":
             Path(final).unlink(missing_ok=True)
         return receipt
+
+    def _record_new(self, incoming: Incoming, name: str, sha256: str) -> Receipt | None:
+        """Record what is the first of its SOP instance, as nearly every object is, in one statement; None otherwise."""
+        if not incoming.sop_instance_uid or self._tallies.waiting or next(self._arrivals) % _COUNT_EVERY == 0:
+            return None  # `_record` also writes what has to be counted
+        identifier = self.ledger.transact(
+            insertion(
+                name,
+                sha256,
+                uids=(incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid),
+                size=incoming.size,
+                source=incoming.source,
+                route=incoming.route,
+                if_new=True,
+            )
+        )
+        return Receipt(identifier, "stored") if identifier else None
 
     def _record(
         self,
@@ -435,5 +415,6 @@ class Spool(SeriesQueue):
             self._enlist(connection, receipt.id, series, token=self._writer.token, association=incoming.association)
             if incoming.association:
                 self._bringing.add(incoming.association)
-        self._tallies.write(connection)
+        self._tallies.write(connection, self.ledger)
+        count_sources(connection)
         return receipt

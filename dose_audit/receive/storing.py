@@ -100,8 +100,11 @@ class Store:
             raise ProtocolError("data set longer than the size cap")
         if self._next is None:
             self._begin_with(pieces)
-        else:
-            self._pass_on(*pieces)
+            return
+        try:
+            self._next.write(*pieces)
+        except SpoolError as error:
+            self._next = Discard(_failure(error), self._cap, self._size)
 
     def finish(self) -> Outcome:
         """Make the object safe and say what to answer."""
@@ -152,11 +155,14 @@ class Store:
     def _decide(self, head: memoryview | bytearray) -> None:
         """Refuse, drop or open a part file, by what the first bytes say."""
         header = self._router.look(memoryview(head), self._transfer_syntax)
-        for tag, expected in ((SOP_CLASS_UID, self.sop_class_uid), (SOP_INSTANCE_UID, self.sop_instance_uid)):
-            if header.get(tag, expected) != expected:
-                outcome = Outcome(dimse.DATA_SET_MISMATCH, "data set and command name different UIDs", "UID mismatch")
-                self._next = Discard(outcome, self._cap)
-                return
+        sop_class_uid, sop_instance_uid = self.sop_class_uid, self.sop_instance_uid
+        if (
+            header.get(SOP_CLASS_UID, sop_class_uid) != sop_class_uid
+            or header.get(SOP_INSTANCE_UID, sop_instance_uid) != sop_instance_uid
+        ):
+            outcome = Outcome(dimse.DATA_SET_MISMATCH, "data set and command name different UIDs", "UID mismatch")
+            self._next = Discard(outcome, self._cap)
+            return
         if len(head) < 8:
             outcome = Outcome(dimse.CANNOT_UNDERSTAND, "data set too short", "data set too short")
             self._next = Discard(outcome, self._cap)

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 
+from .ledger import Ledger
 from .rows import count
 
 _MAX_NAMES = 1000
@@ -23,14 +24,25 @@ class Tallies:
             if key in self._values or len(self._values) < _MAX_NAMES:
                 self._values[key] = self._values.get(key, 0) + 1
 
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Move all counts into the ledger, inside a transaction."""
+    @property
+    def waiting(self) -> bool:
+        """Whether any count is to be written."""
+        return bool(self._values)
+
+    def write(self, connection: sqlite3.Connection, ledger: Ledger) -> None:
+        """Move all counts into the ledger, inside a transaction; they come back if it does not commit."""
         if not self._values:
             return
         with self._lock:
             values, self._values = self._values, {}
+        ledger.if_lost(lambda: self._restore(values))
         for (kind, name), value in values.items():
             count(connection, kind, name, value)
+
+    def _restore(self, values: dict[tuple[str, str], int]) -> None:
+        with self._lock:
+            for key, value in values.items():
+                self._values[key] = self._values.get(key, 0) + value
 
     def unwritten(self) -> dict[tuple[str, str], int]:
         """Counts that are not in the ledger yet."""

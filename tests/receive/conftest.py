@@ -16,6 +16,8 @@ import pytest
 from dose_audit.receive import series_queue, work_queue
 from dose_audit.receive.listener import Listener, ListenerSettings
 from dose_audit.receive.spool import Spool
+from tests.children import ending_with_us
+from tests.patience import LONG_S, wait_until
 from tests.receive.leftovers import unfinished
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -59,15 +61,8 @@ def listen(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], object]], None]:
-    """Wait until something holds, 5 s at most."""
-
-    def wait(condition: Callable[[], object], seconds: float = 5.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not come about"
-            time.sleep(0.01)
-
-    return wait
+    """Wait until something holds."""
+    return wait_until
 
 
 class Clock:
@@ -99,7 +94,7 @@ class OwnProcess:
         order = {"spool": str(spool), "fsync": fsync, "grace_s": grace_s, "settings": settings} | (limits or {})
         self.spool = spool
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("run_listener.py")), json.dumps(order)],
+            ending_with_us(sys.executable, Path(__file__).with_name("run_listener.py"), json.dumps(order)),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=dict(os.environ, PYTHONPATH=str(REPOSITORY)),
@@ -126,7 +121,7 @@ class OwnProcess:
         """SIGTERM."""
         self._process.terminate()
 
-    def wait(self, seconds: float = 15) -> int:
+    def wait(self, seconds: float = LONG_S) -> int:
         """Exit code, once it has ended."""
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -136,7 +131,7 @@ class OwnProcess:
         """SIGKILL; the negotiating process ends by itself when its requests end."""
         self._process.kill()
         self.wait()
-        self._helper.wait(10)
+        self._helper.wait(LONG_S)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bench.dicom_sender import CT_IMAGE, EXPLICIT_LITTLE, Sender, data_set, pdata, store_rq
-from dose_audit.receive.association import read_data_set
 from dose_audit.receive.listener import Listener, ListenerSettings
 from dose_audit.receive.pdu import PduReader
 from dose_audit.receive.spool import Spool
@@ -47,7 +46,7 @@ def read(stream: bytes, cuts: list[int], buffer_bytes: int) -> bytes:
         receive, bytearray(buffer_bytes), max_pdu=131072, object_timeout_s=60, minimum_rate=1, grace_s=60
     )
     sink = Collected()
-    read_data_set(reader, 1, sink)  # type: ignore[arg-type]
+    reader.data_set(1, sink.write)
     return bytes(sink.data)
 
 

@@ -1,0 +1,69 @@
+"""What came and what became of it, in numbers: objects by state and by sender, drops and refusals."""
+
+from datetime import UTC, datetime
+
+from .ledger import Ledger
+from .objects import END_STATES, OPEN_STATES
+from .rows import SOURCES
+from .tallies import Tallies
+
+
+class Accounts:
+    """The part of a spool that counts.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        Where the numbers are kept.
+    """
+
+    ledger: Ledger
+    _tallies: Tallies
+
+    def counts(self) -> dict[str, int]:
+        """How many objects are in each state; ``received`` is their sum.
+
+        Duplicates at the door were received too, though nothing was stored for them: they count as ``duplicate``.
+        """
+        counts = dict.fromkeys(OPEN_STATES + END_STATES, 0)
+        counts.update(self.ledger.read("SELECT state, COUNT(*) FROM objects GROUP BY state"))
+        at_the_door = self.ledger.read("SELECT value FROM counters WHERE kind = 'duplicate' AND name = 'at the door'")
+        counts["duplicate"] += at_the_door[0][0] if at_the_door else 0
+        return {"received": sum(counts.values()), **counts}
+
+    def tally(self, kind: str, name: str, *, durable: bool = False) -> None:
+        """Count something that leaves no row: ``kind`` is ``drop`` or ``refusal``, ``name`` the rule or reason.
+
+        Parameters
+        ----------
+        durable : bool
+            Wait until the count is on disk (an acknowledged object that is dropped); otherwise it goes with the next
+            commit.
+        """
+        self._tallies.add(kind, name)
+        if durable:
+            self.flush_tallies()
+
+    def flush_tallies(self) -> None:
+        """Write counters that are still in memory."""
+        self.ledger.transact(lambda c: self._tallies.write(c, self.ledger))
+
+    def drops(self) -> dict[str, dict[str, int]]:
+        """What was acknowledged and dropped, and what was refused: ``{"drop": {rule: n}, "refusal": {reason: n}}``."""
+        result: dict[str, dict[str, int]] = {"drop": {}, "refusal": {}}
+        rows = self.ledger.read("SELECT kind, name, value FROM counters WHERE kind <> 'duplicate'")
+        rows += [(*key, value) for key, value in self._tallies.unwritten().items()]
+        for kind, name, value in rows:
+            group = result.setdefault(kind, {})
+            group[name] = group.get(name, 0) + value
+        return result
+
+    def sources(self) -> list[dict[str, object]]:
+        """Every sender: objects and bytes received, and when the last one came."""
+        rows = self.ledger.read(SOURCES)
+        return [{"source": s, "objects": n, "bytes": b, "last_at": at} for s, n, b, at in rows]
+
+    def received_since(self, moment: datetime) -> int:
+        """How many objects were recorded since a moment (UTC)."""
+        text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+        return self.ledger.read("SELECT COUNT(*) FROM objects WHERE received_at >= ?", (text,))[0][0]
