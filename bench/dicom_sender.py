@@ -134,7 +134,7 @@ class Sender:
         address: tuple[str, int],
         contexts: Iterable[tuple[int, str, Iterable[str]]] = ((1, CT_IMAGE, (EXPLICIT_LITTLE,)),),
         *,
-        timeout: float = 20.0,
+        timeout: float = 60.0,
         source: str | None = None,
         connection: socket.socket | None = None,
         **request: object,
@@ -228,7 +228,7 @@ class Sender:
         self.socket.close()
 
 
-def connect(address: tuple[str, int], *, timeout: float = 20.0, source: str | None = None) -> socket.socket:
+def connect(address: tuple[str, int], *, timeout: float = 60.0, source: str | None = None) -> socket.socket:
     """A TCP connection with TCP_NODELAY."""
     connection = socket.create_connection(address, timeout, (source, 0) if source else None)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

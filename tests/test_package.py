@@ -29,7 +29,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copy(path, source / name)
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=600)
     [wheel] = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as opened:
         opened.extractall(folder / "installed")
@@ -67,7 +67,7 @@ def test_the_wheel_runs_the_demonstration_within_the_limits_of_windows(unpacked:
     assert "directories cannot be opened" in refused.stderr, "the limits are not in force"
     done = subprocess.run(
         [sys.executable, "-m", "dose_audit.cli", "demo", "--home", str(tmp_path / "home"), "--scale", "0.05"],
-        capture_output=True, text=True, timeout=300, cwd=tmp_path, env=environment, check=False,
+        capture_output=True, text=True, timeout=600, cwd=tmp_path, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     [report] = (tmp_path / "home" / "reports").glob("*/report.html")

@@ -17,6 +17,7 @@ from dose_audit.audit.digest import digest_for
 from dose_audit.audit.mail import send_digests
 from dose_audit.config import Settings, SettingsError, load_settings
 from dose_audit.mail_settings import MailSettings
+from tests.patience import LONG_S
 
 
 class Inbox:
@@ -71,10 +72,14 @@ def prepared(tmp_path: Path, django_db_blocker: Any) -> Any:
         yield
 
 
+# It names itself, for asking the machine's own name may wait for a name server, and has all the time it needs to start.
+SERVED: dict[str, Any] = {"hostname": "127.0.0.1", "server_hostname": "localhost", "ready_timeout": LONG_S}
+
+
 @pytest.fixture
 def inbox(free_port: int) -> Any:
     handler = Inbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port)
+    controller = Controller(handler, port=free_port, **SERVED)
     controller.start()
     handler.port = free_port
     yield handler
@@ -83,7 +88,7 @@ def inbox(free_port: int) -> Any:
 
 def _settings(tmp_path: Path, port: int, **more: Any) -> Settings:
     words = {
-        "host": "127.0.0.1", "port": port, "security": "none", "sender": "audit@hospital.example", "timeout_s": 5.0,
+        "host": "127.0.0.1", "port": port, "security": "none", "sender": "audit@hospital.example", "timeout_s": 60.0,
         "roles": {"MPE": ["mpe@hospital.example"], "superintendent radiographer": ["xr@hospital.example"]},
     }  # fmt: skip
     return Settings(home=tmp_path / "home", mail=MailSettings(**(words | more)))
@@ -145,7 +150,7 @@ def certificate(tmp_path: Path, program: Any) -> tuple[Path, Path]:
         program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert),
     ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=LONG_S)
     return key, cert
 
 
@@ -159,18 +164,17 @@ def test_tls_is_used_and_a_stranger_is_not_trusted(tmp_path, run_dir, certificat
     class Served(Controller):
         def factory(self):
             start = context if security == "starttls" else None
-            return SMTP(handler, tls_context=start, require_starttls=security == "starttls")
+            return SMTP(handler, hostname="localhost", tls_context=start, require_starttls=security == "starttls")
 
         def _trigger_server(self):
             """Knock as a client that speaks TLS would: aiosmtpd waits for a first connection."""
-            with socket.create_connection(("127.0.0.1", free_port), timeout=5) as knock:
-                if security == "tls":
-                    blind = ssl._create_unverified_context()
-                    knock = blind.wrap_socket(knock)
-                knock.recv(16)
+            with socket.create_connection(("127.0.0.1", free_port), timeout=LONG_S) as knock:
+                blind = ssl._create_unverified_context()
+                with blind.wrap_socket(knock) if security == "tls" else knock as heard:
+                    heard.recv(16)
 
     tls = context if security == "tls" else None
-    server = Served(handler, hostname="127.0.0.1", port=free_port, ssl_context=tls)
+    server = Served(handler, port=free_port, ssl_context=tls, **SERVED)
     server.start()
     try:
         trusted = _settings(tmp_path, free_port, security=security, authorities=str(cert))

@@ -19,7 +19,7 @@ SAMPLES = Path(__file__).resolve().parents[2] / "testdata"
 
 def run(home: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dose_audit.cli", "--home", str(home), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == expect, f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 

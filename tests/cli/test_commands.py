@@ -14,7 +14,7 @@ SAMPLES = Path(__file__).resolve().parent.parent.parent / "testdata"
 
 def run(home: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dose_audit.cli", "--home", str(home), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == expect, done.stderr[-2000:]
     return done
 

@@ -10,6 +10,7 @@ from compare.case import Case
 from compare.cases import all_cases
 from compare.cases_arrays import CASES
 from compare.run import HERE, PROGRAMS, ask
+from tests.patience import LONG_S
 
 
 def test_no_two_cases_share_a_name_and_every_task_has_its_adapter() -> None:
@@ -25,7 +26,7 @@ def test_no_two_cases_share_a_name_and_every_task_has_its_adapter() -> None:
 )
 def test_our_adapter_answers_what_is_asked_and_is_near_the_truth(case: Case, tmp_path: Path) -> None:
     images, asked = case.prepare(tmp_path)
-    found = ask(PROGRAMS["ours"], HERE / "program_ours.py", case.task, images, tmp_path, timeout_s=60.0)
+    found = ask(PROGRAMS["ours"], HERE / "program_ours.py", case.task, images, tmp_path, timeout_s=LONG_S)
     assert not found.failures and not found.aborted
     ours = [quantity for quantity in asked if quantity.name in found.values]
     assert len(ours) >= 3

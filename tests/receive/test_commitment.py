@@ -115,7 +115,7 @@ def test_commitment_of_twenty_thousand_instances_within_bounds(own_process) -> N
     told: list[tuple[int, int]] = []
 
     def work() -> None:
-        with Sender(process.address, offers, timeout=60, max_pdu=0) as sender:
+        with Sender(process.address, offers, timeout=120, max_pdu=0) as sender:
             sender.socket.sendall(pdata(7, command(head), is_command=True) + pdata(7, asked, is_command=False))
             assert sender.status() == 0
             assert sender.read_response()[0x1002] == b"\2\0"
@@ -165,8 +165,8 @@ def test_undelivered_commitments_survive_a_restart(listen, tmp_path: Path, free_
     server = entity.start_server(("127.0.0.1", free_port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, handle)])
     try:
         listen(spool=spool, commitment_peers=peers)
-        eventually(lambda: heard, 20)
-        eventually(lambda: not spool.ledger.read("SELECT 1 FROM commitments"), 10)
+        eventually(lambda: heard)
+        eventually(lambda: not spool.ledger.read("SELECT 1 FROM commitments"))
     finally:
         server.shutdown()
     assert heard == [(1, "1.9.1")]

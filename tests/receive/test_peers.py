@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import os
-import socket
 import struct
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +14,8 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from bench.dicom_sender import CT_IMAGE, RDSR, connect
+from tests.orthanc import Orthanc
+from tests.patience import LONG_S
 
 pytestmark = pytest.mark.peer
 
@@ -62,7 +58,7 @@ def assert_received(running, files: list[Path]) -> None:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([str(a) for a in arguments], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([str(a) for a in arguments], capture_output=True, text=True, timeout=LONG_S, check=False)
 
 
 def test_echoscu(listen, program) -> None:
@@ -129,70 +125,30 @@ def test_pynetdicom_sender_with_extended_negotiation(listen, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def orthanc(program, tmp_path: Path, free_port: int) -> Iterator:
-    """Orthanc with a folder of its own; call it with a method, a path and a body."""
-    binary = program("Orthanc")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        dicom_port = probe.getsockname()[1]
-    settings = {
-        "Name": "peer",
-        "StorageDirectory": str(tmp_path / "orthanc"),
-        "IndexDirectory": str(tmp_path / "orthanc"),
-        "HttpPort": free_port,
-        "DicomPort": dicom_port,
-        "DicomAet": "ORTHANC",
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        "Plugins": [],
-        "DicomModalities": {},
-        "DicomModalitiesInDatabase": True,
-    }
-    configuration = tmp_path / "orthanc.json"
-    configuration.write_text(json.dumps(settings))
-    process = subprocess.Popen(
-        [binary, str(configuration)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=dict(os.environ, TCP_NODELAY="1"),
-    )
-
-    def call(method: str, path: str, body: object = None):
-        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{free_port}{path}", data=data, method=method)
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            return json.loads(reply.read() or b"null")
-
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            call("GET", "/system")
-            break
-        except (urllib.error.URLError, ConnectionError):
-            assert time.monotonic() < deadline and process.poll() is None, "Orthanc does not start"
-            time.sleep(0.1)
-    call.dicom_port = dicom_port
-    yield call
-    process.terminate()
-    process.wait(20)
+def orthanc(program, tmp_path: Path) -> Iterator[Orthanc]:
+    """Orthanc with a folder of its own."""
+    program("Orthanc")
+    running = Orthanc(tmp_path)
+    yield running
+    running.stop()
 
 
 def test_orthanc_sends_and_asks_for_commitment(listen, orthanc, tmp_path: Path, eventually) -> None:
     running = listen(commitment_peers={"ORTHANC": ("127.0.0.1", orthanc.dicom_port)})
     modality = {"AET": "DOSEAUDIT", "Host": "127.0.0.1", "Port": running.address[1], "AllowStorageCommitment": True}
-    orthanc("PUT", "/modalities/audit", modality)
+    orthanc.call("PUT", "/modalities/audit", modality)
     files = [make_file(tmp_path, n) for n in range(3)]
-    ids = [orthanc("POST", "/instances", file.read_bytes())["ID"] for file in files]
-    orthanc("POST", "/modalities/audit/store", {"Resources": ids, "Synchronous": True})
+    ids = [orthanc.call("POST", "/instances", file.read_bytes())["ID"] for file in files]
+    orthanc.call("POST", "/modalities/audit/store", {"Resources": ids, "Synchronous": True})
     assert_received(running, files)
     sent = [pydicom.dcmread(file) for file in files]
     asked = [[s.SOPClassUID, s.SOPInstanceUID] for s in sent] + [[CT_IMAGE, "1.2.3.404"]]
-    transaction = orthanc("POST", "/modalities/audit/storage-commitment", {"DicomInstances": asked})["ID"]
+    transaction = orthanc.call("POST", "/modalities/audit/storage-commitment", {"DicomInstances": asked})["ID"]
 
     def report() -> dict:
-        return orthanc("GET", f"/storage-commitment/{transaction}")
+        return orthanc.call("GET", f"/storage-commitment/{transaction}")
 
-    eventually(lambda: report()["Status"] != "Pending", 20)
+    eventually(lambda: report()["Status"] != "Pending")
     assert {entry["SOPInstanceUID"] for entry in report()["Success"]} == {s.SOPInstanceUID for s in sent}
     [failure] = report()["Failures"]
     assert failure["SOPInstanceUID"] == "1.2.3.404" and failure["FailureReason"] == 0x0112

@@ -13,10 +13,16 @@ import pytest
 from bench.dicom_sender import CT_IMAGE, EXPLICIT_LITTLE, VERIFICATION, Sender, data_set
 from dose_audit.receive.errors import SpoolError
 from dose_audit.receive.spool import Spool
+from tests.patience import LONG_S
 from tests.receive.leftovers import unfinished
 
 CONTEXTS = [(1, CT_IMAGE, (EXPLICIT_LITTLE,)), (3, VERIFICATION, (EXPLICIT_LITTLE,))]
 REFUSED = 0xA700
+UNMOUNT_AT_THE_END = """
+cat > /dev/null
+awk -v root="$1/" 'index($2, root) == 1 { print $2 }' /proc/mounts | tac | xargs -r -n 1 umount --lazy
+"""
+"""Waits until the test closes its end of the pipe, or is killed; later mounts first."""
 
 
 def command(*words: object) -> None:
@@ -27,6 +33,9 @@ def command(*words: object) -> None:
 def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Mount something with these words and give the place; skips where that is not permitted."""
     places: list[Path] = []
+    unmounting = subprocess.Popen(
+        ["sh", "-c", UNMOUNT_AT_THE_END, "sh", str(tmp_path)], stdin=subprocess.PIPE, start_new_session=True
+    )
 
     def attach(*words: object, on: Path | None = None) -> Path:
         place = on or tmp_path / f"disk{len(places)}"
@@ -40,8 +49,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         return place
 
     yield attach
-    for place in reversed(places):
-        subprocess.run(["umount", "--lazy", str(place)], capture_output=True)
+    unmounting.communicate(timeout=LONG_S)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -181,7 +182,10 @@ def test_bombs_stop_at_their_bound(tree: Path, spool: Spool) -> None:
     assert summary.registered == 1
     assert [reason for _, reason in summary.unreadable] == ["inflates more than 200-fold"]
     limits = ArchiveLimits(member_bytes=1000, members=2)
-    _archive(tree / "bomb.zip", {"large": b"DOSE 1.4 1\n" + os.urandom(5000), "b": b"DOSE 1.5 1", "c": b"DOSE 1.6 1"})
+    _archive(
+        tree / "bomb.zip",
+        {"large": b"DOSE 1.4 1\n" + random.Random(1).randbytes(5000), "b": b"DOSE 1.5 1", "c": b"DOSE 1.6 1"},
+    )
     summary = scan([tree], spool, judge, limits=limits)
     assert summary.registered == 1
     assert sorted(reason for _, reason in summary.unreadable) == [
@@ -192,7 +196,7 @@ def test_bombs_stop_at_their_bound(tree: Path, spool: Spool) -> None:
 
 
 def test_the_total_of_an_archive_is_bounded(tree: Path, spool: Spool) -> None:
-    _archive(tree / "many.zip", {f"{n}": b"DOSE 1.%d 1\n" % n + os.urandom(4000) for n in range(10)})
+    _archive(tree / "many.zip", {f"{n}": b"DOSE 1.%d 1\n" % n + random.Random(n).randbytes(4000) for n in range(10)})
     summary = scan([tree], spool, judge, limits=ArchiveLimits(total_bytes=10_000))
     assert summary.registered == 2
     assert "inflate" in summary.unreadable[-1][1]
@@ -205,7 +209,7 @@ def test_a_directory_beyond_memory_is_refused(tree: Path, spool: Spool) -> None:
 
 
 def test_damaged_and_encrypted_members_are_lines(tree: Path, spool: Spool) -> None:
-    path = _archive(tree / "a.zip", {"good": b"DOSE 1.1 1", "bad": b"DOSE 1.2 1\n" + os.urandom(2000)})
+    path = _archive(tree / "a.zip", {"good": b"DOSE 1.1 1", "bad": b"DOSE 1.2 1\n" + random.Random(1).randbytes(2000)})
     data = bytearray(path.read_bytes())
     offset = zipfile.ZipFile(path).getinfo("bad").header_offset
     name, extra = struct.unpack_from("<2H", data, offset + 26)

@@ -15,6 +15,7 @@ import pytest
 from dose_audit.report import render_run, share_run
 from dose_audit.report.board import board_page
 from dose_audit.report.frozen import FrozenRun, FrozenRunError
+from tests.patience import LONG_S
 
 
 class _Texts(HTMLParser):
@@ -164,6 +165,9 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
         render_run(tmp_path)
 
 
+LONG_MS = 1000 * LONG_S
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     path = shutil.which("chromium")
@@ -174,10 +178,16 @@ def browser() -> Iterator[Any]:
     flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(
-            executable_path=path, args=[*flags, "--disable-component-update", "--disable-sync"]
+            executable_path=path, args=[*flags, "--disable-component-update", "--disable-sync"], timeout=LONG_MS
         )
         yield chromium
         chromium.close()
+
+
+def _view(browser: Any, **more: Any) -> Any:
+    view = browser.new_page(**more)
+    view.set_default_timeout(LONG_MS)
+    return view
 
 
 @pytest.mark.browser
@@ -186,7 +196,7 @@ def test_charts_come_alive_and_nothing_is_fetched(browser: Any, run_dir: Path, s
     from playwright.sync_api import expect
 
     html = render_run(run_dir).html
-    view = browser.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
+    view = _view(browser, color_scheme=scheme, viewport={"width": 1200, "height": 900})
     errors: list[str] = []
     requests: list[str] = []
     view.on("pageerror", lambda error: errors.append(str(error)))
@@ -196,7 +206,7 @@ def test_charts_come_alive_and_nothing_is_fetched(browser: Any, run_dir: Path, s
     for place in view.locator(".drawing").all():
         place.scroll_into_view_if_needed()
     # Not by a function in the page: the report's policy allows no text to be run as code.
-    expect(view.locator(".drawing:not([data-drawn])")).to_have_count(0, timeout=20_000)
+    expect(view.locator(".drawing:not([data-drawn])")).to_have_count(0, timeout=LONG_MS)
     assert view.locator(".drawing[data-drawn=yes]").count() == view.locator(".drawing").count() > 0
     assert errors == []
     assert requests == [html.as_uri()]
@@ -205,21 +215,21 @@ def test_charts_come_alive_and_nothing_is_fetched(browser: Any, run_dir: Path, s
 
 @pytest.mark.browser
 def test_a_point_answers_to_the_mouse(browser: Any, run_dir: Path) -> None:
-    view = browser.new_page(viewport={"width": 1200, "height": 900})
+    view = _view(browser, viewport={"width": 1200, "height": 900})
     view.goto(render_run(run_dir).html.as_uri())
     chart = view.locator("#medians-ct-dlp .drawing[data-drawn=yes]")
     view.locator("#medians-ct-dlp").scroll_into_view_if_needed()
-    chart.wait_for(timeout=20_000)
+    chart.wait_for()
     chart.locator("g.mark-symbol path").first.hover()
     tip = view.locator("#vg-tooltip-element")
-    tip.wait_for(timeout=5_000)
+    tip.wait_for()
     assert "Reference level" in tip.inner_text()
     view.close()
 
 
 @pytest.mark.browser
 def test_nothing_is_wider_than_a_phone(browser: Any, run_dir: Path) -> None:
-    view = browser.new_page(viewport={"width": 360, "height": 700})
+    view = _view(browser, viewport={"width": 360, "height": 700})
     view.goto(render_run(run_dir).html.as_uri())
     assert view.evaluate("document.documentElement.scrollWidth") <= 360
     view.close()

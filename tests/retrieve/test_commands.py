@@ -6,14 +6,16 @@ import json
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.retrieve.conftest import port_of_ours
+from tests.children import ending_with_us
+from tests.patience import wait_until
+from tests.ports import own_port
 from tests.retrieve.held import EVERYTHING, study_uid
 
 pytestmark = pytest.mark.peer
@@ -26,11 +28,11 @@ def home(tmp_path: Path, orthanc, django_db_blocker: Any) -> Iterator[Path]:
     """A home whose only archive is Orthanc, by C-MOVE; nothing listens on its port."""
     folder = tmp_path / "home"
     folder.mkdir()
-    port = port_of_ours()
+    port = own_port()
     orthanc.call("PUT", "/modalities/audit", {"AET": "DOSEAUDIT", "Host": "127.0.0.1", "Port": port})
     (folder / "dose-audit.toml").write_text(
         f"port = {port}\nmin_free_bytes = 0\nworkers = 0\n[[archives]]\nname = 'pacs'\nmethod = 'move'\naet = 'ORTHANC'\n"
-        f"host = '127.0.0.1'\nport = {orthanc.dicom_port}\npause_s = 0\n"
+        f"host = '127.0.0.1'\nport = {orthanc.dicom_port}\npause_s = 0\nsettle_s = 120\n"
     )
     from django.db import connections
 
@@ -60,18 +62,18 @@ def eventually_spooled(home: Path) -> Callable[[int], list[str]]:
     """SOP Instance UIDs in the ledger, as soon as there are so many."""
 
     def wait(count: int) -> list[str]:
-        deadline = time.monotonic() + 30
-        while True:
+        found: list[str] = []
+
+        def enough() -> bool:
             try:
-                with sqlite3.connect(f"file:{home}/spool/ledger.sqlite?mode=ro", uri=True) as ledger:
-                    found = [uid for (uid,) in ledger.execute("SELECT sop_instance_uid FROM objects")]
-                ledger.close()
+                with closing(sqlite3.connect(f"file:{home}/spool/ledger.sqlite?mode=ro", uri=True)) as ledger:
+                    found[:] = [uid for (uid,) in ledger.execute("SELECT sop_instance_uid FROM objects")]
             except sqlite3.OperationalError:
-                found = []  # not made yet
-            if len(found) >= count:
-                return found
-            assert time.monotonic() < deadline, "nothing arrives"
-            time.sleep(0.02)
+                return False  # not made yet
+            return len(found) >= count
+
+        wait_until(enough)
+        return found
 
     return wait
 
@@ -128,12 +130,29 @@ def test_tables_for_people_name_no_patient(command) -> None:
     assert "Nobody" not in text + plan and "ACC" not in text + plan
 
 
+STOPPING_SHORT = """
+import itertools, time
+from dose_audit.cli import app
+from dose_audit.receive.incoming import Incoming
+
+commit, kept = Incoming.commit, itertools.count(1)
+
+def stop_short(self):
+    receipt = commit(self)
+    if next(kept) == 2:
+        time.sleep(600)
+    return receipt
+
+Incoming.commit = stop_short
+app()
+"""
+"""The program, whose listener is held up for ever when it has kept two objects and not said so of the second."""
+
+
 def test_a_retrieval_that_was_killed_goes_on(command, home, eventually_spooled) -> None:
     """kill -9 in the middle of a C-MOVE to a listener in the same process; what is in the spool then is not lost or doubled."""
-    settings = home / "dose-audit.toml"
-    settings.write_text(settings.read_text().replace("pause_s = 0\n", "pause_s = 0.1\n"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "dose_audit.cli", "retrieve", *PERIOD, "--no-ingest", "--home", str(home)],
+        ending_with_us(sys.executable, "-c", STOPPING_SHORT, "retrieve", *PERIOD, "--no-ingest", "--home", home),
         cwd=REPOSITORY,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ import pytest
 
 from dose_audit.retrieve import ArchiveError, ArchiveSettings, open_archive, retrieve
 from dose_audit.retrieve.reconciliation import Received, done_by_archive, reconcile
+from tests.orthanc import Orthanc
 from tests.retrieve.held import DAY_1, DAY_2, DAY_3, EVERYTHING, WANTED, as_file, holdings, study_uid
 
 pytestmark = pytest.mark.peer
@@ -151,7 +152,6 @@ def test_reconciliation_by_station_and_day(orthanc, journal) -> None:
 
 def test_a_limited_archive_is_asked_in_shorter_pieces(orthanc_program, tmp_path) -> None:
     """Twenty studies on one day at an Orthanc that answers with five at most."""
-    from tests.retrieve.conftest import Orthanc
     from tests.retrieve.held import CT_IMAGE, image
 
     running = Orthanc(tmp_path, LimitFindResults=5)

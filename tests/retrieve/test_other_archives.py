@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +16,10 @@ from dose_audit.receive.listener import Listener, ListenerSettings
 from dose_audit.retrieve import ArchiveSettings, open_archive, retrieve
 from dose_audit.retrieve.listening import someone_listens
 from dose_audit.retrieve.reconciliation import Received, done_by_archive, reconcile
-from tests.retrieve.conftest import Orthanc, port_of_ours
+from tests.children import ending_with_us
+from tests.orthanc import Orthanc
+from tests.patience import LONG_S, wait_until
+from tests.ports import own_port
 from tests.retrieve.held import DAY_1, DAY_3, EVERYTHING, ROOT, as_file, holdings
 
 pytestmark = pytest.mark.peer
@@ -36,7 +38,7 @@ def dcmqrscp(program, spool, tmp_path: Path) -> Iterator[ArchiveSettings]:
     binary, sender = program("dcmqrscp"), program("storescu")
     listener = Listener(ListenerSettings(port=0), spool)
     listener.start()
-    port, area = port_of_ours(), tmp_path / "area"
+    port, area = own_port(), tmp_path / "area"
     area.mkdir()
     configuration = tmp_path / "dcmqrscp.cfg"
     configuration.write_text(
@@ -46,22 +48,25 @@ def dcmqrscp(program, spool, tmp_path: Path) -> Iterator[ArchiveSettings]:
         f"AETable BEGIN\nDCMQR {area} RW (200, 1024mb) ANY\nAETable END\n"
     )
     process = subprocess.Popen(
-        [binary, "-c", str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ending_with_us(binary, "-c", configuration),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 10
-        while not someone_listens("127.0.0.1", port):
-            assert time.monotonic() < deadline and process.poll() is None, "dcmqrscp does not start"
-            time.sleep(0.05)
+        wait_until(lambda: process.poll() is not None or someone_listens("127.0.0.1", port))
+        assert process.poll() is None, "dcmqrscp does not start"
         folder = tmp_path / "files"
         folder.mkdir()
         for number, data in enumerate(holdings()):
             (folder / f"{number}.dcm").write_bytes(as_file(data))
-        subprocess.run([sender, "-aec", "DCMQR", "+sd", "127.0.0.1", str(port), str(folder)], check=True, timeout=60)
-        yield ArchiveSettings("qr", "move", aet="DCMQR", host="127.0.0.1", port=port, pause_s=0, settle_s=0.5)
+        subprocess.run(
+            [sender, "-aec", "DCMQR", "+sd", "127.0.0.1", str(port), str(folder)], check=True, timeout=LONG_S
+        )
+        yield ArchiveSettings("qr", "move", aet="DCMQR", host="127.0.0.1", port=port, pause_s=0, settle_s=LONG_S)
     finally:
         os.killpg(process.pid, 15)  # it forks a child for each association
-        process.wait(10)
+        process.wait(LONG_S)
         listener.stop(0.5)
 
 

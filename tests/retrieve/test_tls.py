@@ -74,7 +74,7 @@ def dicom(demanding: ssl.SSLContext, authority: Path) -> Iterator[ArchiveSetting
         ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find)], ssl_context=demanding
     )
     yield ArchiveSettings(
-        "pacs", "get", aet="SECURE", host="127.0.0.1", port=server.server_address[1], tls=True, pause_s=0, timeout_s=3,
+        "pacs", "get", aet="SECURE", host="127.0.0.1", port=server.server_address[1], tls=True, pause_s=0, timeout_s=60,
         **ours(authority),
     )  # fmt: skip
     server.shutdown()
@@ -115,7 +115,7 @@ def test_https_with_certificates_on_both_sides(demanding, authority) -> None:
             "web",
             url=f"https://127.0.0.1:{server.server_port}/dicom-web",
             pause_s=0,
-            timeout_s=3,
+            timeout_s=60,
             **ours(authority),
         )
         try:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from dose_audit.config import Settings
 from dose_audit.extract.codes import Code
 from dose_audit.extract.exam import CtEvent, CtSource, Equipment, Exam, Patient, Source, Totals
+from tests.children import ending_with_us
+from tests.patience import LONG_S, wait_until
 
+PREFIX = "dose-audit-pg-"
 NOON = dt.datetime(2024, 3, 5, 12, 0, tzinfo=dt.UTC)
 
 
@@ -33,29 +40,65 @@ def postgres_server() -> Iterator[Path]:
     if not programs:
         pytest.skip("PostgreSQL is not installed (tests/install_peers.sh installs it as root on Debian)")
     binaries = programs[-1].parent
-    folder = Path(tempfile.mkdtemp(prefix="dose-audit-pg-"))
+    _clear_away()
+    # Not below pytest's folder: nobody else may enter that one, and the path of a socket is short.
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     who = _as_postgres()
     if who:
         shutil.chown(folder, "postgres", "postgres")
     data = folder / "data"
+    server: subprocess.Popen[bytes] | None = None
     try:
         subprocess.run(
             [binaries / "initdb", "-D", data, "-U", "audit", "--auth=trust", "--no-sync",
              "-E", "UTF8", "--locale=C.UTF-8"],
             check=True, capture_output=True, cwd=folder, **who,
         )  # fmt: skip
-        options = f"-c listen_addresses='' -k {folder} -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
-        subprocess.run(
-            [binaries / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", folder / "log", "-o", options, "start"],
-            check=True, cwd=folder, stdout=subprocess.DEVNULL, **who,
-        )  # fmt: skip
+        # Shared memory in its folder: what lies in /dev/shm would outlive a server that is killed.
+        options = [
+            "dynamic_shared_memory_type=mmap",
+            "listen_addresses=",
+            "fsync=off",
+            "full_page_writes=off",
+            "synchronous_commit=off",
+        ]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                ending_with_us(
+                    binaries / "postgres", "-D", data, "-k", folder, *(f"--{option}" for option in options), by="QUIT"
+                ),
+                cwd=folder, stdout=log, stderr=log, **who,
+            )  # fmt: skip
+        wait_until(lambda: _answers(server, folder))
         yield folder
-        subprocess.run(
-            [binaries / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"],
-            check=False, cwd=folder, stdout=subprocess.DEVNULL, **who,
-        )  # fmt: skip
     finally:
+        if server is not None:
+            server.send_signal(signal.SIGQUIT)  # at once, without tidying
+            server.wait(LONG_S)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(server: subprocess.Popen[bytes], folder: Path) -> bool:
+    import psycopg
+
+    assert server.poll() is None, (folder / "log").read_text()
+    try:
+        _administer(folder, "SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _clear_away() -> None:
+    """Remove the folders of test runs that were killed; their servers ended with them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            running = psutil.pid_exists(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+        except (OSError, ValueError, IndexError):  # none, or just being written
+            running = False
+        with suppress(FileNotFoundError):  # somebody else clears it away
+            if not running and time.time() - folder.stat().st_mtime > 3600:  # else it may be starting
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -303,7 +303,7 @@ def test_writers_at_the_same_time_lose_and_double_nothing(store: Any, ct_exam: A
         ]
 
     errors: list[BaseException] = []
-    start = threading.Barrier(4)
+    start = threading.Barrier(4, timeout=600)  # one that fails before it holds up none of the others for ever
 
     def run(turn: int) -> None:
         try:
@@ -321,7 +321,7 @@ def test_writers_at_the_same_time_lose_and_double_nothing(store: Any, ct_exam: A
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(600)
     assert errors == []
     assert Exam.objects.count() == 12
     assert set(Exam.objects.values_list("ct_dlp_mgy_cm", "event_count")) == {(136.0, 3)}
