@@ -123,7 +123,8 @@ def exam_truth(
     :func:`exam_header`.
     """
     patient, cohort, where = exam.patient, exam.cohort, exam.device
-    days = (exam.started.date() - patient.birth_date).days
+    day, birth = exam.started.date(), patient.birth_date
+    birthdays = day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
     return {
         "study_instance_uid": exam.uid("study"),
         "accession_number": f"ACC{exam.number:07d}",
@@ -136,7 +137,7 @@ def exam_truth(
         ],
         "patient": {
             "sex": patient.sex,
-            "age_years": round(days / 365.25, 1),
+            "age_years": min(round((day - birth).days / 365.25, 1), birthdays + 0.9),
             "weight_kg": None if patient.weight_kg is None else float(patient.weight_kg),
             "height_m": float(patient.height_m),
         },

@@ -12,8 +12,11 @@ AGE_EQUIVALENT = "AGE_EQUIVALENT"
 AGE_NEAR_EDGE = "AGE_NEAR_EDGE"
 """An infant's age is kept to 0.1 year and lies nearer than that to the edge of a band."""
 
-_AGE_RESOLUTION_YEARS = 0.05
-_INFANT_EDGE_YEARS = 2.0
+AGE_RESOLUTION_YEARS = 0.05 + 1e-9
+"""Half a step of an age to 0.1 year. The hair above lets 0.2 and 0.3 both count as next to 0.25, whatever binary makes of
+them."""
+INFANT_EDGE_YEARS = 2.0
+"""Ends of bands up to here are near enough together for the rounding of an age to matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +133,4 @@ def _by_age_equivalent(rows: Sequence[DrlRow], age_years: float, equivalents: Se
 
 def _near_edge(age_years: float, ends_years: set[float]) -> bool:
     """Whether an infant's age may belong on the other side of the end of a band, being rounded."""
-    return any(end <= _INFANT_EDGE_YEARS and abs(age_years - end) <= _AGE_RESOLUTION_YEARS for end in ends_years)
+    return any(end <= INFANT_EDGE_YEARS and abs(age_years - end) <= AGE_RESOLUTION_YEARS for end in ends_years)

@@ -7,6 +7,7 @@ so that the walk never has to put it together; `tag` gives that number for a tag
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from struct import Struct
 from struct import error as StructError
 
@@ -37,7 +38,9 @@ VALUE_OFFSET = dict.fromkeys(
 )
 """VR → bytes from an element's tag to its value: 8, or 12 where the length has four bytes (PS3.5 7.1.2)."""
 _SHORT_VRS = {int.from_bytes(vr, "little"): vr for vr, offset in VALUE_OFFSET.items() if offset == 8}
+_LONG_VRS = {int.from_bytes(vr, "little"): vr for vr, offset in VALUE_OFFSET.items() if offset == 12}
 """The two letters as one number → the VR: found faster, and every element then shares one object for its VR."""
+_UNKNOWN = int.from_bytes(b"UN", "little")
 
 
 def tag(group: int, element: int) -> int:
@@ -121,7 +124,7 @@ def scan(
     explicit: bool,
     elements: Elements,
     limits: Limits,
-    stops: frozenset[int] = frozenset(),
+    stops: frozenset[int] = frozenset({ITEM_END}),
 ) -> int:
     """Add the elements of one data set to `elements`.
 
@@ -136,7 +139,7 @@ def scan(
     limits : Limits
         Caps on elements and depth.
     stops : frozenset of int
-        Tags at which to stop. *Content Sequence* stops only when its length is undefined.
+        Tags at which to stop, the end of an item among them. *Content Sequence* stops only when its length is undefined.
 
     Returns
     -------
@@ -150,57 +153,75 @@ def scan(
     Unusual, TooDeep, TooLarge
     """
     last = end - 8
-    number = start = 0
-    short_vr, head = _SHORT_VRS.get, _numbered_head
-    for _ in range(limits.elements):
-        if position > last:
-            break
+    number = letters = length = start = 0
+    vr: bytes | None = IMPLICIT
+    explicit_element, implicit_element = _numbered_head, implicit_head
+    short_vr, long_vr = _SHORT_VRS.get, _LONG_VRS.get
+    budget = repeat(None, limits.elements)
+    while True:
+        # Nearly every element is done in one of these two loops. Whether it ends behind the buffer, as every undefined
+        # length does, is asked when there is nothing behind it.
         if explicit:
-            number, letters, length = head(buffer, position)
-            vr = short_vr(letters)
-            if vr is not None:
-                # Nearly every element: whether it ends behind the buffer is asked once, when the walk is over.
-                start = position + 8
+            for _ in budget:
+                if position > last:
+                    break
+                number, letters, length = explicit_element(buffer, position)
+                vr = short_vr(letters)
+                if vr is not None:
+                    start = position + 8
+                else:
+                    vr = long_vr(letters)
+                    if vr is None or number in stops or position > last - 4:
+                        break
+                    length = long_length(buffer, position + 8)[0]
+                    start = position + 12
                 position = start + length
                 elements[number] = (vr, start, position)
-                continue
-            vr = buffer[position + 4 : position + 6]
-            offset = VALUE_OFFSET.get(vr)
-            if offset is None:
-                if number == ITEM_END:
-                    return position
-                raise Unusual("a value representation is unknown")
-            if position > last - 4:
-                raise Overrun(position, position + 12)
-            length = long_length(buffer, position + 8)[0]
+            else:
+                raise TooLarge(f"a data set has more than {limits.elements} elements")
         else:
-            vr, offset = IMPLICIT, 8
-            number, length = implicit_head(buffer, position)
-            if number == ITEM_END:
-                return position
-        start = position + offset
-        if number in stops and (number != CONTENT_SEQUENCE or length == UNDEFINED):
-            return position
-        if length == UNDEFINED:
+            for _ in budget:
+                if position > last:
+                    break
+                number, length = implicit_element(buffer, position)
+                if number in stops:
+                    break
+                start = position + 8
+                position = start + length
+                elements[number] = (IMPLICIT, start, position)
+            else:
+                raise TooLarge(f"a data set has more than {limits.elements} elements")
+        if position > end:
+            elements.pop(number, None)
+            begin = start - (12 if explicit and letters in _LONG_VRS else 8)
+            if length != UNDEFINED:
+                raise Overrun(begin, position)
+            inside = explicit and (letters != _UNKNOWN or looks_explicit(buffer, start + 8))
             try:
-                inside = explicit and (vr != b"UN" or looks_explicit(buffer, start + 8))
-                stop = skip_sequence(buffer, start, end, inside, limits)
+                position = skip_sequence(buffer, start, end, inside, limits)
             except StructError:
-                raise Overrun(position, end + 1) from None
+                raise Overrun(begin, end + 1) from None
             except Overrun as overrun:
-                raise Overrun(position, overrun.needed) from None
+                raise Overrun(begin, overrun.needed) from None
+        elif position > last:
+            return position
         else:
-            stop = start + length
-            if stop > end:
-                raise Overrun(position, stop)
-        elements[number] = (vr, start, stop)
-        position = stop
-    else:
-        raise TooLarge(f"a data set has more than {limits.elements} elements")
-    if position > end:
-        elements.pop(number, None)
-        raise Overrun(start - 8, position)
-    return position
+            # One of `stops`, or no element at all.
+            if explicit:
+                if vr is None:
+                    if number == ITEM_END:
+                        return position
+                    raise Unusual("a value representation is unknown")
+                if position > last - 4:
+                    raise Overrun(position, position + 12)
+                length = long_length(buffer, position + 8)[0]
+            if number != CONTENT_SEQUENCE or length == UNDEFINED:
+                return position
+            start = position + (12 if explicit else 8)
+            if start + length > end:
+                raise Overrun(position, start + length)
+            position = start + length
+        elements[number] = (vr or IMPLICIT, start, position)
 
 
 def skip_sequence(buffer: bytes, position: int, end: int, explicit: bool, limits: Limits) -> int:
@@ -225,20 +246,30 @@ def skip_sequence(buffer: bytes, position: int, end: int, explicit: bool, limits
                 raise Unusual("a sequence holds something that is no item")
             continue
         if explicit:
-            tag, vr, length = explicit_head(buffer, position)
-            offset = VALUE_OFFSET.get(vr)
-            if offset == 12:
+            tag, letters, length = _numbered_head(buffer, position)
+            while letters in _SHORT_VRS:
+                position += 8 + length
+                if position > end:
+                    raise Overrun(position, position)
+                tag, letters, length = _numbered_head(buffer, position)
+            if letters in _LONG_VRS:
+                offset = 12
                 length = long_length(buffer, position + 8)[0]
-                if length == UNDEFINED and vr == b"UN" and not looks_explicit(buffer, position + 20):
+                if length == UNDEFINED and letters == _UNKNOWN and not looks_explicit(buffer, position + 20):
                     nested = Limits(depth=limits.depth - level // 2)
                     position = skip_sequence(buffer, position + 12, end, False, nested)
                     continue
-            elif offset is None:
-                if tag != ITEM_END or length or vr != NO_VR:
-                    raise Unusual("a value representation is unknown")
-                offset, length = 8, 0
+            elif tag != ITEM_END or length or letters:
+                raise Unusual("a value representation is unknown")
+            else:
+                offset = 8
         else:
             tag, length = implicit_head(buffer, position)
+            while tag != ITEM_END and length != UNDEFINED:
+                position += 8 + length
+                if position > end:
+                    raise Overrun(position, position)
+                tag, length = implicit_head(buffer, position)
             offset = 8
         position += offset
         if tag == ITEM_END:

@@ -23,6 +23,7 @@ from dose_audit.extract._values import (
     NUMBER_FORMATS,
     PADDING,
     PLAIN_VRS,
+    SINGLE_VALUED_VRS,
     UID_PADDING,
     UNDERSCORE,
     Undecodable,
@@ -42,7 +43,8 @@ _CODE_BYTES = 512  # a longer code sequence is not kept
 _KEPT_CODES = 2048  # per character set
 # A byte is found in bytes faster by its number.
 _BACKSLASH, _ESCAPE, _TILDE = b"\\\x1b~"
-_SHORT_TEXT_VRS = (PLAIN_VRS - {b"UR"}) | {b"LO", b"PN", b"SH"}
+_UNCODED_VRS = PLAIN_VRS - SINGLE_VALUED_VRS
+_CODED_VRS = frozenset({b"LO", b"PN", b"SH"})
 
 
 _Made = TypeVar("_Made")
@@ -107,12 +109,12 @@ class Header:
         if found is None:
             return None
         sent, start, stop = found
-        if (sent in _SHORT_TEXT_VRS or (sent in _UNTOLD and vr in _SHORT_TEXT_VRS)) and stop - start <= _SHORT:
-            # What most texts are: one value in ASCII, which reads the same in every character set. A backslash
-            # parts values, an escape changes the set, and a tilde is an overline in the Japanese one.
+        if stop - start <= _SHORT:
+            # What most texts are: one value, and in ASCII where the character set has a say.
             raw = self._buffer[start:stop]
-            if raw.isascii() and _BACKSLASH not in raw and _ESCAPE not in raw and _TILDE not in raw:
-                return raw.decode().strip(UID_PADDING if vr == b"UI" else PADDING) or None
+            kind = vr if sent in _UNTOLD else sent
+            if (kind in _UNCODED_VRS or (kind in _CODED_VRS and _in_ascii(raw))) and _BACKSLASH not in raw:
+                return raw.decode("latin-1").strip(UID_PADDING if vr == b"UI" else PADDING) or None
         values = self._texts(number, vr, keyword)
         return (values[0] or None) if values else None
 
@@ -128,12 +130,15 @@ class Header:
         if found is None:
             return []
         sent, start, stop = found
-        if (sent in _SHORT_TEXT_VRS or (sent in _UNTOLD and vr in _SHORT_TEXT_VRS)) and stop - start <= _SHORT:
+        if stop - start <= _SHORT:
             raw = self._buffer[start:stop]
-            if raw.isascii() and _ESCAPE not in raw and _TILDE not in raw:
+            kind = vr if sent in _UNTOLD else sent
+            if kind in _UNCODED_VRS or (kind in _CODED_VRS and _in_ascii(raw)):
                 padding = UID_PADDING if b"UI" in (sent, vr) else PADDING
-                values = [value.strip(padding) for value in raw.decode().split("\\")]
-                return values if values != [""] else []
+                if _BACKSLASH not in raw:
+                    value = raw.decode("latin-1").strip(padding)
+                    return [value] if value else []
+                return [value.strip(padding) for value in raw.decode("latin-1").split("\\")]
         return self._texts(number, vr, keyword)
 
     def number(self, keyword: str) -> float | None:
@@ -399,6 +404,11 @@ class Header:
         entry = (name, text[:_SHOWN])
         if len(self.problems) < _MAX_PROBLEMS and entry not in self.problems[-8:]:
             self.problems.append(entry)
+
+
+def _in_ascii(raw: bytes) -> bool:
+    """Whether a text reads the same in every character set: an escape changes it, a tilde is Japan's overline."""
+    return raw.isascii() and _ESCAPE not in raw and _TILDE not in raw
 
 
 @cache

@@ -121,17 +121,29 @@ def pseudonym_of(patient_id: str | None, key: bytes | None) -> str | None:
 def age_in_years(birth: date | None, at: date | None, patient_age: str | None) -> float | None:
     """Age to 0.1 year: from birth date to study date, else from Patient Age (``010D``, ``006W``, ``067Y``).
 
+    It is not rounded up to a birthday that has not come: bands, and being an adult, begin on that day.
+
     Examples
     --------
     >>> age_in_years(date(1929, 5, 21), date(1997, 1, 1), "067Y")
     67.6
+    >>> age_in_years(date(2008, 3, 10), date(2026, 3, 9), None), age_in_years(date(2008, 3, 10), date(2026, 3, 10), None)
+    (17.9, 18.0)
     >>> age_in_years(None, None, "018M")
     1.5
     """
     if birth and at and at >= birth:
-        return round((at - birth).days / 365.25, 1)
+        before = (at.month, at.day) < (birth.month, birth.day)
+        return _to_a_tenth((at - birth).days / 365.25, at.year - birth.year - before)
     match = _AGE.fullmatch(patient_age.strip().upper()) if patient_age else None
-    return round(int(match[1]) * _YEARS_PER[match[2]], 1) if match else None
+    if match is None:
+        return None
+    years = int(match[1]) * _YEARS_PER[match[2]]
+    return _to_a_tenth(years, int(years))
+
+
+def _to_a_tenth(years: float, completed: int) -> float:
+    return min(round(years, 1), completed + 0.9)
 
 
 def plausible(name: str, value: float | None, warnings: list[Warning]) -> float | None:

@@ -80,6 +80,9 @@ def walk(children: Iterable[Item], table: Table, target: Any, extra: Extra, ctx:
         rule(target, item, extra, ctx)
 
 
+_LONGEST_MEANING = 64  # characters of a Code Meaning (VR LO)
+
+
 def _meant(item: Item, table: Table, ctx: Context) -> Rule | None:
     """The rule of what an item stands for: by an active exception, else by its meaning where its code says nothing."""
     concept = item.concept
@@ -205,7 +208,14 @@ def term(field: str, terms: Terms, then: Table = _EMPTY, *, many: bool = False) 
             else:
                 ctx.put(target, field, found, item)
         elif item.text:
-            ctx.warn("unknown_code", f"{field} is text where a code belongs", item, ctx.text_of(item))
+            # Free text counts where it is the meaning of a code that belongs here: "Left".
+            found = _term_of(terms, Code("", "", item.text[:_LONGEST_MEANING]), field, item, ctx)
+            if found is None:
+                ctx.warn("unknown_code", f"{field} is text where a code belongs", item, ctx.text_of(item))
+            elif many:
+                getattr(target, field).append(found)
+            else:
+                ctx.put(target, field, found, item)
         _below(item, then, target, extra, ctx)
 
     return rule

@@ -11,6 +11,7 @@ from struct import error as StructError
 from dose_audit.extract._bytes import FIRST_CHUNK, Readable, Source, inflate
 from dose_audit.extract._elements import (
     CONTENT_SEQUENCE,
+    ITEM_END,
     PIXEL_DATA,
     Elements,
     Limits,
@@ -31,7 +32,7 @@ __all__ = ["DicomObject", "Header", "Item", "Limits", "Peek", "ReadError", "peek
 
 _REPORTS = "1.2.840.10008.5.1.4.1.1.88."  # all structured report SOP classes begin so
 _FALLBACK_BYTES = 1 << 20  # what pydicom is given first, so that it is not handed the pixels of a large image
-_STOPS = PIXEL_DATA | {CONTENT_SEQUENCE}
+_STOPS = PIXEL_DATA | {CONTENT_SEQUENCE, ITEM_END}
 
 
 class DicomObject(Header):

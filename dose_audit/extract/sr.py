@@ -16,6 +16,7 @@ from dose_audit.extract.concepts import PROCEDURES, dcm
 from dose_audit.extract.content import LateItem
 from dose_audit.extract.ct import CT_CONTAINERS
 from dose_audit.extract.document import DOCUMENT, equipment_from_observers
+from dose_audit.extract.doses_together import warn_of_doses_apart
 from dose_audit.extract.enhanced import ENHANCED_CONTAINERS, ESTIMATE_CONTAINERS, apply_details
 from dose_audit.extract.exam import CtEvent, Event, Exam, PlaneTotals, Report
 from dose_audit.extract.fields import Context, Table, moment, number, on, walk
@@ -200,6 +201,7 @@ def _finish(exam: Exam, table: Table, ctx: Context) -> None:
     if table is _X_RAY:
         apply_details(exam, ctx)
         add_up_planes(exam)
+        warn_of_doses_apart(exam, ctx)
         position_from_comment(exam, ctx)
         exam.modality = _modality_of_x_ray(exam, ctx)
     elif table is _NUCLEAR:

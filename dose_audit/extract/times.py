@@ -10,7 +10,7 @@ __all__ = ["date_of", "iso_date_time", "iso_datetime", "iso_offset"]
 # Digits with the separators of the ACR-NEMA forms (1997.01.31, 09:30:00) and of ISO 8601 allowed; anything after
 # is an error. Only seconds have a fraction, of which six digits are kept.
 _CLOCK = r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d*))?)?)?"
-_DT = re.compile(rf"(\d{{4}})(?:[./-]?(\d\d)(?:[./-]?(\d\d)(?:[T ]?{_CLOCK})?)?)?([+-]\d\d:?\d\d|Z)?", re.ASCII)
+_DT = re.compile(rf"(\d{{4}})(?:[./-]?(\d\d)(?:[./-]?(\d\d)(?:[T ]?{_CLOCK})?)?)?(?: ?([+-]\d\d:?\d\d|Z))?", re.ASCII)
 _DA = re.compile(r"(\d{4})[./-]?(\d\d)[./-]?(\d\d)", re.ASCII)
 _TM = re.compile(_CLOCK, re.ASCII)
 # GE Surgery writes "UTC-04:00".

@@ -36,6 +36,17 @@ def test_pseudonym_is_the_keyed_hash_of_the_normal_form():
         (None, None, "67", None),
         (None, None, "", None),
         (date(2030, 1, 1), date(2026, 1, 1), "042Y", 42.0),
+        # The day before a birthday, and the day.
+        (date(2008, 3, 10), date(2026, 3, 9), None, 17.9),
+        (date(2008, 3, 10), date(2026, 3, 10), None, 18.0),
+        (date(2021, 2, 1), date(2026, 1, 31), None, 4.9),
+        (date(2021, 2, 1), date(2026, 2, 1), None, 5.0),
+        (date(2024, 2, 29), date(2025, 2, 28), None, 0.9),
+        (date(2024, 2, 29), date(2025, 3, 1), None, 1.0),
+        (date(2023, 7, 1), date(2024, 6, 30), None, 0.9),
+        (None, None, "052W", 0.9),
+        (None, None, "059M", 4.9),
+        (None, None, "216M", 18.0),
     ],
 )
 def test_age(birth, at, sent, age):
