@@ -79,8 +79,16 @@ class Measured:
         return self.status == "ok"
 
     def doubt(self, reason: str) -> Measured:
-        """The same value as ``suspect``, with `reason` added; a value that is not there stays so."""
+        """The same value as ``suspect``, with `reason` added unless it is said already; a value that is not there stays so.
+
+        Examples
+        --------
+        >>> Measured("mtf50", 1.25, "/mm").doubt("few pixels").doubt("tilted").doubt("few pixels").reason
+        'few pixels; tilted'
+        """
         if self.status == "not_measurable":
+            return self
+        if self.status == "suspect" and f"; {reason}; " in f"; {self.reason}; ":
             return self
         return replace(self, status="suspect", reason=f"{self.reason}; {reason}" if self.reason else reason)
 

@@ -99,7 +99,8 @@ def analyse(
 ) -> None:
     """Recognise, locate and measure a phantom, and judge it by its tolerances.
 
-    Exit code 0: within limits, or nothing to judge; 3: beyond a level, or not everything could be measured; 1: no phantom.
+    Exit code 0: within limits, or nothing to judge; 3: beyond a level, or not everything could be measured or written; 1: no
+    phantom.
 
     Example: dose-audit phantom analyse /images/catphan --report result
     """
@@ -117,8 +118,7 @@ def analyse(
         raise typer.BadParameter(f"{error.args[0]}.{guess}") from None
     except (DefinitionError, ValueError) as error:
         fail(str(error))
-    if report is not None:
-        _write(outcome, report)
+    whole = report is None or _write(outcome, report)
     if as_json:
         record: dict[str, Any] = outcome.as_record()
         # One phantom in one series is the usual case: its own record stands at the top, as the contract has it.
@@ -128,6 +128,8 @@ def analyse(
     if not outcome.analyses:
         raise typer.Exit(1)
     if any(one.verdict in ("remedial", "suspension", "incomplete") for one in outcome.analyses):
+        raise typer.Exit(3)
+    if not whole or any(one.defect for one in outcome.refused):
         raise typer.Exit(3)
 
 
@@ -169,20 +171,31 @@ def _show(outcome: Outcome) -> None:
         print("not analysed: there is no file in what was named")
 
 
-def _write(outcome: Outcome, folder: Path) -> None:
+def _write(outcome: Outcome, folder: Path) -> bool:
+    """Pages, pictures and JSON; whether all of them could be made. What could not is told in the notes of its analysis."""
+    from dose_audit.phantom.defects import told
     from dose_audit.phantom.picture import draw
     from dose_audit.report.phantom_page import phantom_page
 
     folder.mkdir(parents=True, exist_ok=True)
-    record = escaped(json.dumps(outcome.as_record(), indent=1, ensure_ascii=False))
-    (folder / "result.json").write_text(record, encoding="utf-8")
+    whole = True
     for number, one in enumerate(outcome.analyses, 1):
-        stem = _stem(one, number)
+        stem, notes = _stem(one, number), len(one.notes)
         pictures = draw(one)
+        whole = whole and len(one.notes) == notes
         for picture in pictures:
             (folder / f"{stem}-{picture.name}.png").write_bytes(picture.png)
         modules = {module.id: module.name for module in one.definition.modules}
-        (folder / f"{stem}.html").write_text(phantom_page(one.as_record(), pictures, modules), encoding="utf-8")
+        try:
+            page = phantom_page(one.as_record(), pictures, modules)
+        except Exception as error:  # noqa: BLE001 - a page that cannot be made must not take the values with it
+            one.notes.append(f"no page: {told(error, 'making the page of a result')}")
+            whole = False
+            continue
+        (folder / f"{stem}.html").write_text(page, encoding="utf-8")
+    record = escaped(json.dumps(outcome.as_record(), indent=1, ensure_ascii=False))
+    (folder / "result.json").write_text(record, encoding="utf-8")
+    return whole
 
 
 def _stem(one: Analysis, number: int) -> str:

@@ -308,7 +308,10 @@ def _coarse_body(
 
 def otsu_threshold(data: NDArray[np.float32]) -> float:
     """Threshold that best parts the values into two classes (Otsu 1979)."""
-    counts, borders = np.histogram(data, 256)
+    # In double precision: 256 bins of single precision may have no width between values that hardly differ.
+    counts, borders = np.histogram(np.asarray(data, dtype=np.float64), 256)
+    if np.count_nonzero(counts) < 2:
+        return float(borders[0])
     middle = 0.5 * (borders[1:] + borders[:-1])
     below = np.cumsum(counts)
     above = below[-1] - below

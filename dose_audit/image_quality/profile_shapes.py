@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,8 +30,10 @@ _THIN = 1e-3  # of a shape's width: a box that short blurs nothing
 _SHAPES = ((0.0, False), (0.5, False), (0.8, False), (1.0, False), (1.0, True))
 
 
-def plateau_shape(distance: ArrayLike, width: float, blur: float, box: float = 0.0) -> Floats:
+def plateau_shape(distance: ArrayLike, width: ArrayLike, blur: ArrayLike, box: float = 0.0) -> Floats:
     """Rectangle of unit height and `width`, blurred by a Gaussian of standard deviation `blur` and a box of the length `box`.
+
+    Several shapes at once are asked for by columns: distances of the shape (shapes, places), the others of (shapes, 1).
 
     Examples
     --------
@@ -40,10 +42,10 @@ def plateau_shape(distance: ArrayLike, width: float, blur: float, box: float = 0
     >>> [float(v) for v in np.round(plateau_shape([0.0, 2.0, 2.5, 3.0], 5.0, 0.01, box=2.0), 3)]
     [1.0, 0.75, 0.5, 0.25]
     """
-    u = np.asarray(distance, dtype=float)
-    if box > _THIN * (width + blur):
-        ends = np.array([0.5 * side * width + 0.5 * end * box for side in (1, -1) for end in (1, -1)])
-        return _summed(integrated_gauss, u, ends, np.array([1.0, -1.0, -1.0, 1.0]) / box, blur)
+    u, width, blur = (np.asarray(one, dtype=float) for one in (distance, width, blur))
+    if box > _THIN * float(np.max(width + blur)):
+        ends = [0.5 * side * width + 0.5 * end * box for side in (1, -1) for end in (1, -1)]
+        return _summed(integrated_gauss, u, ends, (1.0, -1.0, -1.0, 1.0), blur) / box
     scale = _ROOT2 * blur
     return np.asarray(0.5 * (special.erf((u + 0.5 * width) / scale) - special.erf((u - 0.5 * width) / scale)))
 
@@ -68,9 +70,9 @@ def plateau_fwhm(width: float, blur: float) -> float:
     return 2.0 * float(optimize.brentq(excess, 0.0, 0.5 * width + 4.0 * blur))
 
 
-def peak_shape(distance: ArrayLike, half_base: float, blur: float, box: float = 0.0) -> Floats:
+def peak_shape(distance: ArrayLike, half_base: ArrayLike, blur: ArrayLike, box: float = 0.0) -> Floats:
     """Triangle of unit height and full width `half_base` at half maximum, blurred by a Gaussian of standard deviation `blur`
-    and a box of the length `box`.
+    and a box of the length `box`; several at once as by `plateau_shape`.
 
     Examples
     --------
@@ -79,14 +81,13 @@ def peak_shape(distance: ArrayLike, half_base: float, blur: float, box: float = 
     >>> [float(v) for v in np.round(peak_shape([0.0, 2.5, 5.0], 5.0, 0.01, box=2.0), 2)]
     [0.9, 0.5, 0.05]
     """
-    u = np.asarray(distance, dtype=float)
-    if box > _THIN * (half_base + blur):
+    u, half_base, blur = (np.asarray(one, dtype=float) for one in (distance, half_base, blur))
+    if box > _THIN * float(np.max(half_base + blur)):
         # The same difference as below, of the integral's integral: once more from the one end of the box to the other.
-        ends = np.array([step * half_base + end * box for end in (0.5, -0.5) for step in (1.0, 0.0, -1.0)])
-        weights = np.array([1.0, -2.0, 1.0, -1.0, 2.0, -1.0]) / (half_base * box)
-        return _summed(_twice_integrated, u, ends, weights, blur)
-    ends = half_base * np.array([1.0, 0.0, -1.0])
-    return _summed(integrated_gauss, u, ends, np.array([1.0, -2.0, 1.0]) / half_base, blur)
+        ends = [step * half_base + end * box for end in (0.5, -0.5) for step in (1.0, 0.0, -1.0)]
+        return _summed(_twice_integrated, u, ends, (1.0, -2.0, 1.0, -1.0, 2.0, -1.0), blur) / (half_base * box)
+    ends = [step * half_base for step in (1.0, 0.0, -1.0)]
+    return _summed(integrated_gauss, u, ends, (1.0, -2.0, 1.0), blur) / half_base
 
 
 def peak_fwhm(half_base: float, blur: float) -> float:
@@ -107,13 +108,13 @@ def peak_fwhm(half_base: float, blur: float) -> float:
     )
 
 
-def integrated_gauss(u: Floats, blur: float) -> Floats:
+def integrated_gauss(u: Floats, blur: float | Floats) -> Floats:
     """∫ ½(1 + erf(u/√2σ)) du = u Φ(u/σ) + σ φ(u/σ)."""
     t = u / blur
     return np.asarray(u * special.ndtr(t) + blur * np.exp(-0.5 * t**2) / math.sqrt(2 * math.pi))
 
 
-def _twice_integrated(u: Floats, blur: float) -> Floats:
+def _twice_integrated(u: Floats, blur: float | Floats) -> Floats:
     """∫ of `integrated_gauss`: ½ [(u² + σ²) Φ(u/σ) + u σ φ(u/σ)]."""
     t = u / blur
     return np.asarray(
@@ -122,10 +123,14 @@ def _twice_integrated(u: Floats, blur: float) -> Floats:
 
 
 def _summed(
-    integral: Callable[[Floats, float], Floats], u: Floats, shifts: Floats, weights: Floats, blur: float
+    integral: Callable[[Floats, Floats], Floats],
+    u: Floats,
+    shifts: Sequence[Floats],
+    weights: tuple[float, ...],
+    blur: Floats,
 ) -> Floats:
     """Weighted sum of an integral at shifted places, in one pass: a fit asks for it thousands of times."""
-    return np.asarray(np.tensordot(weights, integral(u + shifts.reshape(-1, *[1] * u.ndim), blur), axes=1))
+    return np.asarray(np.tensordot(weights, integral(np.array([u + shift for shift in shifts]), blur), axes=1))
 
 
 def width_and_blur(spread: float, share: float) -> tuple[float, float]:

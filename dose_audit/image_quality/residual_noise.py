@@ -66,8 +66,8 @@ class ResidualNoise:
             self._twice[-1] = 1.0
         left = np.full(radius.shape, float(residual.size))
         for spectra in self._spectra(fitted.T):
-            left -= _power(spectra).sum(axis=0)
-        power = _power(next(self._spectra(residual[None, :])))[0]
+            left -= _power(spectra).sum(axis=0, dtype=np.float64)
+        power = _power(next(self._spectra(residual[None, :])))[0].astype(np.float64)
         self._bins = np.rint(radius * (_PARTS * extent)).astype(np.intp)
         self._curve = _smooth(self._bins, self._twice * power, self._twice * np.maximum(left, 0.0))
 
@@ -102,7 +102,7 @@ class ResidualNoise:
         """
         highest = np.maximum.accumulate(self._curve)
         curve = np.maximum(self._curve, _TRUST * highest)
-        inverse = 1.0 / np.maximum(curve / highest[-1], _FLOOR)[self._bins]
+        inverse = (1.0 / np.maximum(curve / highest[-1], _FLOOR))[self._bins].astype(np.float32)
         # Column by column in memory, as each of them is transformed by itself.
         whitened, first = np.empty((columns.shape[1], columns.shape[0])), 0
         at = np.ravel_multi_index(np.nonzero(self._inside), self._padded)
@@ -113,17 +113,20 @@ class ResidualNoise:
             first += len(spectra)
         return whitened.T
 
-    def _spectra(self, rows: Floats) -> Iterator[NDArray[np.complex128]]:
-        """Transforms of values of the region's pixels, a few rows at a time."""
+    def _spectra(self, rows: Floats) -> Iterator[NDArray[np.complex64]]:
+        """Transforms of values of the region's pixels, a few rows at a time.
+
+        Seven digits, in half the time: noise powers have two, and weights are normalised with the columns they came from.
+        """
         at = np.flatnonzero(self._inside)
         for first in range(0, len(rows), _AT_ONCE):
             some = rows[first : first + _AT_ONCE]
-            fields = np.zeros((len(some), self._inside.size))
+            fields = np.zeros((len(some), self._inside.size), dtype=np.float32)
             fields[:, at] = some
             yield np.asarray(fft.rfft2(fields.reshape(-1, *self._inside.shape), self._padded))
 
 
-def _power(spectra: NDArray[np.complex128]) -> Floats:
+def _power(spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
     return np.asarray(spectra.real**2 + spectra.imag**2)
 
 

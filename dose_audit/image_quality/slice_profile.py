@@ -25,6 +25,8 @@ __all__ = ["ProfileFit", "fit_slice_profile", "parameter_covariance"]
 Floats = NDArray[np.float64]
 _PEAKED = 0.02  # of the width of a peak: its blur may be of another shape than the one taken off
 _UNSURE = 0.04  # relative uncertainty of a width from which the profile's shape is left open
+_STEP = math.sqrt(float(np.finfo(float).eps))  # of a difference, in units of the parameter or of 1
+_TOLERANCE = 1e-4  # of the least squares: a hundredth of what noise leaves of a width, or less
 _NEARLY_A_RECTANGLE = 0.95  # share in the square of a profile's spread: no triangle is mistaken for it
 
 
@@ -118,6 +120,7 @@ def fit_slice_profile(
         return ProfileFit(None, None, None, reason="the profile is flat")
     base, height, middle, width = start
     span, step = float(s[-1] - s[0]), float(np.median(np.diff(s)))
+    along = (s - s[0]) / span
     # In units of the height, so that the least squares see numbers near 1 in any unit of the image.
     scale, whole_height = 1.0, abs(height)
     base, height, values = base / whole_height, height / whole_height, values / whole_height
@@ -130,20 +133,36 @@ def fit_slice_profile(
     def solve(begin: Floats, free: NDArray[np.bool_], peaked: bool = False) -> optimize.OptimizeResult:
         shape = peak_shape if peaked else plateau_shape
 
-        def misfit(q: Floats) -> Floats:
-            p = begin.copy()
-            p[free] = q
-            width, blur = shape_widths(float(p[5]), float(p[6]), peaked)
-            u = s - p[4]
-            found = shape(np.append(u, 0.0), width, blur, box_mm)
-            top = p[2] * (1.0 + p[3] * u / span) / float(found[-1])
-            curve = p[0] + p[1] * (s - s[0]) / span + top * found[:-1]
+        def misfits(some: Floats) -> Floats:
+            """One row for each row of free parameters."""
+            p = np.repeat(begin[:, None], len(some), axis=1)
+            p[free] = some.T
+            sizes = np.array([shape_widths(spread, share, peaked) for spread, share in p[5:].T])
+            u = s - p[4][:, None]
+            found = shape(np.column_stack([u, np.zeros(len(some))]), sizes[:, :1], sizes[:, 1:], box_mm)
+            top = p[2][:, None] * (1.0 + p[3][:, None] * u / span) / found[:, -1:]
+            curve = p[0][:, None] + p[1][:, None] * along + top * found[:, :-1]
             return np.asarray((curve if dark_ground is None else rician_mean(curve, noise_sd)) - values)
+
+        def slopes(q: Floats) -> Floats:
+            """Forward differences, all parameters in one pass; backward at an upper bound."""
+            step = _STEP * np.where(q < 0, -1.0, 1.0) * np.maximum(1.0, np.abs(q))
+            step = np.where((q + step > upper[free]) | (q + step < lower[free]), -step, step)
+            moved = q + np.diag(step)
+            found = misfits(np.vstack([q, moved]))
+            return np.asarray(((found[1:] - found[0]) / (np.diag(moved) - q)[:, None]).T)
 
         scales = np.array([scale, scale, scale, 0.3, width, 0.3 * width, 0.3])
         inner = np.clip(begin, lower + 1e-9, upper - 1e-9)[free]
         fitted = optimize.least_squares(
-            misfit, inner, bounds=(lower[free], upper[free]), x_scale=scales[free], max_nfev=200, ftol=1e-6, xtol=1e-6
+            lambda q: misfits(q[None, :])[0],
+            inner,
+            jac=slopes,
+            bounds=(lower[free], upper[free]),
+            x_scale=scales[free],
+            max_nfev=200,
+            ftol=_TOLERANCE,
+            xtol=_TOLERANCE,
         )
         p = begin.copy()
         p[free] = fitted.x

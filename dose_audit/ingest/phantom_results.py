@@ -48,8 +48,8 @@ def write_result(folder: Path, analysis: Analysis, page: Page | None = None) -> 
         Without it there are pictures and JSON only.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    record = analysis.as_record()
     pictures = draw(analysis)
+    record = analysis.as_record()  # after the pictures: the notes name those that could not be drawn
     made = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
     try:
         text = escaped(json.dumps(record, indent=1, ensure_ascii=False))

@@ -73,8 +73,8 @@ class StudyMeasurer:
             outcome = analyse(
                 [one.path for one in (*earlier, *present)], own_folder=self._own, baselines=self._baselines
             )
-            new, phantoms = self._store(outcome, [*earlier, *present])
-            states |= _states(outcome, present)
+            new, phantoms, faults = self._store(outcome, [*earlier, *present])
+            states |= _states(outcome, present) | {one: faults[one.sha256] for one in present if one.sha256 in faults}
         except Error:
             raise
         except MemoryError:
@@ -93,25 +93,43 @@ class StudyMeasurer:
         rows = baselines_in_force(equipment, analysis.definition.id, key, acquired_at(analysis))
         return {name: row.value for name, row in rows.items()}
 
-    def _store(self, outcome: Outcome, objects: Sequence[SpooledObject]) -> tuple[int, list[str]]:
+    def _store(
+        self, outcome: Outcome, objects: Sequence[SpooledObject]
+    ) -> tuple[int, list[str], dict[str, tuple[str, str]]]:
+        """How many results are new, a line for each, and by hash what became of images whose result met a defect."""
         by_hash = {one.sha256: one for one in objects}
         stored: list[PhantomStudy] = []
+        phantoms: list[str] = []
+        faults: dict[str, tuple[str, str]] = {}
         new = 0
         for analysis in outcome.analyses:
-            used = [found for sha256 in _hashes(analysis.series) if (found := by_hash.get(sha256)) is not None]
-            study, is_new = ingest_measurements(
-                analysis,
-                site=_site(used, self._settings),
-                received_at=max((one.received_at for one in used), default=None),
-                devices=self._devices,
-            )
-            folder = result_folder(self._settings.phantoms_dir, study)
-            if is_new or not folder.exists():
-                write_result(folder, analysis, self._page)
+            hashes = _hashes(analysis.series)
+            used = [found for sha256 in hashes if (found := by_hash.get(sha256)) is not None]
+            try:
+                study, is_new = ingest_measurements(
+                    analysis,
+                    site=_site(used, self._settings),
+                    received_at=max((one.received_at for one in used), default=None),
+                    devices=self._devices,
+                )
+            except Error:
+                raise
+            except Exception as error:  # noqa: BLE001  a defect of ours meets one result, not all of the study
+                reason = f"measured, but the result cannot be stored: {where(error)}"
+                faults |= dict.fromkeys(hashes, ("quarantined", reason))
+                continue
             stored.append(study)
             new += is_new
+            phantoms.append(f"{analysis.definition.name}: {analysis.verdict}")
+            folder = result_folder(self._settings.phantoms_dir, study)
+            if not is_new and folder.exists():
+                continue
+            try:
+                write_result(folder, analysis, self._page)
+            except Exception as error:  # noqa: BLE001  the values are stored; the page can be made again
+                faults |= dict.fromkeys(hashes, ("measured", f"its page could not be written: {where(error)}"))
         supersede_series(stored)
-        return new, [f"{one.definition.name}: {one.verdict}" for one in outcome.analyses]
+        return new, phantoms, faults
 
     def _record(self, states: dict[SpooledObject, tuple[str, str]]) -> list[Fate]:
         """Leave a row for each object in the store, so that the audit's counts add up."""
@@ -160,19 +178,21 @@ def _present(objects: Sequence[SpooledObject]) -> tuple[list[SpooledObject], dic
 def _states(outcome: Outcome, objects: Sequence[SpooledObject]) -> dict[SpooledObject, tuple[str, str]]:
     """What became of each object: measured, beside the point, or impossible to read."""
     measured: set[str] = set()
-    refused: dict[str, str] = {}
+    refused: dict[str, tuple[str, str]] = {}
     for analysis in outcome.analyses:
         for series in (analysis.series, *analysis.companions):
             measured.update(_hashes(series))
     for refusal in outcome.refused:
-        refused.update(dict.fromkeys(_hashes(refusal.series), refusal.reason))
+        # Where this program failed, the images wait to be measured again.
+        state = "quarantined" if refusal.defect else "not_relevant"
+        refused.update(dict.fromkeys(_hashes(refusal.series), (state, refusal.reason)))
     aside = {Path(name).name: reason for name, reason in outcome.left_aside}
     states = {}
     for one in objects:
         if one.sha256 in measured:
             states[one] = ("measured", "")
         elif one.sha256 in refused:
-            states[one] = ("not_relevant", refused[one.sha256])
+            states[one] = refused[one.sha256]
         elif (reason := aside.get(one.path.name)) is not None:
             states[one] = ("not_relevant" if reason.startswith("no image") else "quarantined", reason)
         else:

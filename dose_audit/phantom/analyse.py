@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dose_audit.measured import not_measurable
-from dose_audit.phantom.definition import Definition, Measure, definitions
-from dose_audit.phantom.gather import gather
+from dose_audit.phantom.defects import told
+from dose_audit.phantom.definition import Definition, DefinitionError, Measure, definitions
+from dose_audit.phantom.gather import gather, keep_within_memory
 from dose_audit.phantom.headers import many
 from dose_audit.phantom.judge import judge
 from dose_audit.phantom.pose import Overrides, Pose
@@ -26,15 +26,22 @@ __all__ = ["Outcome", "Refusal", "analyse"]
 _LOSSY = "the images were compressed with loss"
 # A CT image of a whole phantom holds air.
 _NO_AIR_HU = -300.0
+# Sides of a pixel that occur, from a dental sensor to a whole-body camera, and how much one may be longer.
+_PIXEL_MM, _OBLONG = (0.005, 25.0), 8.0
+_LEAST_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A series that was not analysed, why, and what it looks like."""
+    """A series that was not analysed, why, and what it looks like.
+
+    `defect` is true where this program failed on it: the images may well show a phantom, and are worth another run.
+    """
 
     series: ImageSeries
     reason: str
     looks_like: str | None = None
+    defect: bool = False
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -42,6 +49,7 @@ class Refusal:
             "series": self.series.describe(),
             "reason": self.reason,
             "looks_like": self.looks_like,
+            "defect": self.defect,
         }
 
 
@@ -112,14 +120,42 @@ def analyse(
     chosen: list[tuple[Workbench, Candidate]] = []
     for series in gathered.series:
         bench = Workbench(series)
-        result = _choose(bench, available, wanted, bool(overrides))
+        result = _chosen(bench, available, wanted, bool(overrides))
         if isinstance(result, Refusal):
             outcome.refused.append(result)
+            series.let_go()
         else:
             chosen.append((bench, result))
+            keep_within_memory(one.series for one, _ in chosen)
     for bench, candidate in _with_companions(chosen, outcome):
-        outcome.analyses.append(_one(bench, candidate, overrides, baselines))
+        began = time.perf_counter()
+        try:
+            analysis = _measured(bench, candidate, overrides)
+        except DefinitionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect that one series meets must not take the others with it
+            name = candidate.definition.name
+            reason = f"{name} was recognised, but could not be located: {told(error, f'locating {name}')}"
+            outcome.refused.append(Refusal(bench.series, reason, candidate.definition.id, defect=True))
+            continue
+        _judge(analysis, baselines)
+        analysis.seconds = time.perf_counter() - began
+        outcome.analyses.append(analysis)
+        keep_within_memory(one.series for one in outcome.analyses)
+    _name_left_over(chosen, outcome)
     return outcome
+
+
+def _chosen(
+    bench: Workbench, available: Sequence[Definition], wanted: Definition | None, by_hand: bool
+) -> Candidate | Refusal:
+    """As `_choose`; a series on which it fails is refused."""
+    try:
+        return _choose(bench, available, wanted, by_hand)
+    except DefinitionError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a defect that one series meets must not take the others with it
+        return Refusal(bench.series, told(error, "looking at a series"), defect=True)
 
 
 def _choose(
@@ -127,17 +163,15 @@ def _choose(
 ) -> Candidate | Refusal:
     """The phantom of a series, or why it is none."""
     series = bench.series
-    if series.spacing_mm is None:
-        return Refusal(series, "no pixel spacing in the header: lengths cannot be measured")
-    if "MOSAIC" in [str(one).upper() for one in many(series.header.get("ImageType"))]:
-        return Refusal(
-            series, "a mosaic of several slices in one image: send the slices singly, or as a multi-frame object"
-        )
+    unfit = series.too_much or _unfit(series)
+    if unfit:
+        return Refusal(series, unfit)
     ranked = recognise(bench, available)
     best = ranked[0] if ranked else None
     if wanted is None:
         if best is None or best.match.score < ACCEPTED:
-            return _not_recognised(series, ranked)
+            return _not_recognised(bench, ranked, available)
+        bench.series.notes.extend(_not_looked_for(bench, available))
         return best
     own = next((one for one in ranked if one.definition.id == wanted.id), None)
     if own is not None and wanted.recognise.get("when_asked"):
@@ -149,15 +183,36 @@ def _choose(
             return own
     if best is not None and best.definition.id != wanted.id and best.match.score >= ACCEPTED:
         return Refusal(series, f"this is not {wanted.name}: it looks like {best.definition.name}", best.definition.id)
+    if wanted.id in bench.defects:
+        return Refusal(series, f"{wanted.name} could not be looked for: {bench.defects[wanted.id]}", defect=True)
     said = f": {'; '.join(own.match.evidence)}" if own and own.match.evidence else ""
     return Refusal(series, f"{wanted.name} is not recognised in these images{said}")
 
 
-def _not_recognised(series: ImageSeries, ranked: Sequence[Candidate]) -> Refusal:
+def _unfit(series: ImageSeries) -> str:
+    """Why nothing can be measured in images with such a header; empty where it can."""
+    rows, columns = series.shape
+    if min(rows, columns) < _LEAST_SIDE:
+        return f"{rows} × {columns} pixels are too few to show a phantom"
+    if series.spacing_mm is None:
+        return "no pixel spacing in the header: lengths cannot be measured"
+    spacing = series.spacing_mm
+    if not _PIXEL_MM[0] <= min(spacing) <= max(spacing) <= _PIXEL_MM[1] or max(spacing) > _OBLONG * min(spacing):
+        said = f"the header says that a pixel is {spacing[0]:.4g} mm high and {spacing[1]:.4g} mm wide"
+        return f"{said}, which cannot be: lengths cannot be measured"
+    if "MOSAIC" in [str(one).upper() for one in many(series.header.get("ImageType"))]:
+        return "a mosaic of several slices in one image: send the slices singly, or as a multi-frame object"
+    return ""
+
+
+def _not_recognised(bench: Workbench, ranked: Sequence[Candidate], known: Sequence[Definition]) -> Refusal:
     """What the images are nearest to, with what speaks against it; templates that claim nothing are no neighbours."""
+    series = bench.series
     near = [one for one in ranked if not one.definition.recognise.get("when_asked")]
     near = [one for one in near if one.match.score == near[0].match.score]
     said = ["no known phantom recognised"]
+    if not any(series.modality in one.modalities for one in known):
+        said.append(f"there is none for {series.modality or 'images without a modality'}")
     if near:
         names = " or ".join(one.definition.name for one in near)
         said.append(f"nearest is {names} ({near[0].match.score:.2f}): {'; '.join(near[0].match.evidence)}")
@@ -165,7 +220,18 @@ def _not_recognised(series: ImageSeries, ranked: Sequence[Candidate]) -> Refusal
         said.append(
             f"no pixel is below {_NO_AIR_HU:g} HU: either the rescale to CT numbers is missing, or the images show no air"
         )
-    return Refusal(series, "; ".join(said), near[0].definition.id if len(near) == 1 else None)
+    said.extend(_not_looked_for(bench, known))
+    looks_like = near[0].definition.id if len(near) == 1 else None
+    return Refusal(series, "; ".join(said), looks_like, defect=bool(bench.defects))
+
+
+def _not_looked_for(bench: Workbench, known: Sequence[Definition]) -> list[str]:
+    """A line for each way in which this program failed to look for phantoms, with their names."""
+    names = {one.id: one.name for one in known}
+    reasons: dict[str, list[str]] = {}
+    for each, reason in bench.defects.items():
+        reasons.setdefault(reason, []).append(names[each])
+    return [f"{', '.join(missed)} could not be looked for: {reason}" for reason, missed in reasons.items()]
 
 
 def _repeat_key(series: ImageSeries) -> tuple[Any, ...]:
@@ -229,17 +295,21 @@ def _with_companions(chosen: list[tuple[Workbench, Candidate]], outcome: Outcome
     return mains
 
 
-def _one(
-    bench: Workbench,
-    candidate: Candidate,
-    overrides: Overrides | None,
-    baselines: Callable[[Analysis], Mapping[str, float]] | None,
-) -> Analysis:
-    """Locate, measure and judge one phantom."""
-    began = time.perf_counter()
+def _name_left_over(chosen: Sequence[tuple[Workbench, Candidate]], outcome: Outcome) -> None:
+    """Refuse what was to be measured with a main series that could not be."""
+    settled = {id(series) for one in outcome.analyses for series in (one.series, *one.companions)}
+    settled |= {id(one.series) for one in outcome.refused}
+    for bench, candidate in chosen:
+        if id(bench.series) not in settled:
+            reason = f"only measured beside another series of {candidate.definition.name}, which could not be measured"
+            outcome.refused.append(Refusal(bench.series, reason, candidate.definition.id, defect=True))
+
+
+def _measured(bench: Workbench, candidate: Candidate, overrides: Overrides | None) -> Analysis:
+    """Locate and measure one phantom."""
     definition = candidate.definition
-    told = definition.body.get("plane_reach_mm")
-    bench.plane_reach_mm = None if told is None else float(told)
+    reach = definition.body.get("plane_reach_mm")
+    bench.plane_reach_mm = None if reach is None else float(reach)
     pose = find_locator(definition.locator).locate(bench, definition)
     if overrides:
         pose = overrides.apply(pose, [float(z) for z in bench.series.z_mm])
@@ -266,10 +336,15 @@ def _one(
         # A pose that is in doubt puts every value that rests on it in doubt.
         found = [_doubted(one, pose) for one in found]
     analysis.measurements = found
-    accepted = baselines(analysis) if baselines else {}
-    analysis.measurements = [judge(one, definition, facts=bench.facts, baselines=accepted) for one in found]
-    analysis.seconds = time.perf_counter() - began
     return analysis
+
+
+def _judge(analysis: Analysis, baselines: Callable[[Analysis], Mapping[str, float]] | None) -> None:
+    """Judge what was measured; what the caller's own function raises is the caller's."""
+    accepted = baselines(analysis) if baselines else {}
+    analysis.measurements = [
+        judge(one, analysis.definition, facts=analysis.facts, baselines=accepted) for one in analysis.measurements
+    ]
 
 
 def _doubted(one: PhantomMeasurement, pose: Pose) -> PhantomMeasurement:
@@ -285,8 +360,5 @@ def _measure(bench: Workbench, pose: Pose, definition: Definition, measure: Meas
     try:
         return list(procedure(bench, pose, definition, measure))
     except Exception as error:  # noqa: BLE001 - a defect in one procedure must not take the others' results with it
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        reason = (
-            f"a defect of this program: {type(error).__name__} in {place.name}, line {place.lineno}; please report it"
-        )
+        reason = told(error, f"measuring {measure.name} of {definition.name}")
         return [PhantomMeasurement(not_measurable(measure.name, "1", reason), module=measure.module)]

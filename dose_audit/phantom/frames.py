@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 
-from dose_audit.image_quality.pixels import without_high_bits
 from dose_audit.phantom.headers import frame_header, integer, many, numbers, plain_header
+from dose_audit.phantom.stored import NotAnImage, StoredImage, opened
 
 __all__ = ["Frame", "frames_of"]
 
-_MAXIMUM_PIXELS = 400_000_000
 _MAXIMUM_FRAMES = 20_000
+_LEAST_SIDE = 8
 
 
 class Frame:
@@ -30,21 +28,25 @@ class Frame:
         Attributes by DICOM keyword, functional groups of this frame already laid over the shared ones.
     loader : callable
         Gives the stored pixels of this frame, (rows, columns), when they are wanted.
+    let_go : callable, optional
+        Frees what the loader holds; it can be asked again afterwards.
     """
 
-    __slots__ = ("_loader", "frame_number", "header", "orientation", "position_mm", "sha256", "source")
+    __slots__ = ("_let_go", "_loader", "frame_number", "header", "orientation", "position_mm", "sha256", "source")
 
     def __init__(
         self,
         header: Mapping[str, Any],
         loader: Callable[[], np.ndarray],
         *,
+        let_go: Callable[[], None] = lambda: None,
         frame_number: int = 1,
         sha256: str = "",
         source: str = "",
     ) -> None:
         self.header = header
         self._loader = loader
+        self._let_go = let_go
         self.frame_number = frame_number
         self.sha256 = sha256
         self.source = source
@@ -96,16 +98,18 @@ class Frame:
         """Unit vector along which frames are stacked."""
         if self.orientation is None:
             return None
-        row, column = np.asarray(self.orientation[:3]), np.asarray(self.orientation[3:])
-        across = np.cross(row, column)
-        length = float(np.linalg.norm(across))
+        # Written out: this is asked of every frame of thousands, several times.
+        rx, ry, rz, cx, cy, cz = self.orientation
+        across = np.array((ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx))
+        length = math.sqrt(float(across @ across))
         return across / length if length > 0.5 else None
 
     @property
     def z_mm(self) -> float | None:
         """Position along the slice normal, mm; Slice Location only where there is no Image Position."""
-        if self.position_mm is not None and self.normal is not None:
-            return round(float(np.dot(self.position_mm, self.normal)), 6)
+        normal = None if self.position_mm is None else self.normal
+        if self.position_mm is not None and normal is not None:
+            return round(float(np.dot(self.position_mm, normal)), 6)
         if self.position_mm is not None and self.orientation is None:
             return float(self.position_mm[2])
         location = numbers(self.header.get("SliceLocation"), 1)
@@ -181,12 +185,18 @@ class Frame:
             numbers(self.header.get("RescaleSlope"), 1),
             numbers(self.header.get("RescaleIntercept"), 1),
         )
-        image = stored.astype(np.float32)
-        if slope is not None and slope[0] not in (0.0, 1.0):
-            image *= np.float32(slope[0])
-        if intercept is not None and intercept[0]:
-            image += np.float32(intercept[0])
+        # What overflows here is no number afterwards, and is found as such.
+        with np.errstate(over="ignore", invalid="ignore"):
+            image = stored.astype(np.float32)
+            if slope is not None and slope[0] not in (0.0, 1.0):
+                image *= np.float32(slope[0])
+            if intercept is not None and intercept[0]:
+                image += np.float32(intercept[0])
         return image
+
+    def let_go(self) -> None:
+        """Free what was read for the pixels, where it can be read again."""
+        self._let_go()
 
 
 def _pair(value: Any) -> tuple[float, float] | None:
@@ -196,25 +206,6 @@ def _pair(value: Any) -> tuple[float, float] | None:
 
 def _same(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return all(abs(a - b) <= 1e-4 * max(a, b) for a, b in zip(one, other, strict=True))
-
-
-def _native(dataset: Dataset, frame: int) -> np.ndarray | None:
-    """Uncompressed grey pixels of one frame straight from the bytes; `None` where it is not that simple."""
-    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
-    bits = dataset.get("BitsAllocated")
-    if syntax is None or syntax.is_compressed or not syntax.is_little_endian or bits not in (8, 16, 32):
-        return None
-    if int(dataset.get("SamplesPerPixel") or 1) != 1 or "PixelData" not in dataset:
-        return None
-    signed = bool(dataset.get("PixelRepresentation"))
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    size = rows * columns * bits // 8
-    data = dataset.PixelData
-    part = data[frame * size : (frame + 1) * size]
-    if len(part) != size:
-        raise ValueError(f"pixel data ends early: frame {frame + 1} has {len(part)} of {size} bytes")
-    image = np.frombuffer(part, dtype=f"<{'i' if signed else 'u'}{bits // 8}")
-    return without_high_bits(image.reshape(rows, columns), bits - int(dataset.get("BitsStored") or bits))
 
 
 def _without_padding(image: np.ndarray, sent: Any) -> np.ndarray:
@@ -228,28 +219,13 @@ def _without_padding(image: np.ndarray, sent: Any) -> np.ndarray:
     return np.where(image == value, 0, image) if value < 0 else image
 
 
-def _loader(dataset: Dataset, index: int, count: int) -> Callable[[], np.ndarray]:
-    def load() -> np.ndarray:
-        native = _native(dataset, index)
-        if native is not None:
-            return native
-        from pydicom.pixels import pixel_array
-
-        image = np.asarray(pixel_array(dataset, index=index if count > 1 else None))
-        if image.ndim == 3 and image.shape[-1] in (3, 4):
-            return image[..., :3].mean(axis=-1)
-        return image if image.ndim == 2 else image.reshape(-1, *image.shape[-2:])[0]
-
-    return load
-
-
 def frames_of(source: Dataset | bytes | Path) -> Iterable[Frame]:
     """The frames of one image object.
 
     Parameters
     ----------
     source : Dataset, bytes or Path
-        A pydicom data set, a file's bytes, or a file.
+        A pydicom data set, a file's bytes, or a file; a file's pixels stay in it until they are asked for.
 
     Yields
     ------
@@ -257,35 +233,33 @@ def frames_of(source: Dataset | bytes | Path) -> Iterable[Frame]:
 
     Raises
     ------
-    ValueError
+    NotAnImage
         If the object is no image, or too large to be one; the message says which.
     """
-    digest = ""
-    if isinstance(source, Path):
-        source = source.read_bytes()
-    if isinstance(source, bytes):
-        digest = hashlib.sha256(source).hexdigest()
-        dataset: Dataset = pydicom.dcmread(io.BytesIO(source), force=True)
-    else:
-        dataset = source
+    stored = opened(source)
+    dataset = stored.dataset()
     header = plain_header(dataset)
-    if "PixelData" not in dataset and "FloatPixelData" not in dataset:
-        raise ValueError(f"no image: {header.get('Modality') or 'unknown modality'} object without pixel data")
-    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
-    count = int(dataset.get("NumberOfFrames") or 1)
-    if rows < 8 or columns < 8:
-        raise ValueError(f"no image: {rows} rows and {columns} columns")
-    if count > _MAXIMUM_FRAMES or rows * columns * count > _MAXIMUM_PIXELS:
-        raise ValueError(f"too large: {count} frames of {rows} × {columns}")
-    if getattr(dataset, "file_meta", None) is None or "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.ensure_file_meta()
-        dataset.file_meta.TransferSyntaxUID = (
-            dataset.file_meta.get("TransferSyntaxUID") or pydicom.uid.ImplicitVRLittleEndian
-        )
+    rows, columns = integer(dataset.get("Rows")), integer(dataset.get("Columns"))
+    count = max(1, integer(dataset.get("NumberOfFrames")))
+    if not any(kind in dataset for kind in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise NotAnImage(f"no image: {header.get('Modality') or 'unknown modality'} object without pixel data")
+    if rows < _LEAST_SIDE or columns < _LEAST_SIDE:
+        raise NotAnImage(f"no image: {rows} rows and {columns} columns")
+    if count > _MAXIMUM_FRAMES:
+        raise NotAnImage(f"too large: {count} frames of {rows} × {columns}")
+    if str(dataset.get("PhotometricInterpretation")).upper() == "PALETTE COLOR":
+        raise NotAnImage("no image of grey values: it is coloured by a palette")
+    several = count > 1 or "SharedFunctionalGroupsSequence" in dataset
     for index in range(count):
-        own = (
-            header | frame_header(dataset, index)
-            if count > 1 or "SharedFunctionalGroupsSequence" in dataset
-            else header
+        yield Frame(
+            header | frame_header(dataset, index) if several else header,
+            _loader(stored, index, count),
+            let_go=stored.let_go,
+            frame_number=index + 1,
+            sha256=stored.sha256,
         )
-        yield Frame(own, _loader(dataset, index, count), frame_number=index + 1, sha256=digest)
+    stored.let_go()
+
+
+def _loader(stored: StoredImage, index: int, count: int) -> Callable[[], np.ndarray]:
+    return lambda: stored.pixels(index, count)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dose_audit.phantom.defects import told
 from dose_audit.phantom.results import Analysis, PhantomMeasurement, Roi
 
 __all__ = ["Picture", "draw"]
@@ -43,7 +44,8 @@ def draw(analysis: Analysis) -> list[Picture]:
     Returns
     -------
     list of Picture
-        In order of position. Nothing that identifies a patient is drawn; burnt-in text of the image itself stays.
+        In order of position. Nothing that identifies a patient is drawn; burnt-in text of the image itself stays. One that
+        cannot be drawn is named in the analysis' notes.
     """
     groups: dict[tuple[int, str], list[tuple[PhantomMeasurement, Roi]]] = defaultdict(list)
     for measurement in analysis.measurements:
@@ -57,7 +59,10 @@ def draw(analysis: Analysis) -> list[Picture]:
         title = modules.get(module, module) or analysis.definition.name
         place = f", slice {frame + 1} at {z:.1f} mm" if len(analysis.series.frames) > 1 else ""
         name = f"{module or 'image'}-{frame + 1}"
-        pictures.append(Picture(name, title + place, _png(analysis.series.image(frame), marks)))
+        try:
+            pictures.append(Picture(name, title + place, _png(analysis.series.image(frame), marks)))
+        except Exception as error:  # noqa: BLE001 - a picture that cannot be drawn must not take the values with it
+            analysis.notes.append(f"no picture of {title}{place}: {told(error, 'drawing a picture')}")
     return pictures
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from dose_audit.phantom.defects import told
 from dose_audit.phantom.definition import Definition
 from dose_audit.phantom.workbench import Match, Workbench, find_locator
 
@@ -46,15 +47,20 @@ def recognise(bench: Workbench, known: Sequence[Definition]) -> list[Candidate]:
     """All definitions that agree at all, best first.
 
     A name in the header decides between phantoms that look alike, never against what the image shows: it adds at most
-    the lead that two scores must be apart.
+    the lead that two scores must be apart. A definition whose locator fails is none of them; `Workbench.defects` says why.
     """
     found = []
     modality = bench.series.modality
     for definition in known:
         if modality not in definition.modalities:
             continue
-        match = find_locator(definition.locator).match(bench, definition)
-        if match.score <= 0:
+        locator = find_locator(definition.locator)
+        try:
+            match = locator.match(bench, definition)
+        except Exception as error:  # noqa: BLE001 - a defect in one locator must not take the other phantoms with it
+            bench.defects[definition.id] = told(error, f"looking for {definition.name}")
+            continue
+        if not match.score > 0:
             continue
         if header_agreement(bench, definition):
             match = replace(

@@ -7,6 +7,8 @@ between the images) becomes a list of `ImageSeries`; what cannot be used is name
 from __future__ import annotations
 
 import hashlib
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from dose_audit.phantom.frames import Frame
+from dose_audit.phantom.headers import numbers
+from dose_audit.phantom.stored import Changed
 
 __all__ = ["ImageSeries", "group_series"]
 
@@ -25,12 +29,21 @@ _UNDECODABLE = (
     ValueError,
     TypeError,
     AttributeError,
-    KeyError,
-    IndexError,
+    LookupError,
+    ArithmeticError,
     RuntimeError,
-    NotImplementedError,
     OSError,
+    EOFError,
+    AssertionError,
+    struct.error,
+    zlib.error,
 )
+# Of all frames together, 1.8 GB as float32; and of a run of radiographs, of which phantoms are measured in the first.
+_MOST_PIXELS, _MOST_PIXELS_OF_A_RUN = 450_000_000, 100_000_000
+_LONG_RUN = 64
+_RADIOGRAPHS = frozenset(("CR", "DX", "MG", "RF", "XA", "IO", "PX", "RTIMAGE"))
+# Beyond any grey value, in whatever unit.
+_MOST_VALUE = 1e12
 # From how many images of one position on they are looked at, and by how much blocks of two planes differ on average.
 _LEAST_OF_ONE_POSITION, _OTHER_PLANE_HU = 3, 10.0
 # Positions nearer than this are the same plane scanned again.
@@ -51,6 +64,7 @@ class ImageSeries:
 
     frames: Sequence[Frame]
     notes: list[str] = field(default_factory=list)
+    _read_before: bool = field(default=False, init=False, repr=False)
 
     @property
     def first(self) -> Frame:
@@ -108,26 +122,61 @@ class ImageSeries:
         """Median distance of neighbouring frames, mm; never taken for the thickness."""
         return float(np.median(np.diff(self.z_mm))) if len(self.frames) > 1 else None
 
+    @property
+    def too_much(self) -> str:
+        """Why the pixels must not be read at all, in words; empty where they can be."""
+        rows, columns = self.shape
+        pixels, count = rows * columns * len(self.frames), len(self.frames)
+        if self.modality in _RADIOGRAPHS and count > _LONG_RUN and pixels > _MOST_PIXELS_OF_A_RUN:
+            return (
+                f"a run of {count} images of {rows} × {columns}: phantoms in radiographs are measured in single images and "
+                f"short runs; send up to {_LONG_RUN} of them"
+            )
+        if pixels > _MOST_PIXELS:
+            return f"too large: {count} images of {rows} × {columns}; send the part that shows the phantom, or fewer slices"
+        return ""
+
     @cached_property
     def volume(self) -> np.ndarray:
         """All frames, (n, rows, columns) float32, in output units (HU for CT).
 
         A frame whose pixels cannot be decoded is taken out of the series and named in the notes.
+
+        Raises
+        ------
+        dose_audit.phantom.stored.Changed
+            If pixels that were let go of cannot be read again.
         """
         stack = np.empty((len(self.frames), *self.shape), dtype=np.float32)
         kept: list[Frame] = []
         for frame in self.frames:
             try:
                 stack[len(kept)] = frame.pixels()
+                fault = _no_numbers(stack[len(kept)])
             except _UNDECODABLE as error:
-                said = " ".join(str(error).split())[:120]
-                self.notes.append(f"image {frame.instance_number} left out, its pixels cannot be decoded: {said}")
+                fault = f"its pixels cannot be decoded: {' '.join(str(error).split())[:300]}"
+            if fault:
+                if self._read_before:
+                    raise Changed
+                self.notes.append(f"image {frame.instance_number} left out, {fault}")
                 continue
             kept.append(frame)
+        for frame in self.frames:
+            frame.let_go()
         if len(kept) < len(self.frames):
             self.frames = kept
             self.__dict__.pop("z_mm", None)
+        self._read_before = True
         return stack[: len(kept)]
+
+    @property
+    def held_bytes(self) -> int:
+        """What the pixels take in memory at present."""
+        return self.__dict__["volume"].nbytes if "volume" in self.__dict__ else 0
+
+    def let_go(self) -> None:
+        """Free the pixels; they are read again when they are asked for."""
+        self.__dict__.pop("volume", None)
 
     def image(self, index: int) -> np.ndarray:
         """One frame as (rows, columns) float32."""
@@ -152,19 +201,29 @@ class ImageSeries:
         return f"{self.modality} {len(self.frames)} × {rows}×{columns}, {label}"
 
 
+def _no_numbers(image: np.ndarray) -> str:
+    """What is wrong with the values of an image; empty for numbers that can be grey values."""
+    low, high = float(image.min()), float(image.max())
+    if -_MOST_VALUE <= low <= high <= _MOST_VALUE:
+        return ""
+    bad = ~(np.abs(image) <= _MOST_VALUE)
+    return f"{bad.mean():.0%} of its pixels are no numbers or beyond any grey value"
+
+
 def _key(frame: Frame) -> tuple[Any, ...]:
     """What makes two frames members of one stack."""
     header = frame.header
     orientation = None if frame.normal is None else tuple(np.round(frame.orientation, _ORIENTATION_DECIMALS))  # type: ignore[arg-type]
     spacing = None if frame.spacing_mm is None else tuple(round(one, 4) for one in frame.spacing_mm)
     return (
-        header.get("StudyInstanceUID"),
-        header.get("SeriesInstanceUID"),
-        header.get("Modality"),
+        # As text: a value that came as several is a list, which nothing can be grouped by.
+        str(header.get("StudyInstanceUID")),
+        str(header.get("SeriesInstanceUID")),
+        str(header.get("Modality")),
         frame.shape,
         orientation,
         spacing,
-        header.get("EchoTime") if header.get("Modality") == "MR" else None,
+        numbers(header.get("EchoTime"), 1) if header.get("Modality") == "MR" else None,
         # One CT series may hold two reconstructions.
         (str(header.get("ConvolutionKernel")), frame.thickness_mm) if header.get("Modality") == "CT" else None,
         frame.kind,
@@ -239,6 +298,10 @@ def _ordered(frames: list[Frame], notes: list[str]) -> list[Frame]:
 def _repeats(frames: list[Frame]) -> list[list[Frame]]:
     """Stacks without a position twice: the k-th frame at each position goes to the k-th stack."""
     if any(frame.z_mm is None for frame in frames):
+        return [frames]
+    one_object = len({frame.sop_instance_uid for frame in frames}) == 1
+    if one_object and frames[0].header.get("Modality") in _RADIOGRAPHS:
+        # A run: its frames are of one place, and no repeats of a stack.
         return [frames]
     stacks: list[list[Frame]] = []
     last: float | None = None

@@ -48,6 +48,7 @@ class Workbench:
     ``plane_reach_mm`` is how far from its plane a section of the phantom can still be measured, where its definition says so
     (``[body] plane_reach_mm``): in an incomplete set the nearest slice may be another section's.
     ``unit_doubts`` says of a unit why all values in it are in doubt: HU of images that are not on the CT number scale.
+    ``defects`` says by definition why it could not be looked for: its locator failed in these images.
     """
 
     series: ImageSeries
@@ -56,6 +57,7 @@ class Workbench:
     plane_reach_mm: float | None = None
     beside: Sequence[Workbench] = ()
     unit_doubts: dict[str, str] = field(default_factory=dict)
+    defects: dict[str, str] = field(default_factory=dict)
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """`make()` the first time, the same result afterwards."""

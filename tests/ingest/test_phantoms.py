@@ -226,3 +226,44 @@ def test_over_the_network_a_whole_series_is_measured_once(home: Settings, water:
         SLICES,
     )
     assert PhantomStudy.objects.get().received_at is not None
+
+
+def test_a_series_on_which_a_locator_fails_waits_with_its_reason_and_the_other_is_measured(
+    home: Settings, water: Path, acquisition: Acquisition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dose_audit.phantom.locate import ct_uniform
+    from dose_audit.store.models import PhantomStudy, ReceivedObject
+
+    right = ct_uniform.locate
+    seen: list[str] = []
+
+    def failing(bench: Any, definition: Any) -> Any:
+        seen.append(bench.series.uid)
+        if bench.series.uid == seen[0]:
+            raise ZeroDivisionError
+        return right(bench, definition)
+
+    monkeypatch.setattr(ct_uniform, "locate", failing)
+    _write(tmp_path / "again", acquisition, seed=2, day=6)
+    summary = _measure(home, water, tmp_path / "again")
+    assert summary.by_state == Counter(measured=SLICES, quarantined=SLICES)
+    assert PhantomStudy.objects.count() == 1
+    [reason] = summary.reasons
+    assert "recognised, but could not be located: a defect of this program: ZeroDivisionError" in reason
+    assert set(ReceivedObject.objects.filter(state="quarantined").values_list("reason", flat=True)) == {
+        reason.removeprefix("quarantined: ")
+    }
+
+
+def test_a_page_that_cannot_be_made_loses_no_value(home: Settings, water: Path) -> None:
+    from dose_audit.store.models import PhantomStudy, ReceivedObject
+
+    def broken(*_: Any) -> str:
+        raise ZeroDivisionError
+
+    scan_paths(home, [water], site="North", phantom=True)
+    summary = run_phantoms(home, own_process=False, page=broken)
+    assert (summary.analyses, summary.by_state) == (1, Counter(measured=SLICES))
+    assert PhantomStudy.objects.get().measurements.filter(status="ok").exists()
+    [reason] = set(ReceivedObject.objects.values_list("reason", flat=True))
+    assert "its page could not be written: ZeroDivisionError" in reason

@@ -80,3 +80,18 @@ def test_what_the_header_does_not_tell_is_said_and_not_judged(tmp_path: Path) ->
     assert any("fan from cone beam" in note for note in analysis.notes)
     # The inserts alone do not tell the models that share them.
     assert any("do not tell it from CatPhan 503" in said for said in analysis.recognised_by)
+
+
+@pytest.mark.parametrize(("rings_hu", "told"), [(0.0, False), (20.0, True)])
+def test_rings_are_not_counted_as_noise_without_a_word(rings_hu: float, told: bool, tmp_path: Path) -> None:
+    phantom = recipe("water")
+    acquisition = replace(
+        phantom.acquisition, z_mm=(-5.0, 0.0, 5.0), effects=replace(phantom.acquisition.effects, rings_hu=rings_hu)
+    )
+    write_series(tmp_path, phantom, acquisition=acquisition, seed=4)
+    known = tuple(one for one in definitions() if one.id == "water-uniform")
+    (analysis,) = analyse(tmp_path, known=known).analyses
+    found = values(analysis)
+    for name in ("noise", "nps_f_av"):
+        assert ("rings" in found[name].reason) is told, name
+        assert (found[name].status == "suspect") is told, name

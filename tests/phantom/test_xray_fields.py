@@ -132,3 +132,36 @@ def test_edge_in_the_plane_of_the_object(tmp_path: Path) -> None:
     _changed(path, EstimatedRadiographicMagnificationFactor="1.25")
     values = _values(path)
     assert values["mtf50"].value == pytest.approx(1.25 * truth["psf"]["mtf50_per_mm"], rel=0.015)
+
+
+@pytest.mark.parametrize("mark", ["written in white", "written in black", "lead letter", "shutter's corner"])
+def test_what_lies_at_the_side_of_a_field_is_left_out_and_told(mark: str, tmp_path: Path) -> None:
+    path, truth = _written(tmp_path, "flat-dx", (640, 640))
+    pixels = pydicom.dcmread(path).pixel_array.astype(float)
+    row, column = np.mgrid[:640, :640]
+    # Strokes of four pixels, as of an annotation in a corner; a letter of lead, which is seen through; a turned shutter.
+    strokes = (np.abs(row - 50) < 15) & (column > 30) & (column < 200) & (column % 16 < 4)
+    if mark == "shutter's corner":
+        pixels[row + column < 120] *= 0.05
+    elif mark == "lead letter":
+        pixels[(np.abs(row - 60) < 20) & (np.abs(column - 560) < 12)] *= 0.1
+    else:
+        pixels[strokes] = 16383 if mark == "written in white" else 0
+    _changed(path, pixels)
+    outcome = analyse(path, known=_FIELDS)
+    assert len(outcome.analyses) == 1, [one.reason for one in outcome.refused]
+    (found,) = outcome.analyses
+    assert any("text, lead or shutter" in note for note in found.pose.notes)
+    values = {one.name: one.measured for one in found.measurements}
+    assert values["uniformity_snr"].status == "ok"
+    assert values["uniformity_snr"].value == pytest.approx(truth["expected"]["snr"], rel=0.01)
+    assert values["nnps_noise"].value == pytest.approx(0.01, rel=0.03)
+    assert values["defects_pixels"].value == 0
+
+
+def test_a_letter_in_the_middle_of_a_field_is_something_in_it(tmp_path: Path) -> None:
+    path, _ = _written(tmp_path, "flat-dx", (512, 512))
+    pixels = pydicom.dcmread(path).pixel_array.astype(float)
+    pixels[240:280, 250:262] *= 0.1
+    _changed(path, pixels)
+    assert not analyse(path, known=_FIELDS).analyses

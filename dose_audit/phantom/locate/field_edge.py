@@ -19,6 +19,7 @@ __all__ = ["Edge", "edge_of", "locate", "match"]
 Floats = NDArray[np.float64]
 _TILT_DEG = (0.7, 12.0)  # steeper is no edge device, straighter is the collimation
 _LEAST_MM = 25.0
+_LEAST_SIDE = 8  # pixels of the reduced image; in a narrower strip nothing is to be seen
 _LEAST_CONTRAST = 0.4  # of the range of pixel values: the scale may have any zero
 _FLAT = 0.06  # of the step: unevenness beside the edge
 _ROOM_MM = 6.0
@@ -77,6 +78,8 @@ def _search(image: NDArray[np.float32], spacing: tuple[float, float]) -> Edge | 
 def _near_vertical(image: NDArray[np.float32], spacing: tuple[float, float]) -> list[Edge]:
     """Edges that run from top to bottom, tilted a little."""
     small, factor = reduced(image, 400)
+    if min(small.shape) < _LEAST_SIDE:
+        return []
     step = (spacing[0] * factor, spacing[1] * factor)
     smooth = ndimage.gaussian_filter(small, 1.0)
     across = np.gradient(smooth, axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dose_audit.phantom.locate.field_marks import free_part
 from dose_audit.phantom.locate.plate_circles import reduced
 
 __all__ = ["Field", "exposed_field", "surface_rest"]
@@ -41,6 +42,8 @@ class Field:
         Standard deviation of single pixels over the level.
     details : int
         Separate places of about a millimetre that stand out of the noise: discs, wires, lettering, anatomy, dust.
+    marks : int
+        Texts and lead markers at the side that were left out: the field ends before them.
     """
 
     rows: tuple[int, int]
@@ -51,6 +54,7 @@ class Field:
     share: float
     noise: float
     details: int
+    marks: int = 0
 
 
 def surface_rest(image: Floats) -> tuple[Floats, Floats]:
@@ -88,8 +92,13 @@ def _extent(profile: Floats, start: int) -> tuple[int, int]:
     return ends[0], ends[1] + 1
 
 
-def exposed_field(image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> Field | None:
-    """The even field around the middle of an image; `None` where there is none to speak of."""
+def exposed_field(
+    image: NDArray[np.float32], spacing_mm: tuple[float, float], *, leave_out: bool = True
+) -> Field | None:
+    """The even field around the middle of an image; `None` where there is none to speak of.
+
+    With `leave_out` it ends before texts and markers at its side (`free_part`).
+    """
     small, factor = reduced(image, 400)
     small = ndimage.median_filter(small, 3)
     middle = [size // 2 for size in small.shape]
@@ -109,6 +118,17 @@ def exposed_field(image: NDArray[np.float32], spacing_mm: tuple[float, float]) -
         if end - begin < 32:
             return None
         whole.append((begin, end))
+    part = np.asarray(image[whole[0][0] : whole[0][1], whole[1][0] : whole[1][1]])
+    some = part[:: max(1, part.shape[0] // _NOISE_ROWS)].astype(np.float64)
+    between = some[:, 1:] - some[:, :-1]
+    noise = 1.4826 * float(np.median(np.abs(between))) / np.sqrt(2.0)
+    free = free_part(part, spacing_mm, float(np.median(some)), noise) if leave_out else None
+    if free is not None:
+        whole = [
+            (first + low, first + high)
+            for (first, _), (low, high) in zip(whole, (free.rows, free.columns), strict=True)
+        ]
+        part = part[free.rows[0] : free.rows[1], free.columns[0] : free.columns[1]]
     inside = small[
         -(-whole[0][0] // factor) : max(whole[0][1] // factor, 1),
         -(-whole[1][0] // factor) : max(whole[1][1] // factor, 1),
@@ -120,10 +140,6 @@ def exposed_field(image: NDArray[np.float32], spacing_mm: tuple[float, float]) -
         return None
     rest, surface = surface_rest(inside)
     smooth = np.abs(ndimage.gaussian_filter(rest, 1.0))
-    part = np.asarray(image[whole[0][0] : whole[0][1], whole[1][0] : whole[1][1]])
-    some = part[:: max(1, part.shape[0] // _NOISE_ROWS)].astype(np.float64)
-    between = some[:, 1:] - some[:, :-1]
-    noise = 1.4826 * float(np.median(np.abs(between))) / np.sqrt(2.0)
     share = (whole[0][1] - whole[0][0]) * (whole[1][1] - whole[1][0]) / image.size
     return Field(
         whole[0],
@@ -134,6 +150,7 @@ def exposed_field(image: NDArray[np.float32], spacing_mm: tuple[float, float]) -
         float(share),
         noise / abs(level),
         _details(part, spacing_mm),
+        0 if free is None else free.marks,
     )
 
 

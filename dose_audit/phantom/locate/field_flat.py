@@ -38,6 +38,8 @@ def match(bench: Workbench, definition: Definition) -> Match:
     turned = _turned_round(bench, field.level)
     roughness = turned * field.roughness
     even = f"it departs from a smooth surface by {roughness:.1%}"
+    if field.marks:
+        size += f", {_said(field)}"
     # Coloured noise survives the smoothing; only what exceeds it is structure.
     allowed = float(definition.recognise.get("roughness", _EVEN)) + turned * field.noise
     if min(sides) < _LEAST_MM or field.share < _LEAST_SHARE or turned * field.slope > _MOST_SLOPE:
@@ -81,4 +83,9 @@ def locate(bench: Workbench, definition: Definition) -> Pose:
         return Pose(0.0, middle, spacing, quality=0.0, status="not_measurable", reason=reason)
     centre = ((field.rows[0] + field.rows[1] - 1) / 2, (field.columns[0] + field.columns[1] - 1) / 2)
     note = f"field: rows {field.rows[0]} to {field.rows[1]}, columns {field.columns[0]} to {field.columns[1]}"
-    return Pose(0.0, centre, spacing, quality=1.0 - min(1.0, field.roughness / _DOUBTFUL), notes=(note,))
+    notes = (note, _said(field)) if field.marks else (note,)
+    return Pose(0.0, centre, spacing, quality=1.0 - min(1.0, field.roughness / _DOUBTFUL), notes=notes)
+
+
+def _said(field: Field) -> str:
+    return f"the field ends before what lies at its side: {field.marks} pieces of text, lead or shutter"

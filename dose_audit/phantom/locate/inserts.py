@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import atan2, degrees
 
 import numpy as np
@@ -15,6 +16,7 @@ from dose_audit.image_quality.inserts import fit_insert
 from dose_audit.phantom.definition import Feature
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.series import ImageSeries
+from dose_audit.phantom.workbench import Workbench
 
 __all__ = ["RigidFit", "insert_centres", "rigid_fit", "ring_centre"]
 
@@ -86,13 +88,17 @@ def rigid_fit(found: Sequence[tuple[Feature, float, float]], pose: Pose) -> Rigi
     return None
 
 
-def ring_centre(series: ImageSeries, features: Sequence[Feature]) -> tuple[float, float] | None:
+def _smooth(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
+    """Every `stride`-th pixel of the mean over three by three."""
+    return np.ascontiguousarray(ndimage.uniform_filter(image, 3)[::stride, ::stride])
+
+
+def ring_centre(bench: Workbench, features: Sequence[Feature]) -> tuple[float, float] | None:
     """Centre of the ring of inserts without the body's edge: blobs of an insert's size whose centres lie on its circle.
 
     For fields of view that cut the body off. Returns (row, column) or `None`.
     """
-    spacing = series.spacing_mm
-    assert spacing is not None
+    series, spacing = bench.series, bench.spacing_mm
     radius = float(np.median([one.r_mm for one in features]))
     size = float(np.median([one.size_mm[0] for one in features]))
     # The centre is a first one: a few pixels across an insert are enough.
@@ -101,8 +107,7 @@ def ring_centre(series: ImageSeries, features: Sequence[Feature]) -> tuple[float
     points: list[tuple[float, float]] = []
     # A long series is sampled: inserts run through many slices.
     for index in range(0, len(series.frames), 1 + len(series.frames) // _SLICES):
-        image = series.image(index)
-        smooth = ndimage.uniform_filter(image, 3)[::stride, ::stride]
+        smooth = bench.once(f"smooth {index} by {stride}", partial(_smooth, series.image(index), stride))
         middle = float(np.median(smooth[smooth > -500])) if (smooth > -500).any() else 0.0
         for mask in (smooth > middle + 150, smooth < middle - 150):
             labels, count = ndimage.label(mask)

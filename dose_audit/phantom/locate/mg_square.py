@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from dose_audit.phantom.definition import Definition
-from dose_audit.phantom.locate.field_flat import field_of
+from dose_audit.phantom.locate.field_exposed import exposed_field
 from dose_audit.phantom.locate.plate_circles import reduced
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.workbench import Match, Workbench
@@ -42,7 +42,8 @@ def square_of(bench: Workbench) -> Square | None:
 def _search(bench: Workbench) -> Square | None:
     image = bench.series.image(0)
     spacing = bench.spacing_mm
-    field = field_of(bench)
+    # A sheet may stand out as far as a mark does.
+    field = exposed_field(image, spacing, leave_out=False)
     if field is None or field.share < 0.15:
         return None
     part = image[field.rows[0] : field.rows[1], field.columns[0] : field.columns[1]]

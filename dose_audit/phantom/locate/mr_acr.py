@@ -122,30 +122,29 @@ def _placed(
     table, seen = _agreements(bench, definition), looks(bench)
     planes, _ = _wanted(definition)
     nominal = [(name, at) for name, zs in planes.items() for at in zs]
+    lies, at_frames = np.array([at for _, at in nominal]), z[frames]
+    shown = {
+        mirrored: [[_value(seen[index], table[index], name, mirrored) for name, _ in nominal] for index in frames]
+        for mirrored in (False, True)
+    }
+    values = {mirrored: np.array([[value for value, _ in row] for row in rows]) for mirrored, rows in shown.items()}
     best: _Placing | None = None
     for direction in (1, -1):
+        origins = dict.fromkeys(round(float(one) - direction * at, 1) for one in at_frames for _, at in nominal)
         for mirrored in (False, True):
             # A phantom turned end for end is seen from behind; both at once only where positions are not sent.
             handed = (direction < 0) == mirrored or bench.series.first.z_mm is None
-            tried: set[float] = set()
-            for frame in frames:
-                for _, at in nominal:
-                    origin = round(float(z[frame]) - direction * at, 1)
-                    if origin in tried:
-                        continue
-                    tried.add(origin)
-                    score, told = 0.0, {}
-                    for index in frames:
-                        own = direction * (float(z[index]) - origin)
-                        name, plane = min(nominal, key=lambda one: abs(one[1] - own))
-                        if abs(plane - own) > _APART_MM:
-                            continue
-                        value, roll = _value(seen[index], table[index], name, mirrored)
-                        score += value - _CHANCE
-                        told[index] = (name, value, roll)
-                    score -= 0.0 if handed else 0.5
-                    if best is None or score > best.score + 1e-9:
-                        best = _Placing(origin, direction, mirrored, score, told, step_mm)
+            for origin in origins:
+                away = np.abs(lies - direction * (at_frames - origin)[:, None])
+                nearest = np.argmin(away, axis=1)
+                there = np.flatnonzero(away[np.arange(len(frames)), nearest] <= _APART_MM)
+                score = float((values[mirrored][there, nearest[there]] - _CHANCE).sum()) - (0.0 if handed else 0.5)
+                if best is None or score > best.score + 1e-9:
+                    told = {
+                        frames[one]: (nominal[nearest[one]][0], *shown[mirrored][one][nearest[one]])
+                        for one in map(int, there)
+                    }
+                    best = _Placing(origin, direction, mirrored, score, told, step_mm)
     return best
 
 

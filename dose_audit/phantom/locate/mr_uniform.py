@@ -15,6 +15,8 @@ __all__ = ["is_magnitude", "locate", "match"]
 # Dark share of the middle above which something lies in the object.
 _EMPTY = 0.12
 _SHADED = 0.03
+# Step of signal at the outline over the signal in the middle; under the shading of surface coils it is still 0.4 and more.
+_LEAST_CONTRAST = 0.15
 _NOTCH = 0.45
 _BASE = 0.62
 # What makers write from the third value of Image Type on where pixels are neither magnitudes nor phase-corrected real parts.
@@ -36,14 +38,31 @@ def _size(look: Look) -> float | None:
     return None if axes is None else 2.0 * float(np.sqrt(axes[0] * axes[1]))
 
 
+def _stands_out(bench: Workbench, index: int, look: Look) -> bool:
+    """Whether there is an edge at the outline: in an image that is full of signal one is found by chance."""
+    contrast = look.outline.diameter.details.get("contrast")
+    if contrast is None or look.outline.centre_px is None or look.radius_mm is None:
+        return True
+    image = bench.series.image(index)
+    low, high = (
+        [
+            int(max(0.0, at + sign * look.radius_mm / 3 / step))
+            for at, step in zip(look.outline.centre_px, bench.spacing_mm, strict=True)
+        ]
+        for sign in (-1, 1)
+    )
+    inside = image[low[0] : high[0] + 1, low[1] : high[1] + 1]
+    return bool(inside.size) and float(contrast) >= _LEAST_CONTRAST * float(np.median(inside))
+
+
 def _fitting(bench: Workbench, definition: Definition) -> list[int]:
-    """Frames whose object has the right size and nothing in it."""
+    """Frames whose object has the right size, an edge all around and nothing in it."""
     low, high = (float(one) for one in definition.body["diameter_range_mm"])
     round_only = bool(definition.body.get("round", False))
     found = []
     for index, look in enumerate(looks(bench)):
         size = _size(look)
-        if size is None or not low <= size <= high or look.dark_share > _EMPTY:
+        if size is None or not low <= size <= high or look.dark_share > _EMPTY or not _stands_out(bench, index, look):
             continue
         axes = look.outline.semi_axes_mm
         assert axes is not None

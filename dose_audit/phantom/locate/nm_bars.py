@@ -21,6 +21,7 @@ _BARS_MM = (1.5, 8.0)
 _BEYOND = 0.75  # of the least frequency: what is stronger there is no bar's
 _CLEAR = 12.0  # peak of the spectrum over its median
 _SURE = 30.0
+_LEAST_FIELD_MM = 100.0  # a quadrant of less holds too few bars to tell them from the edge of something small
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def strongest_pattern(bench: Workbench, frame: int = 0) -> float:
 
 def _search(bench: Workbench, frame: int) -> list[Quadrant]:
     lit = lit_field(bench, frame)
-    if lit is None:
+    if lit is None or min(lit.size_mm) < _LEAST_FIELD_MM:
         return []
     spacing = bench.spacing_mm
     image = np.asarray(bench.series.image(frame), dtype=np.float64)

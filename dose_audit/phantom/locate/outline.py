@@ -131,15 +131,17 @@ def _edges(
     step = 0.5 * min(spacing_mm)
     low, high = band_mm or (_SMALLEST_RADIUS_MM, float(np.hypot(rows * spacing_mm[0], columns * spacing_mm[1])) / 1.4)
     radii = np.arange(low, high, step)
+    # The outermost edge behind which the ray stays in air, within the image, for some millimetres: inserts, bubbles and a
+    # thin table come before or after it.
+    width = max(2, int((_AIR_MM if band_mm is None else 2.0) / step))
+    if radii.size <= width:
+        return np.empty(0), np.empty(0), 0.0
     angles = np.arange(rays) * (2 * np.pi / rays)
     at_row = row + radii * np.sin(angles)[:, None] / spacing_mm[0]
     at_column = column + radii * np.cos(angles)[:, None] / spacing_mm[1]
     inside = (at_row >= 0) & (at_row <= rows - 1) & (at_column >= 0) & (at_column <= columns - 1)
     values = ndimage.map_coordinates(image, [at_row, at_column], order=1, mode="nearest")
     body = (values > level_hu) & inside
-    # The outermost edge behind which the ray stays in air, within the image, for some millimetres: inserts, bubbles and a
-    # thin table come before or after it.
-    width = max(2, int((_AIR_MM if band_mm is None else 2.0) / step))
     ahead = np.asarray(np.lib.stride_tricks.sliding_window_view(~body & inside, width, axis=1).all(axis=2))
     edge = ahead[:, 1:] & body[:, : ahead.shape[1] - 1]
     rays_found = np.flatnonzero(edge.any(axis=1))

@@ -12,6 +12,7 @@ __all__ = ["Circles", "concentric_circles", "reduced"]
 
 Floats = NDArray[np.float64]
 _LARGEST_PX = 256
+_LEAST_SIDE = 8  # of the reduced image; in a narrower strip no circle is to be seen
 _STRONGEST_SHARE = 0.35  # of all pixels vote: those with the steepest gradients
 _CENTRES = 4
 _RADII = 8
@@ -48,6 +49,8 @@ def concentric_circles(image: NDArray[np.float32], ratio: float) -> list[Circles
     any radius and either sense agree on their centre. `ratio` is the pixel's row over its column spacing.
     """
     small, factor = reduced(image)
+    if min(small.shape) < _LEAST_SIDE:
+        return []
     small = ndimage.gaussian_filter(small, 1.0) - ndimage.gaussian_filter(small, 6.0)
     down, across = np.gradient(small)
     down = down / ratio

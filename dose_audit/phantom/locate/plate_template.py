@@ -35,6 +35,7 @@ _GROUND_MM = 14.0  # shading over more than this is no picture
 _CLIP = 3.0
 _STRUCTURE = 8.0  # coarse structure over what noise alone leaves of itself at coarse sight; an even field has less
 _SEARCH_MM = 2.0
+_LEAST_SIDE = 8  # pixels of a sight; in fewer nothing is agreed upon
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,8 @@ def _search(bench: Workbench, definition: Definition) -> Placed | None:
     coarse, fine, finest = (max(least, share * radius) for least, share in _SIGHTS)
     mirrored = bool(definition.body.get("may_be_mirrored", True))
     sight, sizes = _sight(image, spacing, coarse)
+    if min(sight.shape) < _LEAST_SIDE:
+        return None
     noise = bench.once("plate_pixel_noise", lambda: _pixel_noise(image))
     blocks = max(1.0, sizes[0] * sizes[1] / (spacing[0] * spacing[1]))
     if float(sight.std()) < _STRUCTURE * noise / np.sqrt(blocks):
@@ -279,7 +282,7 @@ def _agreement(sight: Floats, sizes: tuple[float, float], drawing: _Drawing, sta
     reach = scale * drawing.radius_mm
     rows = np.arange(max(0, int((y0 - reach) / sizes[0])), min(sight.shape[0], int((y0 + reach) / sizes[0]) + 1))
     columns = np.arange(max(0, int((x0 - reach) / sizes[1])), min(sight.shape[1], int((x0 + reach) / sizes[1]) + 1))
-    if rows.size < 8 or columns.size < 8:
+    if rows.size < _LEAST_SIDE or columns.size < _LEAST_SIDE:
         return 0.0
     down = (((rows + 0.5) * sizes[0] - y0) / scale)[:, None]
     right = (((columns + 0.5) * sizes[1] - x0) / scale)[None, :]

@@ -268,15 +268,25 @@ def _refined(
         turn, down, right, size = (float(one) for one in begin + steps * moved)
         return Turn(turn, (down, right), size)
 
+    # Where a disc lies without turn and at nominal size, seen from its ring's centre: angle and distance, and that centre.
+    radii = np.array([float(one) for one in measure.settings["radii_mm"]]) * pose.scale
+    count = len(measure.settings["diameters_mm"])
+    angles = np.radians(
+        [[pose.angle_on_screen(one.first_deg + 360.0 / count * k) for k in range(count)] for one, _ in maps]
+    )
+    angle = np.repeat(angles, radii.size, axis=1)[:, :number]
+    reach = np.tile(radii, count)[:number]
+    centres = np.array(
+        [view.at(np.array(one.centre_px)) + np.array([top, 0.0]) for (one, view), top in zip(maps, tops, strict=True)]
+    )
+    finer_px = np.array(maps[0][1].spacing_mm)
+
     def loss(moved: Floats) -> float:
         lies = turned(moved)
-        at = np.concatenate(
-            [
-                view.at(places(pose, measure, one, lies)[:number]) + np.array([top, 0])
-                for (one, view), top in zip(maps, tops, strict=True)
-            ]
-        )
-        values = ndimage.map_coordinates(stack, at.T, order=3, mode="nearest", prefilter=False)
+        direction, distance = angle + math.radians(lies.turn_deg), lies.size * reach
+        rows = centres[:, :1] + (distance * np.sin(direction) + lies.shift_mm[0]) / finer_px[0]
+        columns = centres[:, 1:] + (distance * np.cos(direction) + lies.shift_mm[1]) / finer_px[1]
+        values = ndimage.map_coordinates(stack, [rows, columns], order=3, mode="nearest", prefilter=False)
         return -float(values.sum()) / number
 
     simplex = np.vstack([np.zeros(4), np.eye(4)])
