@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,12 +72,31 @@ class Series:
         Rows in the table of values, in time order.
     residual : array of float
     chart : DrawnChart
+    n : int
+        Exams of the series, whatever part of them it holds.
     """
 
     key: SeriesKey
     rows: NDArray[np.int64]
     residual: NDArray[np.float64]
     chart: DrawnChart
+    n: int
+
+    def drawn(self) -> Series:
+        """The same with the exams alone that its drawing shows, the first one and those of its signals among them."""
+        signals = self.chart.signals
+        named = [place for signal in signals for place in (signal.index, signal.change)]
+        held = np.union1d(self.chart.places, np.array([0, *named], dtype=np.int64))
+
+        def moved(place: int) -> int:
+            return int(np.searchsorted(held, place))
+
+        chart = replace(
+            self.chart,
+            places=np.searchsorted(held, self.chart.places),
+            signals=tuple(replace(s, index=moved(s.index), change=moved(s.change)) for s in signals),
+        )
+        return replace(self, rows=self.rows[held], residual=self.residual[held], chart=chart)
 
 
 def _limits(n: int, false_alarm: float, kept: KeptResults) -> tuple[float, float] | None:
@@ -150,5 +169,5 @@ def watch_all(
             )
             if chart.first_scores is not None:
                 kept.keep_growing(series_name, part, chart.first_scores)
-            found.append(Series(key, rows, part, _drawn(chart)))
+            found.append(Series(key, rows, part, _drawn(chart), int(rows.size)))
     return found

@@ -146,6 +146,11 @@ class Columns:
             self._codes[name] = (rank[indices.to_numpy()], [words[i] for i in order])
         return self._codes[name]
 
+    def let_go(self) -> None:
+        """Forget the arrays that were made of columns: whoever asks for one again gets it made again."""
+        self._arrays.clear()
+        self._codes.clear()
+
     def sorted(self, names: Sequence[str]) -> Columns:
         """The same rows in ascending order of some columns, absent values last; equal rows keep their order.
 

@@ -179,6 +179,8 @@ def examine(
     series = watch_all(values, residual, kept=kept)
     kept.write_growing()
     steps, residual = find_steps(values, residual, software, series, schedule, kept)
+    # What is drawn of them is needed from here on; all of them are several copies of the period's exams.
+    series = [one.drawn() for one in series]
     look_until = _moment_of_looking(now, until)
     silences = find_silences(exams, look_until)
     unmapped = find_unmapped(values, mapping.table, examinations)
@@ -203,6 +205,8 @@ def examine(
     )
     findings = sort_findings(with_events(detect_all(context), context.events))
     tell("drawing sections", 0.9)
+    for columns in (values.columns, exams, exposures.localisers, exposures.projections):
+        columns.let_go()  # of millions of exams detectors have made arrays that no section asks for
     sections = build_sections(context, findings)
     kept.write()
     tell("adding up", 0.95)

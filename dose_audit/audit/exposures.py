@@ -49,7 +49,7 @@ class Exposures:
     sizes : Columns
         `exam_id` and `wed_mm`, the median water-equivalent diameter over an exam's imaging sequences.
     first_exams : Columns
-        Every device ever seen: `site`, `equipment`, `first_exam`, `exams`.
+        Every device ever seen, by the dates of its exams: `site`, `equipment`, `first_exam`, `last_exam`, `exams`.
     """
 
     indices: Columns
@@ -150,12 +150,13 @@ def _joined(exams: ir.Table, events: ir.Table) -> ir.Table:
 
 def _first_exams(engine: Engine) -> Columns:
     blocks = sums_by_block(engine, "first-exams", _first_rows)
-    whole = blocks.group_by(list(_PLACE)).aggregate([("first_exam", "min"), ("exams", "sum")])
-    table = whole.rename_columns({"first_exam_min": "first_exam", "exams_sum": "exams"})
+    whole = blocks.group_by(list(_PLACE)).aggregate([("first_exam", "min"), ("last_exam", "max"), ("exams", "sum")])
+    table = whole.rename_columns({"first_exam_min": "first_exam", "last_exam_max": "last_exam", "exams_sum": "exams"})
     return Columns(name_devices_apart(table)).sorted(("site", "equipment", "first_exam"))
 
 
 def _first_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
     exams: Any = engine.exams
     dated = exams.filter(exams.study_date.notnull())
-    return dated.group_by(*_PLACE).agg(first_exam=dated.study_date.min(), exams=dated.count().cast("float64"))
+    days = dated.study_date
+    return dated.group_by(*_PLACE).agg(first_exam=days.min(), last_exam=days.max(), exams=dated.count().cast("float64"))

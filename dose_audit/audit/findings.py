@@ -42,6 +42,7 @@ KINDS = (
     "repeated_exposures",
     "silent_device",
     "new_device",
+    "future_date",
     "corrupt_object",
     "conflict_object",
     "unmapped_acquisition_protocol",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.columns import renumbered
 from dose_audit.audit.quantities import quantity_named
+from dose_audit.drl.bands import AGE_RESOLUTION_YEARS, INFANT_EDGE_YEARS
 
 if TYPE_CHECKING:
     from dose_audit.audit.columns import Columns
@@ -26,8 +27,6 @@ ADULT_FROM_YEARS = 18.0
 
 COMPARED = ("MATCHED", "NO_DRL", "AMBIGUOUS")
 """Statuses of a match whose values form a group; all others leave the value out, under that name."""
-
-_INFANT_EDGE_YEARS, _AGE_RESOLUTION_YEARS = 2.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _edges(registry: DrlRegistry) -> dict[str, Any]:
             elif row.band.type == "water_equivalent_diameter":
                 diameters.update(ends)
     # Infants near an edge get a flag of their own: both sides of its reach are edges too.
-    near = {e + s * _AGE_RESOLUTION_YEARS for e in ages if e <= _INFANT_EDGE_YEARS for s in (-1, 1)}
+    near = {e + s * AGE_RESOLUTION_YEARS for e in ages if e <= INFANT_EDGE_YEARS for s in (-1, 1)}
     return {
         "age_years": sorted(ages | near),
         "weight_kg": sorted(weights),

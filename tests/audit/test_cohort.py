@@ -127,6 +127,16 @@ def test_bands_are_half_open_and_weight_goes_before_age(stored, audited):
     assert bands == ["5-<15 kg", "15-<30 kg", "15-<30 kg"]
 
 
+def test_an_infant_next_to_the_edge_of_a_band_flags_no_other(stored, audited):
+    # RP 185 parts heads at three months, 0.25 year: an age of 0.2 or 0.3 may be of either side, one of 0.4 is not.
+    for age in (0.4, 0.3, 0.2, 0.1):
+        stored.add_ct(
+            WHEN, 200.0, acquisition_protocol="Head", phantom="head_16cm", age_years=age, equipment=f"CT {age}"
+        )
+    told = {c["equipment"]: "AGE_NEAR_EDGE" in c["flags"] for c in audited().comparisons if c["quantity"] == "DLP"}
+    assert told == {"CT 0.4": False, "CT 0.3": True, "CT 0.2": True, "CT 0.1": False}
+
+
 def test_every_exam_has_one_fate_and_the_counts_add_up(stored, audited):
     stored.add_ct(WHEN, 300.0)
     stored.add_ct(WHEN, 300.0, is_phantom=True, is_phantom_reason="name")

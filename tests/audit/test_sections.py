@@ -11,6 +11,7 @@ import pytest
 
 from dose_audit.audit.glandular import agd_limits
 from dose_audit.audit.limits import limit
+from dose_audit.audit.schedule import nightly_schedule
 
 START = datetime(2026, 1, 1, 9, 0)
 UNTIL = date(2026, 6, 30)
@@ -212,6 +213,25 @@ def test_doses_of_one_patient_add_up_over_weeks_and_the_pseudonym_stays_out(stor
     assert "secret" not in text
 
 
+def test_a_second_course_that_adds_up_is_told_again_and_a_longer_first_one_is_not(stored, audited):
+    for days in (0, 30, 50, 160, 175):  # 5200 on day 30, 7800 on day 50, 2600 on day 160, 5200 on day 175
+        stored.add(
+            "XA", START + timedelta(days=days), acquisition_protocol="PCI", dose_rp_mgy=2600.0, pseudonym="secret-a"
+        )
+    # One exam reaches the level alone; without it, which was 95 days before, the other three reach it on day 95.
+    for days, dose in ((0, 6000.0), (20, 2000.0), (40, 2000.0), (95, 2000.0)):
+        stored.add(
+            "XA", START + timedelta(days=days), acquisition_protocol="PCI", dose_rp_mgy=dose, pseudonym="secret-b"
+        )
+    told = [f for f in audited(until=UNTIL).findings if f.kind == "cumulative_exposure"]
+    assert sorted(f.evidence["exam_refs"] for f in told) == [
+        ["E000001", "E000002"],
+        ["E000004", "E000005"],
+        ["E000007", "E000008", "E000009"],
+    ]
+    assert len({f.key for f in told}) == 3
+
+
 def test_localisers_and_repeats_are_told_as_a_habit(stored, audited):
     scout = {"ct_acquisition_type": "constant_angle", "ctdi_vol_mgy": 0.1, "ctdi_phantom": "body_32cm"}
     spiral = {"ct_acquisition_type": "spiral", "ctdi_vol_mgy": 5.0, "ctdi_phantom": "body_32cm", "dlp_mgy_cm": 200.0}
@@ -238,6 +258,18 @@ def test_a_device_never_seen_before_is_told_and_the_first_ones_are_not(stored, a
             stored.add_ct(START + timedelta(days=i), 190.0 + i % 7, ctdi=5.0, equipment="Loan van")
     told = [f for f in audited(until=UNTIL).findings if f.kind == "new_device"]
     assert [(f.equipment, f.evidence["first_exam"]) for f in told] == [("Loan van", "2026-04-11")]
+
+
+def test_a_device_whose_clock_is_ahead_is_told_by_nightly_runs_alone(stored, audited):
+    for i in range(40):
+        stored.add_ct(START + timedelta(days=i), 190.0 + i % 7, ctdi=5.0)
+        stored.add_ct(datetime(2062, 1, 1, 9) + timedelta(days=i), 190.0, ctdi=5.0, equipment="CT ahead")
+    stored.add_ct(datetime(2026, 7, 2, 3), 190.0, ctdi=5.0, equipment="CT east of here")
+    night, since = date(2026, 7, 1), date(2025, 7, 1)
+    nightly = audited(since=since, until=night, schedule=nightly_schedule(since, night))
+    (told,) = [f for f in nightly.findings if f.kind == "future_date"]
+    assert (told.equipment, told.evidence["latest_date"]) == ("CT ahead", "2062-02-09")
+    assert not [f for f in audited(since=since, until=UNTIL).findings if f.kind == "future_date"]
 
 
 def test_alert_levels_are_those_of_the_examination(stored, audited):

@@ -196,7 +196,11 @@ amounts = st.dictionaries(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+)
 @given(amounts, st.integers(2, 10))
 def test_nothing_of_few_exams_and_no_extreme_is_shared(
     run_dir: Path, amounts: dict[tuple[str, str], tuple[int, int]], smallest: int

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.detectors import (
+    clocks,
     coverage,
     cumulative,
     devices,
@@ -44,6 +45,7 @@ DETECTORS: tuple[Callable[[AuditContext], list[Finding]], ...] = (
     repeats.detect,
     devices.detect,
     new_devices.detect,
+    clocks.detect,
     objects.detect,
     coverage.detect,
     weights.detect,

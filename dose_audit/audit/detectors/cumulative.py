@@ -22,12 +22,13 @@ _ADDED = ("dose_rp", "KAP")
 
 
 def detect(context: AuditContext) -> list[Finding]:
-    """Raise ``cumulative_exposure``: once a patient and quantity, named by the exam that reached the level.
+    """Raise ``cumulative_exposure``: each time that a patient's sum reaches the level, named by the exam that reached it.
 
     Notes
     -----
-    Exams of one pseudonym within the weeks of ``data/limits.csv`` are added, whatever the site. The pseudonym itself
-    appears nowhere.
+    Exams of one pseudonym within the weeks of ``data/limits.csv`` are added, whatever the site. Further exams while the
+    sum stays at the level are no new finding; once it has been below, a second course is. The pseudonym itself appears
+    nowhere.
     """
     columns = context.values.columns
     usable = countable(context.values)
@@ -43,9 +44,7 @@ def detect(context: AuditContext) -> list[Finding]:
         rows = np.flatnonzero(mask & ~np.isnat(columns["study_datetime"]))
         for pseudonym, members in _patients(context, rows):
             members = members[np.argsort(columns["study_datetime"][members], kind="stable")]
-            finding = _finding(context, members, levels[0], reach, pseudonym)
-            if finding is not None:
-                findings.append(finding)
+            findings.extend(_findings(context, members, levels[0], reach, pseudonym))
     return findings
 
 
@@ -66,21 +65,27 @@ def _patients(context: AuditContext, rows: NDArray[np.int64]) -> Iterator[tuple[
             yield str(pseudonym), rows[here][members]
 
 
-def _finding(
+def _findings(
     context: AuditContext, rows: NDArray[np.int64], trigger: Trigger, reach: np.timedelta64, pseudonym: str
-) -> Finding | None:
+) -> Iterator[Finding]:
     columns = context.values.columns
     times, doses = columns["study_datetime"][rows], columns["value"][rows]
-    for last in range(1, rows.size):
+    reached = False
+    for last in range(rows.size):
         within = (times <= times[last]) & (times > times[last] - reach)
         within[last + 1 :] = False
         total = float(doses[within].sum())
-        if total >= trigger.at_least and np.count_nonzero(within) > 1 and float(doses[within].max()) < trigger.at_least:
-            break
-    else:
-        return None
-    refs = [exam_ref(int(i)) for i in columns["exam_id"][rows[within]]]
-    row = rows[last]
+        # An exam that reaches the level alone is told as such, and what comes on top of it with it.
+        told = total >= trigger.at_least and float(doses[within].max()) < trigger.at_least
+        if told and not reached:
+            yield _finding(context, rows[within], total, trigger, pseudonym)
+        reached = told or (reached and total >= trigger.at_least)
+
+
+def _finding(context: AuditContext, rows: NDArray[np.int64], total: float, trigger: Trigger, pseudonym: str) -> Finding:
+    columns = context.values.columns
+    refs = [exam_ref(int(i)) for i in columns["exam_id"][rows]]
+    row = rows[-1]
     what, unit = quantity_label(trigger.quantity), unit_label(trigger.unit)
     return Finding(
         kind="cumulative_exposure",

@@ -51,7 +51,7 @@ def _entry(context: AuditContext, one: Series, events: Sequence[DeviceEvent]) ->
         "examination": examination or None,
         "examination_name": columns["examination_name"][one.rows[0]] if examination else None,
         "band": band or None,
-        "n": int(one.rows.size),
+        "n": one.n,
         "points_shown": int(shown.size),
         "points": {
             "time": stamps(shown),

@@ -93,7 +93,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     for names, align, dx in _sides(named):
         layers.append(
             alt.Chart(inline(names))
-            .mark_text(align=align, dx=dx, fontSize=10, limit=110, color=INK)
+            .mark_text(align=align, dx=dx, dy=-6, fontSize=10, limit=110, color=INK)
             .encode(x=x, y=y, text=alt.Text("name:N"))
         )
     title = f"{with_band(entry['examination_name'], entry['band'])} · {quantity_label(entry['quantity'])}"

@@ -32,7 +32,7 @@ def _figure(entry: dict[str, Any], number_in_page: int) -> Figure:
 
     points = _points(entry)
     events = _events(entry)
-    days = alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True, title=None, grid=False)
+    days = alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True, labelSeparation=8, title=None, grid=False)
     x = alt.X("time:T", axis=days, scale=alt.Scale(domain=[points[0]["time"], points[-1]["time"]]))
     scale, ticks = log_scale([1.0, *(point["ratio"] for point in points)])
     dose = alt.Chart(inline([p for p in points if p["ratio"] is not None]))
@@ -44,8 +44,8 @@ def _figure(entry: dict[str, Any], number_in_page: int) -> Figure:
         ),
         alt.Chart(inline([{"one": 1}])).mark_rule(color=QUIET, size=1).encode(y=alt.Y("one:Q")),
     ]
-    smooth = [p for p in points if p["ewma"] is not None and p["limit"] is not None]
-    line = alt.Chart(inline(smooth))
+    smooth = _in_parts(points)
+    line = alt.Chart(inline(smooth)).encode(detail=alt.Detail("part:N"))
     bottom: list[Any] = [
         line.mark_area(color=TONES["ok"], opacity=0.13).encode(
             x=x, y=alt.Y("below:Q", title="EWMA (SD)", axis=alt.Axis(tickCount=4)), y2=alt.Y2("limit:Q")
@@ -72,7 +72,9 @@ def _figure(entry: dict[str, Any], number_in_page: int) -> Figure:
     return Figure(
         f"monitor-{number_in_page}",
         title,
-        f"{title}, {entry['site']}: {plural(entry['n'], 'exam')}; {told or 'no signal, and nothing happened to the device'}.",
+        f"{title}, {entry['site']}: {plural(entry['n'], 'exam')}"
+        f"{f' ({len(points)} drawn)' if len(points) < entry['n'] else ''}; "
+        f"{told or 'no signal, and nothing happened to the device'}.",
         finished(chart),
         ["Day", "What", "Factor", "95 % interval"],
         [[event["day"], event["text"], event["factor"], event["interval"]] for event in events],
@@ -80,7 +82,7 @@ def _figure(entry: dict[str, Any], number_in_page: int) -> Figure:
 
 
 def _points(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """One record a drawn exam; exams between two drawn ones are in the limits all the same."""
+    """One record a drawn exam, those that signalled among them; what lies between two is in the average all the same."""
     from math import exp
 
     drawn = entry["points"]
@@ -97,7 +99,20 @@ def _points(entry: dict[str, Any]) -> list[dict[str, Any]]:
             drawn["time"], drawn["log_residual"], drawn["ewma"], drawn["ewma_limit"], strict=True
         )
     ]
-    return points[::step] if (len(points) - 1) % step == 0 else [*points[::step], points[-1]]
+    signalled = {signal["time"] for signal in entry["signals"]}
+    last = len(points) - 1
+    return [p for place, p in enumerate(points) if place % step == 0 or place == last or p["time"] in signalled]
+
+
+def _in_parts(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Points that have an average, numbered by the stretches between warm-ups: no line is drawn across one."""
+    found, part = [], 0
+    for point in points:
+        if point["ewma"] is None or point["limit"] is None:
+            part += 1
+        else:
+            found.append(point | {"part": part})
+    return found
 
 
 def _events(entry: dict[str, Any]) -> list[dict[str, str]]:

@@ -123,7 +123,8 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     return Figure(
         f"size-dose-{index}",
         title,
-        f"{title}: {plural(entry['n'] - entry['n_missing'], 'exam')} with a known size, {entry['n_missing']} without; "
+        f"{title}: {plural(entry['n'] - entry['n_missing'], 'exam')} with a known size"
+        f"{_drawn_words(len(points), entry)}, {entry['n_missing']} without; "
         f"{_fit_words(entry)}; {_level_words(levels, entry)}.",
         finished(alt.layer(*layers).properties(width=400, height=220)),
         [f"Size ({entry['axis_unit']})", "Curve", f"Dose ({unit_label(entry['unit'])})", "95 % interval"],
@@ -155,6 +156,10 @@ def _levels(entry: dict[str, Any], smallest: float, largest: float) -> list[dict
             text = f"{number(level['value'])} {unit_label(entry['unit'])} ({level['set']}, {level['edition']})"
             found.append({"low": low, "high": high, "value": level["value"], "text": text})
     return found
+
+
+def _drawn_words(points: int, entry: dict[str, Any]) -> str:
+    return f" ({points} drawn)" if points < entry["n"] - entry["n_missing"] else ""
 
 
 def _fit_words(entry: dict[str, Any]) -> str:

@@ -14,11 +14,12 @@ from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun, Group, group_key
 from dose_audit.report.theme import QUIET, RULE, SERVICE, TONES
 from dose_audit.report.words import number, plural, quantity_label, unit_label, with_band
-from dose_audit.statistics import median_interval
+from dose_audit.statistics import median_interval, quantile
 
 __all__ = ["trend_figures"]
 
 FEWEST = 20
+"""Exams of a group that is drawn, and of a month whose percentiles are."""
 MOST_FIGURES = 12
 MOST_POINTS = 200
 _SHOWN_KINDS = ("step_change", "unit_slip", "drl_exceeded", "low_dose_check_iq")
@@ -68,7 +69,9 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
         scale=scale,
         axis=alt.Axis(format="~r", values=ticks),
     )
-    time_axis = alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True, title=None, grid=False)
+    time_axis = alt.Axis(
+        format="%b %Y", tickCount="month", labelOverlap=True, labelSeparation=8, title=None, grid=False
+    )
     times = [time.isoformat() for time in group.times if time is not None]
     step = max(1, -(-len(times) // MOST_POINTS))
     exams = [
@@ -94,10 +97,17 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
             ],
         ),
     ]
+    crowded = [month for month in months if month["p5"] is not None]
+    if step > 1 and crowded:  # where not every exam is drawn, how they all lie is
+        shade = alt.Chart(inline(crowded)).mark_area(color=QUIET, opacity=0.16)
+        layers.insert(
+            0, shade.encode(x=alt.X("time:T", axis=time_axis), y=alt.Y("p5:Q", title=label, scale=scale), y2="p95:Q")
+        )
     if left_out:
+        aside = max(1, -(-len(left_out) // MOST_POINTS))
         hollow = [
             {"time": item["study_datetime"].isoformat(), "value": item["value"], "reason": _words(item["reason"])}
-            for item in left_out[:MOST_POINTS]
+            for item in left_out[::aside]
         ]
         layers.append(
             alt.Chart(inline(hollow))
@@ -145,6 +155,9 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
         f"; {'new software ' if change['kind'] == 'new software' else ''}{change['text']} on {change['day']}"
         for change in changes
     )
+    if step > 1:
+        shaded = ", shaded from the 5th to the 95th percentile of each month" if crowded else ""
+        alt_text += f"; {len(exams)} of them are drawn{shaded}"
     alt_text += f"; {plural(len(left_out), 'exam')} left out ({_words(left_out[0]['reason'])})." if left_out else "."
     return Figure(
         f"trend-{index}",
@@ -167,9 +180,10 @@ def _months(group: Group) -> list[dict[str, Any]]:
             by_month[f"{time:%Y-%m}"].append((time, value))
     months = []
     for month, members in sorted(by_month.items()):
-        interval = median_interval(np.asarray([value for _, value in members]))
+        values = np.asarray([value for _, value in members])
+        interval = median_interval(values)
         middle = members[len(members) // 2][0]
-        median = float(np.median([value for _, value in members]))
+        median = float(np.median(values))
         known = interval.low is not None and interval.high is not None
         months.append(
             {
@@ -179,6 +193,8 @@ def _months(group: Group) -> list[dict[str, Any]]:
                 "value": median,
                 "low": interval.low if known else median,
                 "high": interval.high if known else median,
+                "p5": quantile(values, 0.05) if len(members) >= FEWEST else None,
+                "p95": quantile(values, 0.95) if len(members) >= FEWEST else None,
                 "interval": f"{number(interval.low)} to {number(interval.high)}" if known else "too few",
             }
         )
