@@ -247,12 +247,12 @@ def skip_sequence(buffer: bytes, position: int, end: int, explicit: bool, limits
             continue
         if explicit:
             tag, letters, length = _numbered_head(buffer, position)
-            while letters in _SHORT_VRS:
+            while letters in _SHORT_VRS and tag != ITEM_END:
                 position += 8 + length
                 if position > end:
                     raise Overrun(position, position)
                 tag, letters, length = _numbered_head(buffer, position)
-            if letters in _LONG_VRS:
+            if letters in _LONG_VRS and tag != ITEM_END:
                 offset = 12
                 length = long_length(buffer, position + 8)[0]
                 if length == UNDEFINED and letters == _UNKNOWN and not looks_explicit(buffer, position + 20):
@@ -317,6 +317,8 @@ def read_items(buffer: bytes, start: int, stop: int, explicit: bool, limits: Lim
                 if item_end > stop or scan(buffer, position, item_end, explicit, elements, limits) != item_end:
                     raise Unusual("an item's length does not match its elements")
                 position = item_end
+            if ITEM_END in elements:  # its length looks like a VR
+                raise Unusual("the end of an item has a length")
             items.append(elements)
     except StructError:
         raise Unusual("a sequence ends inside an item") from None

@@ -69,3 +69,10 @@ def test_a_head_that_is_known_ends_in_its_own_item() -> None:
     except ValueError as error:
         ours = [] if str(error) else [error]
     assert ours == []
+
+
+def test_the_end_of_an_item_whose_length_looks_like_a_value_representation() -> None:
+    end = b"Target Region " + bytes.fromhex("feff0de0")
+    more = b"LO\x08\x00Abdomen " + bytes.fromhex("feff0de000000000")
+    data = encode(report(), "explicit", undefined=True)
+    assert same_as_pydicom(replaced(data, end + bytes(4), end + more))

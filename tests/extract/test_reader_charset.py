@@ -87,6 +87,11 @@ def test_misspelt_terms(term: str) -> None:
     assert charset(term.encode()).decode(b"M\xfcller") == "Müller"
 
 
+def test_any_letter_in_place_of_the_underscore() -> None:
+    for letter in "-O ß":  # the last one is two letters in capitals
+        assert charset(f"ISO{letter}IR 192".encode("latin-1")).decode("Müller".encode()) == "Müller"
+
+
 def test_an_unknown_or_absent_set_keeps_every_byte() -> None:
     for term in (b"", b"ISO_IR 6", b"NO SUCH SET", b"hex", b"\xff\xfe"):
         assert charset(term).decode(bytes(range(32, 256))) == bytes(range(32, 256)).decode("latin-1")
