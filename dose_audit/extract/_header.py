@@ -113,8 +113,10 @@ class Header:
             # What most texts are: one value, and in ASCII where the character set has a say.
             raw = self._buffer[start:stop]
             kind = vr if sent in _UNTOLD else sent
-            if (kind in _UNCODED_VRS or (kind in _CODED_VRS and _in_ascii(raw))) and _BACKSLASH not in raw:
-                return raw.decode("latin-1").strip(UID_PADDING if vr == b"UI" else PADDING) or None
+            # What is not in ASCII may be the end of an undefined length.
+            plain = raw.isascii() if kind in _UNCODED_VRS else kind in _CODED_VRS and _in_ascii(raw)
+            if plain and _BACKSLASH not in raw:
+                return raw.decode().strip(UID_PADDING if vr == b"UI" else PADDING) or None
         values = self._texts(number, vr, keyword)
         return (values[0] or None) if values else None
 
@@ -133,12 +135,12 @@ class Header:
         if stop - start <= _SHORT:
             raw = self._buffer[start:stop]
             kind = vr if sent in _UNTOLD else sent
-            if kind in _UNCODED_VRS or (kind in _CODED_VRS and _in_ascii(raw)):
+            if raw.isascii() if kind in _UNCODED_VRS else kind in _CODED_VRS and _in_ascii(raw):
                 padding = UID_PADDING if b"UI" in (sent, vr) else PADDING
                 if _BACKSLASH not in raw:
-                    value = raw.decode("latin-1").strip(padding)
+                    value = raw.decode().strip(padding)
                     return [value] if value else []
-                return [value.strip(padding) for value in raw.decode("latin-1").split("\\")]
+                return [value.strip(padding) for value in raw.decode().split("\\")]
         return self._texts(number, vr, keyword)
 
     def number(self, keyword: str) -> float | None:

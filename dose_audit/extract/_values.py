@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from struct import Struct
 
 from dose_audit.extract._charset import Charset
@@ -31,6 +32,7 @@ BINARY_VRS = frozenset({b"OB", b"OW", b"OB or OW", b"SQ", b"US or OW", b"US or S
 
 PADDING = " \0"
 UID_PADDING = " \0\t\n\v\f\r"
+_THOUSANDS = re.compile(rb"[+-]?[1-9]\d{0,2}(?:,\d{3})+\.\d*")
 UNDERSCORE = ord("_")
 """Python reads 1_000 as a number, DICOM does not. A byte is found in bytes ten times as fast by its number."""
 
@@ -95,7 +97,8 @@ def decimals(raw: bytes) -> tuple[list[float], list[str]]:
     """Decimal strings (DS, IS) as finite numbers, and the texts that are none.
 
     Decimals in an IS and more than 16 characters are read. Commas part a list only where they cannot be
-    decimal commas: with three parts or more, or with a point in one of them. ``12,5`` may mean either.
+    decimal commas: with three parts or more, or with a point in one of them. ``12,5`` may mean either, and commas
+    between thousands as in ``1,234.5`` may be no list either. A list may end with a comma, not begin with one.
 
     Examples
     --------
@@ -105,6 +108,8 @@ def decimals(raw: bytes) -> tuple[list[float], list[str]]:
     ([0.1, 0.25], [])
     >>> decimals(b"12,5")
     ([], ['12,5'])
+    >>> decimals(b"1,234.5")
+    ([], ['1,234.5'])
     """
     numbers: list[float] = []
     refused: list[str] = []
@@ -113,8 +118,9 @@ def decimals(raw: bytes) -> tuple[list[float], list[str]]:
         if not value:
             continue
         parts = value.split(b",")
-        if len(parts) > 2 or b"." in value:
-            parts = [part for part in parts if part.strip()]
+        if (len(parts) > 2 or b"." in value) and not _THOUSANDS.fullmatch(value):
+            while len(parts) > 1 and not parts[-1].strip():
+                parts.pop()
         else:
             parts = [value]
         found = [_decimal(part) for part in parts]

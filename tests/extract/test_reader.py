@@ -206,6 +206,8 @@ def test_numbers_in_the_forms_met_in_real_objects(vr: bytes, raw: bytes, numbers
     ("vr", "raw"),
     [
         (b"DS", b"12,5"),  # twelve and a half, or twelve and five
+        (b"DS", b"1,234.5"),  # a thousand and more, or one and more
+        (b"DS", b",09.6"),  # the first digit was lost
         (b"DS", b"nan "),
         (b"DS", b"1e999 "),
         (b"DS", b"-inf"),
