@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dose_audit.report.charts.funnel import funnel_figures
 from dose_audit.report.charts.monitors import monitor_figures
 from dose_audit.report.charts.size_dose import size_dose_figures
 from dose_audit.report.charts.trend import trend_figures
 from dose_audit.report.frozen import FrozenRun
-from tests.report.sections import monitor
+from tests.report.sections import cross_site, monitor
 
 N = 1003
 START = datetime(2026, 1, 1, 9)
@@ -89,3 +90,18 @@ def test_a_running_chart_keeps_the_exam_that_signalled_and_draws_no_line_through
 def test_dose_and_size_tells_how_many_of_the_exams_are_dots(whole_run_dir: Path) -> None:
     (figure, *_) = size_dose_figures(FrozenRun.load(whole_run_dir))
     assert "349 exams with a known size (3 drawn), 4 without" in figure.alt
+
+
+def test_a_funnel_of_too_few_sites_for_a_verdict_gives_none(run_dir: Path) -> None:
+    reason = "3 sites, 5 needed to know how much sites usually differ"
+
+    def too_few(data: dict[str, Any]) -> None:
+        entry = cross_site()
+        for point in entry["funnel"]["points"]:
+            point["beyond"] = None
+        entry["funnel"]["reason"] = reason
+        data["cross_site"] = [entry]
+
+    (figure,) = funnel_figures(_edit(run_dir, too_few))
+    assert f"no site is judged ({reason})" in figure.alt
+    assert "beyond the limits" not in figure.alt

@@ -99,8 +99,10 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     title = f"{with_band(entry['examination_name'], entry['band'])} · {quantity_label(entry['quantity'])}"
     beyond = [point["site"] for point in known if point["beyond"] is not None]
     words = f"{title}: medians of {plural(len(known), 'site')} around {number(funnel['target'])} {unit}; "
-    words += f"beyond the limits: {', '.join(beyond)}" if beyond else "no site is beyond the limits"
-    words += f" ({funnel['reason']})." if funnel["reason"] else "."
+    if funnel["reason"]:  # a site may well lie outside of the lines that are drawn
+        words += f"the limits are those of chance alone, and no site is judged ({funnel['reason']})."
+    else:
+        words += f"beyond the limits: {', '.join(beyond)}." if beyond else "no site is beyond the limits."
     return Figure(
         f"funnel-{index}",
         title,
