@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,9 @@ def program() -> Callable[[str], str]:
     """Path of a peer's program, or a skip that names it."""
 
     def find(name: str) -> str:
-        path = shutil.which(name)
+        own = Path(sys.executable).parent  # pynetdicom puts programs of the same names beside the interpreter
+        folders = [folder for folder in os.get_exec_path() if Path(folder) != own]
+        path = shutil.which(name, path=os.pathsep.join(folders))
         if path is None:
             pytest.skip(f"{name} is not installed (tests/install_peers.sh installs it as root on Debian)")
         return path
