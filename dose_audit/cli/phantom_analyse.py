@@ -134,19 +134,17 @@ def analyse(
 
 
 def _show(outcome: Outcome) -> None:
-    from dose_audit.report.phantom_page import ANSWERS, MARKS
+    from dose_audit.report.phantom_page import ANSWERS, MARKS, shown_number
 
     for one in outcome.analyses:
         rows = []
         for entry in one.measurements:
             value = entry.measured
-            number = "–" if value.value is None else f"{value.value:.4g}"
-            spread = "" if value.uncertainty is None else f"{2 * value.uncertainty:.2g}"
             rows.append(
                 [
                     entry.title or value.name,
-                    number,
-                    spread,
+                    shown_number(value.value, value.uncertainty),
+                    "" if value.uncertainty is None else shown_number(2 * value.uncertainty, value.uncertainty),
                     value.unit if value.unit != "1" else "",
                     MARKS[entry.judgement],
                     value.reason,

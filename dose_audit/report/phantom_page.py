@@ -64,7 +64,7 @@ def phantom_page(record: Mapping[str, Any], pictures: Sequence[Picture], modules
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "limits": _limits, "moment": _moment}
+    environment.filters |= {"number": shown_number, "limits": _limits, "moment": _moment}
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in record["measurements"]:
         groups.setdefault(modules.get(row["module"], row["module"]) or record["phantom"]["name"], []).append(row)
@@ -87,8 +87,12 @@ def phantom_page(record: Mapping[str, Any], pictures: Sequence[Picture], modules
     )
 
 
-def _number(value: float | None, uncertainty: float | None = None) -> str:
-    """A value with the digits that its uncertainty leaves; four significant ones where there is none."""
+def shown_number(value: float | None, uncertainty: float | None = None) -> str:
+    """A value with the digits that its standard uncertainty leaves; four significant ones where there is none.
+
+    >>> shown_number(0.57721, 0.21), shown_number(105.43)
+    ('0.58', '105.4')
+    """
     if value is None:
         return "–"
     if uncertainty:
