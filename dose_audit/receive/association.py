@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from . import dimse
 from .access import Certificate
-from .commitment import MAX_REQUEST_BYTES, CommitmentRequest, RequestBuffer, parse_request
+from .commitment import LONGEST_REQUEST_BYTES, MAX_REQUEST_BYTES, CommitmentRequest, RequestBuffer, parse_request
 from .errors import ProtocolError, SpoolError
 from .negotiate import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, VERIFICATION, Answer
 from .negotiator import NegotiationUnavailable
@@ -31,7 +31,7 @@ from .pdu import (
     p_data,
 )
 from .sockets import acknowledging, shut_down
-from .storing import Discard, Outcome, Sink, open_store
+from .storing import Outcome, Storing, read_over
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -72,6 +72,7 @@ class Association:
         self._contexts: dict[int, tuple[str, str]] = {}
         self._peer_max_pdu = 0
         self._reader: PduReader
+        self._storing: Storing
         self._name = f"a{next(_SERIAL)}"
         self.address = address
         self.aet = _title(request[26:42])
@@ -192,6 +193,9 @@ class Association:
                 surplus=self._surplus,
             )
             self._surplus = b""
+            self._storing = Storing(
+                self._listener.spool, self._listener.router, aet=self.aet, address=self.address, association=self._name
+            )
             while True:
                 reader.idle()
                 if not reader.buffered and not self._become_idle():
@@ -271,26 +275,14 @@ class Association:
     def _store(self, context_id: int, command: dimse.Command) -> None:
         listener = self._listener
         abstract_syntax, transfer_syntax = self._contexts[context_id]
-        cap = listener.settings.max_object_bytes
-        sink: Sink
-        if abstract_syntax in (VERIFICATION, STORAGE_COMMITMENT):
-            sink = Discard(Outcome(dimse.SOP_CLASS_NOT_SUPPORTED, "no storage context", "no storage context"), cap)
-        else:
-            sink = open_store(
-                listener.spool,
-                listener.router,
-                command,
-                transfer_syntax=transfer_syntax,
-                aet=self.aet,
-                address=self.address,
-                max_object_bytes=cap,
-                association=self._name,
-            )
+        data_set = self._reader.data_set(context_id, listener.settings.max_object_bytes)
         try:
-            self._reader.data_set(context_id, sink.write)
-            outcome = sink.finish()
+            if abstract_syntax in (VERIFICATION, STORAGE_COMMITMENT):
+                read_over(data_set)
+                outcome = Outcome(dimse.SOP_CLASS_NOT_SUPPORTED, "no storage context", "no storage context")
+            else:
+                outcome = self._storing.store(command, transfer_syntax, data_set)
         except BaseException:
-            sink.abort()
             listener.counters.add("objects_aborted")
             raise
         listener.counters.add(f"objects_{outcome.kind.replace(' ', '_')}")
@@ -305,7 +297,8 @@ class Association:
         buffer = RequestBuffer(listener.spool.root / "part")
         try:
             if dimse.number(command, dimse.DATA_SET_TYPE) != dimse.NO_DATA_SET:
-                self._reader.data_set(context_id, buffer.write)
+                for pieces in self._reader.data_set(context_id, LONGEST_REQUEST_BYTES):
+                    buffer.write(*pieces)
             # Long requests one after the other, so that memory does not grow with the number of associations.
             with listener.large_request if buffer.large else nullcontext():
                 self._answer_commitment(context_id, command, buffer)
@@ -356,7 +349,7 @@ class Association:
 
     def _skip_data_set(self, context_id: int, command: dimse.Command) -> None:
         if dimse.number(command, dimse.DATA_SET_TYPE) not in (None, dimse.NO_DATA_SET):
-            self._reader.data_set(context_id, Discard(Outcome(dimse.SUCCESS), MAX_REQUEST_BYTES).write)
+            read_over(self._reader.data_set(context_id, MAX_REQUEST_BYTES))
 
     # -- sending and closing --------------------------------------------------------------------------------------
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from . import dimse
-from .errors import InvalidUID, ProtocolError
+from .errors import InvalidUID
 from .header import IMPLICIT_LITTLE, Walker
 from .part10 import clean_uid
 from .spool import Spool
-from .storing import Outcome
 
 MAX_REQUEST_BYTES = 4_000_000  # some 30,000 instances; larger requests are refused
+LONGEST_REQUEST_BYTES = 64 * MAX_REQUEST_BYTES  # are read over, to be answered; then the association ends
 IN_MEMORY_BYTES = 256 * 1024  # some 2,000; what is longer waits in a file and is read by one association at a time
 
 TRANSACTION_UID = 0x00081195
@@ -141,8 +140,6 @@ class RequestBuffer:
 
     def write(self, *pieces: memoryview) -> None:
         self._size += sum(map(len, pieces))
-        if self._size > 64 * MAX_REQUEST_BYTES:
-            raise ProtocolError("data set longer than any request")
         if self._size > MAX_REQUEST_BYTES:
             self.refused = True
         if self.refused:
@@ -157,9 +154,6 @@ class RequestBuffer:
         with self._file as file:
             file.seek(0)
             return file.read()
-
-    def finish(self) -> Outcome:
-        return Outcome(dimse.SUCCESS)
 
     def abort(self) -> None:
         self._file.close()

@@ -65,9 +65,9 @@ class Walker:
     def texts(self, tags: frozenset[int], longest: int) -> dict[int, str]:
         """The values of these elements as text, as far as `elements` would find them; written out for speed."""
         found: dict[int, str] = {}
-        data, end, offset, last = self.data, len(self.data), 0, max(tags, default=0)
+        data, end, offset, tag, last = self.data, len(self.data), 0, -1, max(tags, default=0)
         try:
-            while offset + 8 <= end:
+            while tag < last and offset + 8 <= end:
                 tag, value, length = self._head(offset)
                 if tag > last:
                     break
@@ -118,7 +118,7 @@ class Walker:
         raise _Malformed
 
 
-def inflate_head(data: bytes | memoryview) -> bytes:
+def inflate_head(data: bytes | bytearray | memoryview) -> bytes:
     """The beginning of a deflated data set, bounded; empty when it is no deflate stream."""
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(bytes(data), _MAX_INFLATED)
@@ -126,7 +126,7 @@ def inflate_head(data: bytes | memoryview) -> bytes:
         return b""
 
 
-def peek(data: bytes | memoryview, transfer_syntax_uid: str, tags: frozenset[int]) -> dict[int, str]:
+def peek(data: bytes | bytearray | memoryview, transfer_syntax_uid: str, tags: frozenset[int]) -> dict[int, str]:
     """Text values of some elements near the start of a data set.
 
     Parameters

@@ -188,8 +188,8 @@ class Ledger:
         batch: list[_Ticket] = []
         while self._queue:
             batch.append(self._queue.popleft())
+        failure: BaseException | None = None
         committed = False
-        failure: BaseException = LedgerUnavailable("the ledger's commit was interrupted")
         try:
             if len(batch) == 1 and isinstance(batch[0].operation, Statement):
                 self._commit_statement(batch[0])
@@ -202,10 +202,10 @@ class Ledger:
             if not committed:
                 self._roll_back()
                 self._undo_from(0)
+                failure = failure or LedgerUnavailable("the ledger's commit was interrupted")
             self._if_lost.clear()
             for ticket in batch:
-                if not committed:
-                    ticket.error = ticket.error or failure
+                ticket.error = ticket.error or failure
                 ticket.done = True
 
     def _commit_statement(self, ticket: _Ticket) -> None:

@@ -1,6 +1,5 @@
 """The few bytes of DICOM Part 10 that the spool writes and reads itself: preamble, file meta, UIDs."""
 
-import re
 import struct
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,9 +14,8 @@ PREFIX_LENGTH = 132  # 128 bytes of preamble, then "DICM"
 _PREFIX = b"\0" * 128 + b"DICM"
 _META_LENGTH = struct.Struct("<HH2sHI")
 _META_VERSION = struct.pack("<HH2sHI", 0x0002, 0x0001, b"OB", 0, 2) + b"\0\1"
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _META_READ_CAP = 64 * 1024
-_KEPT_UIDS = 256  # whose checks and encodings are remembered: a modality sends few classes, each instance is met thrice
+_KEPT_UIDS = 256  # whose checks or encodings are remembered: a modality sends few classes, each instance is met thrice
 
 
 class FileMeta(NamedTuple):
@@ -61,15 +59,17 @@ def clean_uid(value: str | bytes | bytearray, *, what: str = "UID") -> str:
 
 @lru_cache(_KEPT_UIDS)
 def _is_uid(text: str) -> bool:
-    return _UID.fullmatch(text) is not None
+    return text.isascii() and all(map(str.isdigit, text.split(".")))
 
 
-@lru_cache(_KEPT_UIDS)
 def _ui(element: int, uid: str) -> bytes:
     value = uid.encode("ascii")
     if len(value) % 2:
         value += b"\0"
     return struct.pack("<HH2sH", 0x0002, element, b"UI", len(value)) + value
+
+
+_kept_ui = lru_cache(_KEPT_UIDS)(_ui)  # for classes and syntaxes; an instance is sent once
 
 
 def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
@@ -80,10 +80,10 @@ def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: 
     body = b"".join(
         (
             _META_VERSION,
-            _ui(0x0002, sop_class_uid),
+            _kept_ui(0x0002, sop_class_uid),
             _ui(0x0003, sop_instance_uid),
-            _ui(0x0010, transfer_syntax_uid),
-            _ui(0x0012, IMPLEMENTATION_CLASS_UID),
+            _kept_ui(0x0010, transfer_syntax_uid),
+            _kept_ui(0x0012, IMPLEMENTATION_CLASS_UID),
         )
     )
     return _PREFIX + _META_LENGTH.pack(0x0002, 0x0000, b"UL", 4, len(body)) + body

@@ -2,14 +2,15 @@
 
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import NoReturn
 
 from .errors import ProtocolError
 
 MAX_ASSOCIATE_BYTES = 65536
-BUFFER_BYTES = 128 * 1024  # small enough to stay in the processor's cache between receiving and writing
+# Small enough to stay in the processor's cache between receiving and writing; four times this is a CT slice.
+BUFFER_BYTES = 144 * 1024
 _PIECES = 64  # of a data set that are passed on together; senders that cut it finer are not worth more
 
 RELEASE_RP = b"\x06\0\0\0\0\x04\0\0\0\0"
@@ -41,7 +42,7 @@ REJECT_LOCAL_LIMIT = (2, 3, 2)
 
 
 _PDU_HEAD, _PDV_HEAD = struct.Struct(">BBI"), struct.Struct(">IBB")
-_ONE_PDV = struct.Struct(">BBIIBB")
+_HEADS = struct.Struct(">BBIIBB")  # of a P-DATA PDU and of its first PDV
 _P_DATA = int(PduType.P_DATA)  # a look into an enumeration takes as long as the comparison it serves
 
 
@@ -72,17 +73,13 @@ def p_data(context_id: int, data: bytes, *, command: bool, max_pdu: int) -> byte
     room = (max_pdu or 1 << 20) - 6
     kind = 1 if command else 0
     if len(data) <= room:
-        return _ONE_PDV.pack(_P_DATA, 0, len(data) + 6, len(data) + 2, context_id, kind | 2) + data
+        return _HEADS.pack(_P_DATA, 0, len(data) + 6, len(data) + 2, context_id, kind | 2) + data
     pieces = [data[at : at + room] for at in range(0, len(data), room)]
     return b"".join(
-        _ONE_PDV.pack(_P_DATA, 0, len(piece) + 6, len(piece) + 2, context_id, kind | (2 if piece is pieces[-1] else 0))
+        _HEADS.pack(_P_DATA, 0, len(piece) + 6, len(piece) + 2, context_id, kind | (2 if piece is pieces[-1] else 0))
         + piece
         for piece in pieces
     )
-
-
-def nothing() -> None:
-    """Nobody holds views of the buffer."""
 
 
 class PduReader:
@@ -91,7 +88,7 @@ class PduReader:
     Parameters
     ----------
     receive : callable
-        ``recv_into`` of a socket with a receive time-out (SO_RCVTIMEO).
+        ``recv_into`` of a socket with a receive time-out (SO_RCVTIMEO); it is also told whether a message has begun.
     buffer : bytearray
         Where bytes land; its size is all the memory that an association takes, whatever is sent.
     max_pdu : int
@@ -104,7 +101,7 @@ class PduReader:
 
     def __init__(
         self,
-        receive: Callable[[memoryview], int],
+        receive: Callable[[memoryview, bool], int],
         buffer: bytearray,
         *,
         max_pdu: int,
@@ -124,13 +121,12 @@ class PduReader:
         self._minimum_rate = minimum_rate
         self._grace_s = grace_s
         self._never_late_s = min(object_timeout_s, grace_s)
-        self._message_start: float | None = None
+        self._message_start = self._late_from = 0.0
         self._message_bytes = 0
-        self._before_refill: Callable[[], None] = nothing  # before any byte of the buffer changes
 
     def idle(self) -> None:
         """Between messages: no time-out runs but the socket's own."""
-        self._message_start = None
+        self._late_from = 0.0
 
     @property
     def buffered(self) -> int:
@@ -147,28 +143,27 @@ class PduReader:
         ProtocolError
             When the peer sends what it must not.
         """
-        left = self._pdu_left
+        left, start = self._pdu_left, self._start
         if left == 0:
-            if self._end - self._start < 6:
-                self._need(6)
-            kind, _, left = _PDU_HEAD.unpack_from(self._view, self._start)
-            if kind != _P_DATA:
-                self._not_data(kind, left)
-            if not 6 <= left <= self._max_pdu:
-                raise ProtocolError(f"P-DATA PDU of {left} bytes, {self._max_pdu} were offered", INVALID_PARAMETER)
-            self._start += 6
-            self._pdu_left = left
-        if self._end - self._start < 6:
-            self._need(6)
-        length, context_id, control = _PDV_HEAD.unpack_from(self._view, self._start)
+            if self._end - start < _HEADS.size:
+                start = self._next_heads()
+            kind, _, left, length, context_id, control = _HEADS.unpack_from(self._view, start)
+            if kind != _P_DATA or not 6 <= left <= self._max_pdu:
+                self._refuse(kind, left)
+            start += _HEADS.size
+        else:
+            if self._end - start < _PDV_HEAD.size:
+                start = self._need(_PDV_HEAD.size)
+            length, context_id, control = _PDV_HEAD.unpack_from(self._view, start)
+            start += _PDV_HEAD.size
         left -= length + 4
         if length < 2 or left < 0:
-            raise ProtocolError(f"PDV of {length} bytes in a PDU with {self._pdu_left} left", INVALID_PARAMETER)
+            raise ProtocolError(f"PDV of {length} bytes in a PDU with {left + length + 4} left", INVALID_PARAMETER)
         if control > 3 or context_id % 2 == 0:
             raise ProtocolError(f"PDV header {context_id}, {control}", INVALID_PARAMETER)
         if 0 < left < 6:
             raise ProtocolError("bytes after the last PDV of a PDU", INVALID_PARAMETER)
-        self._start += 6
+        self._start = start
         self._pdu_left = left
         return context_id, control, length - 2
 
@@ -182,47 +177,67 @@ class PduReader:
         self._start = end
         return self._view[start:end]
 
-    def data_set(self, context_id: int, write: Callable[..., None]) -> None:
-        """Pass the fragments of one data set on, as many at a time as the buffer holds.
+    def data_set(self, context_id: int, limit: int) -> Iterator[list[memoryview]]:
+        """The bytes of one data set, as many at a time as the buffer holds.
 
         Parameters
         ----------
         context_id : int
             Of the command before it.
-        write : callable
-            Takes one or more views; what they show changes after it has returned.
+        limit : int
+            Longest data set that is read, bytes.
+
+        Yields
+        ------
+        list of memoryview
+            Pieces in order; what they show changes when the next are asked for.
+
+        Raises
+        ------
+        ProtocolError
+            As `fragment`, and at the header of the fragment that makes the data set longer than `limit`.
         """
         pieces: list[memoryview] = []
-
-        def pass_on() -> None:
-            if pieces:
-                write(*pieces)
-                pieces.clear()
-
-        self._before_refill = pass_on
         control = 0
-        try:
-            while not control & 2:
-                following, control, length = self.fragment()
-                if control & 1 or following != context_id:
-                    raise ProtocolError("fragments of two messages are mixed", UNEXPECTED_PDU)
-                while length:
-                    start, end = self._start, self._end
-                    if start == end:
-                        self._fill()
-                        start, end = self._start, self._end
-                    if end - start > length:
-                        end = start + length
-                    self._start = end
-                    length -= end - start
+        while not control & 2:
+            if pieces and (self._end - self._start < _HEADS.size or len(pieces) >= _PIECES):
+                yield pieces  # for reading the next header may change the buffer
+                pieces = []
+            following, control, length = self.fragment()
+            if control & 1 or following != context_id:
+                raise ProtocolError("fragments of two messages are mixed", UNEXPECTED_PDU)
+            limit -= length
+            if limit < 0:
+                raise ProtocolError("data set longer than the size cap")
+            start, end = self._start, self._end
+            while start + length > end:  # the rest is still to come
+                if start < end:
                     pieces.append(self._view[start:end])
-                    if len(pieces) == _PIECES:
-                        pass_on()
-            pass_on()
-        finally:
-            self._before_refill = nothing
+                    length -= end - start
+                    self._start = end
+                if pieces:
+                    yield pieces
+                    pieces = []
+                self._fill()
+                start, end = self._start, self._end
+            if length:
+                self._start = end = start + length
+                pieces.append(self._view[start:end])
+        if pieces:
+            yield pieces
 
-    def _not_data(self, kind: int, length: int) -> NoReturn:
+    def _next_heads(self) -> int:
+        """Have the headers of the next PDU and of its first PDV in one piece; where they begin."""
+        start = self._need(_PDU_HEAD.size)
+        kind, _, length = _PDU_HEAD.unpack_from(self._view, start)
+        if kind != _P_DATA or not 6 <= length <= self._max_pdu:
+            self._refuse(kind, length)
+        return self._need(_HEADS.size)
+
+    def _refuse(self, kind: int, length: int) -> NoReturn:
+        """Raise what a PDU means that does not go on with a message."""
+        if kind == _P_DATA:
+            raise ProtocolError(f"P-DATA PDU of {length} bytes, {self._max_pdu} were offered", INVALID_PARAMETER)
         if kind == PduType.RELEASE_RQ and length == 4:
             self._need(10)
             self._start += 10
@@ -237,20 +252,22 @@ class PduReader:
             raise ProtocolError(f"PDU type {kind} in an association", UNEXPECTED_PDU)
         raise ProtocolError(f"PDU type {kind}", UNRECOGNIZED_PDU)
 
-    def _need(self, count: int) -> None:
+    def _need(self, count: int) -> int:
+        """Have so many bytes in one piece; where they begin."""
         while self._end - self._start < count:
             self._fill()
+        return self._start
 
     def _fill(self) -> None:
-        self._before_refill()
         if self._start == self._end:
             self._start = self._end = 0
         elif len(self._view) - self._start < 16:  # the longest header read here; move what there is to the front
             rest = bytes(self._view[self._start : self._end])
             self._start, self._end = 0, len(rest)
             self._view[: self._end] = rest
+        begun = self._late_from > 0.0 or self._end > 0
         try:
-            count = self._receive(self._view[self._end :])
+            count = self._receive(self._view[self._end :] if self._end else self._view, begun)
         except (BlockingIOError, TimeoutError) as error:  # SO_RCVTIMEO of a plain socket, settimeout of a TLS one
             raise PeerGone("silent for too long") from error
         except OSError as error:
@@ -258,15 +275,17 @@ class PduReader:
         if count == 0:
             raise PeerGone("connection closed")
         self._end += count
-        self._watch(count)
-
-    def _watch(self, count: int) -> None:
-        now = time.monotonic()
-        if self._message_start is None:
-            self._message_start, self._message_bytes = now, 0
         self._message_bytes += count
-        elapsed = now - self._message_start
-        if elapsed > self._never_late_s and elapsed > min(
+        now = time.monotonic()
+        if now > self._late_from:
+            self._watch(now, count)
+
+    def _watch(self, now: float, count: int) -> None:
+        """Begin to count a message's time, or see whether it takes too long."""
+        if self._late_from == 0.0:
+            self._message_start, self._message_bytes = now, count
+            self._late_from = now + self._never_late_s
+        elif now - self._message_start > min(
             self._object_timeout_s, self._grace_s + self._message_bytes / self._minimum_rate
         ):
             raise PeerGone("too slow")

@@ -89,7 +89,7 @@ class Router:
         self._wanted = frozenset((SOP_CLASS_UID, SOP_INSTANCE_UID, *self._tags.values()))
         self.needs_header = bool(used)
 
-    def look(self, head: bytes | memoryview, transfer_syntax_uid: str) -> dict[int, str]:
+    def look(self, head: bytes | bytearray | memoryview, transfer_syntax_uid: str) -> dict[int, str]:
         """What the rules need of an object's first bytes."""
         return peek(head, transfer_syntax_uid, self._wanted)
 

@@ -5,26 +5,28 @@ from collections.abc import Callable
 
 __all__ = ["acknowledging", "shut_down"]
 
+_LONGEST_SEGMENT_BYTES = 65535  # on any network; who takes more at once has it acknowledged by the kernel
 
-def acknowledging(connection: socket.socket) -> Callable[[memoryview], int]:
-    """``recv_into`` that has the kernel acknowledge what was taken before it waits for more.
+
+def acknowledging(connection: socket.socket) -> Callable[[memoryview, bool], int]:
+    """``recv_into`` that has the kernel acknowledge what was taken before it waits for more of the same message.
 
     Many senders write an object as several small pieces with Nagle's algorithm on: each piece then waits for the
-    acknowledgement of the one before, which the kernel would otherwise hold back for 40 ms.
+    acknowledgement of the one before, which the kernel would otherwise hold back for 40 ms. An object's last piece is
+    acknowledged by the response to it. Whoever sends in large pieces is spared what needless acknowledgements cost both.
     """
-    if not hasattr(socket, "TCP_QUICKACK") or connection.family not in (socket.AF_INET, socket.AF_INET6):
-        return connection.recv_into
     receive, option = connection.recv_into, connection.setsockopt
+    if not hasattr(socket, "TCP_QUICKACK") or connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return lambda view, _: receive(view)
 
-    drained = True  # else more is waiting, and the kernel acknowledges it as it is taken
+    held_back = True  # else more is waiting, or so much was taken that the kernel has acknowledged it
 
-    def receive_into(view: memoryview) -> int:
-        # Before waiting and not after receiving: an object's last piece is acknowledged by the response to it.
-        nonlocal drained
-        if drained:
+    def receive_into(view: memoryview, within_message: bool) -> int:
+        nonlocal held_back
+        if held_back and within_message:
             option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         count = receive(view)
-        drained = count < len(view)
+        held_back = count < len(view) and count <= _LONGEST_SEGMENT_BYTES
         return count
 
     return receive_into

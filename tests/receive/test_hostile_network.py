@@ -342,6 +342,34 @@ def test_busy_places_are_kept_and_a_newcomer_is_told_to_come_later(listen) -> No
         assert sender.release()[:1] == b"\x06"
 
 
+def test_one_address_cannot_take_all_places(listen) -> None:
+    running = listen(max_associations=10, max_associations_per_address=2, spare_idle_s=600)
+    busy = [Sender(running.address, CONTEXTS) for _ in range(2)]
+    with pytest.raises(Rejected) as rejection:
+        Sender(running.address, CONTEXTS)
+    assert rejection.value.pdu == bytes.fromhex("03000000000400020302")  # transient, local limit exceeded
+    with Sender(running.address, CONTEXTS, source="127.0.0.2") as neighbour:
+        assert neighbour.echo(3) == 0
+    for sender in busy:
+        assert sender.echo(3) == 0
+        sender.close()
+
+
+def test_memory_of_an_association_in_mid_object_stays_under_a_megabyte(own_process, eventually) -> None:
+    process = own_process(fsync=False)
+    honest(process.address)
+    before = process.rss_mb()
+    half = pdata(1, data_set(CT_IMAGE, "1.2.3", 1_500_000), is_command=False, last=False)
+    busy = [Sender(process.address, CONTEXTS) for _ in range(30)]
+    for sender in busy:
+        sender.socket.sendall(pdata(1, store_rq(CT_IMAGE, "1.2.3"), is_command=True) + half)
+    eventually(lambda: sum(path.stat().st_size >= 1_490_000 for path in process.spool.rglob("*.part")) == len(busy))
+    assert (process.rss_mb() - before) / len(busy) < 1
+    honest(process.address)
+    for sender in busy:
+        sender.close()
+
+
 def test_a_drip_of_one_byte_at_a_time_ends_in_bounded_time(listen) -> None:
     running = listen(negotiation_timeout_s=0.6, slow_grace_s=0.5, minimum_rate=1000.0)
     request = associate_rq(CONTEXTS)
