@@ -58,13 +58,18 @@ def import_sizes(
 
     settings = settings_for(home, config)
     prepare(settings)
+    from dose_audit.extract.errors import ReadError
     from dose_audit.store.identity import protection
     from dose_audit.store.sizes import import_sizes as join
 
-    plan = join(file, protection(settings), dry_run=dry_run, overwrite=overwrite)
+    try:
+        plan = join(file, protection(settings), dry_run=dry_run, overwrite=overwrite)
+    except ReadError as error:
+        fail(f"{file}: {error}")
     done = "would change" if dry_run else "changed"
     print(
-        f"{len(plan.changes)} exams {done} by {len(plan.matched)} rows; {len(plan.already_known)} rows say nothing new, "
+        f"{counted(plan.exams, 'exam')} {done} by {counted(len(plan.matched), 'row')}. Of the other rows "
+        f"{len(plan.already_known)} tell nothing new, {len(plan.outdone)} give way to a surer or nearer one, "
         f"{len(plan.unmatched)} match no exam, {len(plan.refused)} are refused."
     )
     for refusal in plan.refused:

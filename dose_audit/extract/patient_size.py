@@ -10,9 +10,9 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from math import isfinite
+from math import inf, isfinite
 
 from dose_audit.extract.common import PLAUSIBLE, pseudonym_of
 from dose_audit.extract.errors import Malformed, TooLarge
@@ -98,7 +98,7 @@ class ExamSize:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One exam that would get a height or a weight from a row."""
+    """What one exam would get from one row; its height and its weight may come from two."""
 
     row: int
     exam_id: int
@@ -117,6 +117,8 @@ class Plan:
         Rows with at least one change.
     already_known : list of int
         Rows whose exams have a height and weight of their own.
+    outdone : list of int
+        Rows for whose exams another row has a surer key or a nearer date.
     unmatched : list of int
         Rows without an exam.
     refused : list of Refusal
@@ -125,8 +127,14 @@ class Plan:
     changes: list[Change] = field(default_factory=list)
     matched: list[int] = field(default_factory=list)
     already_known: list[int] = field(default_factory=list)
+    outdone: list[int] = field(default_factory=list)
     unmatched: list[int] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+
+    @property
+    def exams(self) -> int:
+        """How many exams change."""
+        return len({change.exam_id for change in self.changes})
 
 
 def read_sizes(
@@ -184,6 +192,9 @@ def plan_sizes(
 ) -> Plan:
     """Say what rows would change; nothing is changed.
 
+    Height and weight of an exam each come from the row with the surest key, among those from the one measured nearest
+    to it, before rather than after.
+
     Parameters
     ----------
     rows : iterable of SizeRow
@@ -194,22 +205,78 @@ def plan_sizes(
     overwrite : bool
         Whether a size that an exam has is replaced. By default only what is unknown is filled.
     days : int
-        A dated row joined on a patient concerns exams at most this many days away.
+        A dated row joined on a patient concerns exams at most this many days away; one without a date is refused when the
+        patient's exams are further apart than that, for nobody knows which of them it is about.
 
     Returns
     -------
     Plan
+        Each row in one of its lists.
     """
     plan = Plan(refused=list(refused))
+    used: set[int] = set()
+    outdone: set[int] = set()
+    contradicted: set[int] = set()
+    for exam, rivals in _offers(rows, find, days, plan).items():
+        used |= {row.row for row in rivals}
+        changes: dict[int, Change] = {}
+        for name in _WORDS:
+            best, others = _surest([row for row in rivals if getattr(row, name) is not None], exam)
+            if not best or (getattr(exam, name) is not None and not overwrite):
+                continue
+            outdone |= {row.row for row in others}
+            value = getattr(best[0], name)
+            if any(getattr(row, name) != value for row in best):
+                contradicted |= {row.row for row in best}
+            elif value != getattr(exam, name):
+                own = best[0].row
+                changes[own] = replace(changes.get(own, Change(own, exam.exam_id)), **{name: value})
+        plan.changes += changes.values()
+    plan.changes.sort(key=lambda change: (change.row, change.exam_id))
+    plan.matched = sorted({change.row for change in plan.changes})
+    rest = used - set(plan.matched)
+    plan.refused += [Refusal(row, "another row says something else of the same exam") for row in rest & contradicted]
+    plan.refused.sort(key=lambda refusal: refusal.row)
+    plan.outdone = sorted(rest & outdone - contradicted)
+    plan.already_known = sorted(rest - outdone - contradicted)
+    return plan
+
+
+def _offers(
+    rows: Iterable[SizeRow], find: Callable[[SizeRow], Iterable[ExamSize]], days: int, plan: Plan
+) -> dict[ExamSize, list[SizeRow]]:
+    """Each exam with the rows that may be about it; the other rows go into the plan."""
+    offers: dict[ExamSize, list[SizeRow]] = {}
     for row in rows:
-        exams = [exam for exam in find(row) if _near(row, exam, days)]
+        exams = list(find(row))
+        if row.by == "pseudonym" and row.measured_on is None and _far_apart(exams, days):
+            reason = f"no date, and the exams of this patient are more than {days} days apart"
+            plan.refused.append(Refusal(row.row, reason))
+            continue
+        exams = [exam for exam in exams if _near(row, exam, days)]
         if not exams:
             plan.unmatched.append(row.row)
-            continue
-        changes = [change for exam in exams if (change := _change(row, exam, overwrite)) is not None]
-        plan.changes.extend(changes)
-        (plan.matched if changes else plan.already_known).append(row.row)
-    return plan
+        for exam in exams:
+            offers.setdefault(exam, []).append(row)
+    return offers
+
+
+def _surest(rows: list[SizeRow], exam: ExamSize) -> tuple[list[SizeRow], list[SizeRow]]:
+    """The rows with the surest key and the nearest date, before rather than after the exam; and the others."""
+    if not rows:
+        return [], []
+    ranks = [_rank(row, exam) for row in rows]
+    least = min(ranks)
+    pairs = list(zip(rows, ranks, strict=True))
+    return [row for row, rank in pairs if rank == least], [row for row, rank in pairs if rank != least]
+
+
+def _rank(row: SizeRow, exam: ExamSize) -> tuple[int, float, bool]:
+    kind = list(KEYS).index(row.by)
+    if row.measured_on is None or exam.study_date is None:
+        return kind, inf, False
+    after = (row.measured_on - exam.study_date).days
+    return kind, abs(after), after > 0
 
 
 def _near(row: SizeRow, exam: ExamSize, days: int) -> bool:
@@ -218,15 +285,9 @@ def _near(row: SizeRow, exam: ExamSize, days: int) -> bool:
     return exam.study_date is not None and abs((exam.study_date - row.measured_on).days) <= days
 
 
-def _change(row: SizeRow, exam: ExamSize, overwrite: bool) -> Change | None:
-    new = {
-        name: value
-        for name in ("height_m", "weight_kg")
-        if (value := getattr(row, name)) is not None
-        and value != getattr(exam, name)
-        and (overwrite or getattr(exam, name) is None)
-    }
-    return Change(row.row, exam.exam_id, **new) if new else None
+def _far_apart(exams: Sequence[ExamSize], days: int) -> bool:
+    dates = [exam.study_date for exam in exams if exam.study_date is not None]
+    return len(exams) > 1 and (len(dates) < len(exams) or (max(dates) - min(dates)).days > days)
 
 
 def _text(source: str | os.PathLike[str] | bytes) -> str:
@@ -238,7 +299,7 @@ def _text(source: str | os.PathLike[str] | bytes) -> str:
     if len(data) > MAX_BYTES:
         raise TooLarge(f"a CSV of more than {MAX_BYTES >> 20} MiB")
     if b"\0" in data:
-        raise Malformed("no CSV text")
+        raise Malformed("no CSV text: zero bytes in it")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -279,9 +340,9 @@ class _Columns:
         for index, name in enumerate(names):
             self._size(index, name)
         if not self.keys:
-            raise Malformed("no column of study UID, accession number or patient ID")
+            raise Malformed(f"no column to join on; known headings: {_headings(KEYS.values())}")
         if not self.sizes:
-            raise Malformed("no column of height or weight")
+            raise Malformed('no column of height or weight; known headings are like "height (cm)" and "weight_kg"')
 
     def _size(self, index: int, name: str) -> None:
         for field_, words in _WORDS.items():
@@ -315,7 +376,8 @@ class _Columns:
             value = round(value * factor, 6)
             low, high = PLAUSIBLE[name]
             if not low <= value <= high:
-                return Refusal(number, f"{name} is outside {low:g} to {high:g}")
+                what, unit = name.split("_")
+                return Refusal(number, f"a {what} outside {low:g} to {high:g} {unit}: is the heading's unit right?")
             sizes[name] = value
         if not sizes:
             return Refusal(number, "neither height nor weight")
@@ -325,6 +387,10 @@ class _Columns:
             if measured is None:
                 return Refusal(number, "the date is not YYYY-MM-DD")
         return SizeRow(number, by, key, sizes.get("height_m"), sizes.get("weight_kg"), measured)
+
+
+def _headings(known: Iterable[Sequence[str]]) -> str:
+    return ", ".join(names[0] for names in known)
 
 
 def _number(text: str, delimiter: str) -> float | None:

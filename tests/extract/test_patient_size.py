@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,47 @@ def test_a_dated_weight_concerns_exams_near_that_date() -> None:
     near, far, undated = ExamSize(1, date(2024, 3, 20)), ExamSize(2, date(2022, 3, 11)), ExamSize(3)
     plan = plan_sizes(rows, lambda row: [near, far, undated])
     assert [change.exam_id for change in plan.changes] == [1]
+
+
+def test_an_exam_gets_each_size_from_the_surest_key_then_the_nearest_date() -> None:
+    exam = ExamSize(1, date(2018, 1, 5))
+    rows = [
+        SizeRow(2, "pseudonym", "P", 1.7, 60.0, date(2018, 1, 4)),
+        SizeRow(3, "pseudonym", "P", 1.8, 90.0, date(2018, 2, 1)),
+        SizeRow(4, "accession_number", "A", None, 70.0),
+    ]
+    for order in permutations(rows):
+        plan = plan_sizes(order, lambda row: [exam])
+        assert plan.changes == [Change(2, 1, 1.7, None), Change(4, 1, None, 70.0)]
+        assert (plan.exams, plan.matched, plan.outdone) == (1, [2, 4], [3])
+
+
+def test_a_measurement_before_the_exam_comes_before_one_as_long_after_it() -> None:
+    exam = ExamSize(1, date(2024, 3, 10))
+    rows = [
+        SizeRow(2, "pseudonym", "P", None, 61.0, date(2024, 3, 11)),
+        SizeRow(3, "pseudonym", "P", None, 60.0, date(2024, 3, 9)),
+    ]
+    assert plan_sizes(rows, lambda row: [exam]).changes == [Change(3, 1, None, 60.0)]
+
+
+def test_rows_that_are_equally_sure_and_differ_are_refused() -> None:
+    rows = [
+        SizeRow(2, "accession_number", "A", None, 60.0, date(2024, 3, 11)),
+        SizeRow(3, "accession_number", "A", None, 61.0, date(2024, 3, 9)),
+    ]
+    plan = plan_sizes(rows, lambda row: [ExamSize(1)])  # without the day of the exam neither date is nearer
+    assert (plan.changes, [refusal.row for refusal in plan.refused]) == ([], [2, 3])
+
+
+def test_a_patients_size_without_a_date_is_not_for_exams_years_apart() -> None:
+    row = SizeRow(2, "pseudonym", "P", None, 20.0)
+    apart = [ExamSize(1, date(2016, 3, 9)), ExamSize(2, date(2018, 1, 5))]
+    plan = plan_sizes([row], lambda row: apart)
+    assert (plan.changes, [refusal.row for refusal in plan.refused]) == ([], [2])
+    assert plan_sizes([row], lambda row: apart[:1]).changes == [Change(2, 1, None, 20.0)]
+    near = [ExamSize(1, date(2016, 3, 9)), ExamSize(2, date(2016, 3, 30))]
+    assert plan_sizes([row], lambda row: near).exams == 2
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\0\0", b'accession,height_cm\n"unclosed,' + b"x" * 200_000])
