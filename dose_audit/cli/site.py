@@ -17,7 +17,7 @@ CsvArgument = Annotated[Path, typer.Argument(metavar="FILE", help="CSV file.", e
 
 @equipment.command("import")
 def import_equipment(file: CsvArgument, home: HomeOption = None, config: ConfigOption = None) -> None:
-    """Read the equipment register; a row that cannot be used is refused with its line number.
+    """Read the equipment register; a row that cannot be used is refused with its number.
 
     Example: dose-audit equipment import equipment.csv
     """
@@ -34,8 +34,10 @@ def import_equipment(file: CsvArgument, home: HomeOption = None, config: ConfigO
         f"{counted(result.devices, 'device')}, {result.new_devices} of them new; "
         f"{counted(result.moved_exams, 'exam')} moved to another site."
     )
-    for line, reason in result.refused:
-        print(f"line {line}: {reason}")
+    if result.unknown_columns:
+        print(f"columns that are not known and not used: {', '.join(result.unknown_columns)}")
+    for number, reason in result.refused:
+        print(f"row {number}: {reason}")
     if result.refused:
         raise typer.Exit(1)
 

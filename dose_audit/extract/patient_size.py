@@ -5,15 +5,14 @@ Nothing is written here. A row is named by its number only, never by whom it is 
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from math import inf, isfinite
 
+from dose_audit.csv_rows import NotCsv, csv_rows
 from dose_audit.extract.common import PLAUSIBLE, pseudonym_of
 from dose_audit.extract.errors import Malformed, TooLarge
 from dose_audit.extract.times import date_of
@@ -145,8 +144,7 @@ def read_sizes(
     Parameters
     ----------
     source : path or bytes
-        Comma, semicolon, tabulator or bar between fields; UTF-8, else Latin-1. Headings name a key (`KEYS`),
-        height and weight with their unit (``height (cm)``, ``weight_kg``), and perhaps a date.
+        CSV as `dose_audit.csv_rows` takes it. Headings name a key (`KEYS`), height and weight with their unit (``height (cm)``, ``weight_kg``), and perhaps a date.
     pseudonym_key : bytes, optional
         Key of the pseudonym, needed where rows are joined on Patient ID.
 
@@ -158,25 +156,27 @@ def read_sizes(
     Raises
     ------
     Malformed
-        When the headings have no key, no height and no weight, or a unit that is missing or unknown.
+        When the headings have no key, no height and no weight, or a unit that is missing or unknown; when it is no text,
+        or longer than `MAX_BYTES`.
     TooLarge
-        Above `MAX_BYTES` or `MAX_ROWS`.
+        Above `MAX_ROWS`.
 
     Examples
     --------
     >>> read_sizes(b"accession number,height (cm)\\nA1,175\\nA2,17\\n")[0]
     [SizeRow(row=2, by='accession_number', key='A1', height_m=1.75, weight_kg=None, measured_on=None)]
     """
-    text = _text(source)
-    delimiter = _delimiter(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    columns = _Columns(next(reader, []))
     rows: list[SizeRow] = []
     refused: list[Refusal] = []
-    for number, fields in _rows(reader, refused):
+    numbered = csv_rows(source, max_bytes=MAX_BYTES)
+    try:
+        columns = _Columns(next(numbered, (1, None))[1] or [])
+    except NotCsv as error:
+        raise Malformed(str(error)) from error
+    for number, fields in numbered:
         if len(rows) + len(refused) > MAX_ROWS:
             raise TooLarge(f"more than {MAX_ROWS} rows")
-        result = columns.read(number, fields, delimiter, pseudonym_key)
+        result = Refusal(number, "not a CSV row") if fields is None else columns.read(number, fields, pseudonym_key)
         (rows if isinstance(result, SizeRow) else refused).append(result)  # type: ignore[arg-type]
     kept = _without_contradictions(rows, refused)
     return kept, sorted(refused, key=lambda refusal: refusal.row)
@@ -290,42 +290,6 @@ def _far_apart(exams: Sequence[ExamSize], days: int) -> bool:
     return len(exams) > 1 and (len(dates) < len(exams) or (max(dates) - min(dates)).days > days)
 
 
-def _text(source: str | os.PathLike[str] | bytes) -> str:
-    if isinstance(source, bytes):
-        data = source[: MAX_BYTES + 1]
-    else:
-        with open(source, "rb") as file:  # noqa: PTH123
-            data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise TooLarge(f"a CSV of more than {MAX_BYTES >> 20} MiB")
-    if b"\0" in data:
-        raise Malformed("no CSV text: zero bytes in it")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def _delimiter(text: str) -> str:
-    heading = text.partition("\n")[0]
-    return max(",;\t|", key=heading.count)
-
-
-def _rows(reader: Iterator[list[str]], refused: list[Refusal]) -> Iterator[tuple[int, list[str]]]:
-    number = 1
-    while True:
-        number += 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            refused.append(Refusal(number, "not a CSV row"))
-            continue
-        if any(field_.strip() for field_ in fields):
-            yield number, fields
-
-
 class _Columns:
     """Where in a row what stands."""
 
@@ -354,7 +318,7 @@ class _Columns:
                 raise Malformed(f"column {index + 1}: a heading of {field_.split('_')[0]} has to name its unit")
             self.sizes[field_] = (index, factor)
 
-    def read(self, number: int, fields: list[str], delimiter: str, pseudonym_key: bytes | None) -> SizeRow | Refusal:
+    def read(self, number: int, fields: list[str], pseudonym_key: bytes | None) -> SizeRow | Refusal:
         if len(fields) > self.count or any(len(text) > MAX_FIELD for text in fields):
             return Refusal(number, "more or longer fields than the heading has")
         fields = [text.strip() for text in fields] + [""] * (self.count - len(fields))
@@ -370,7 +334,7 @@ class _Columns:
         for name, (index, factor) in self.sizes.items():
             if not fields[index]:
                 continue
-            value = _number(fields[index], delimiter)
+            value = _number(fields[index])
             if value is None:
                 return Refusal(number, f"{name.split('_')[0]} is not a number")
             value = round(value * factor, 6)
@@ -393,8 +357,8 @@ def _headings(known: Iterable[Sequence[str]]) -> str:
     return ", ".join(names[0] for names in known)
 
 
-def _number(text: str, delimiter: str) -> float | None:
-    if delimiter != "," and text.count(",") == 1 and "." not in text:
+def _number(text: str) -> float | None:
+    if text.count(",") == 1 and "." not in text:
         text = text.replace(",", ".")  # the decimal comma of most of Europe
     try:
         value = float(text)

@@ -142,6 +142,32 @@ def test_a_registered_device_is_met_by_its_first_exam(store: Any, writer: Any, c
     assert (device.display_name, device.station_name, device.manufacturer) == ("CT one", "CT1", "ACME")
 
 
+ODD = """Station Name;Site;serial;Modality;Since
+CT1;South;77;CT;
+
+CT1;East;77;CT;
+CT1;"North
+wing";77;CT;2024-03-06
+CT2;South;78;Computed tomography;
+CT3;South;79;CT;2024-03-06;more
+CT4;{}
+CT5;South;80;CT;2024-03-06
+"""
+
+
+def test_rows_of_the_register_that_make_no_sense_are_named_as_the_spreadsheet_counts_them(sqlite_store: Any) -> None:
+    from dose_audit.store.models import EquipmentSite, Site
+    from dose_audit.store.register import import_register
+
+    result = import_register(ODD.format("x" * 200_000))
+    assert [row for row, _ in result.refused] == [4, 6, 7, 8]
+    assert result.unknown_columns == ["serial"]
+    assert result.devices == 2
+    placed = EquipmentSite.objects.order_by("pk").values_list("equipment__station_name", "site__name")
+    assert list(placed) == [("CT1", "South"), ("CT1", "North wing"), ("CT5", "South")]
+    assert Site.objects.filter(name="East").count() == 0
+
+
 def test_a_file_that_is_no_register_is_refused(sqlite_store: Any, tmp_path: Path) -> None:
     from dose_audit.store.register import import_register
 
