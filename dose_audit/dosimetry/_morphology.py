@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-__all__ = ["Mask", "boxes_of", "dilate", "erode", "fill", "open_by", "touches_edge"]
+__all__ = ["Mask", "boxes_of", "dilate", "erode", "fill", "label", "open_by", "touches_edge"]
 
 Mask = NDArray[np.bool_]
 _FEW_BOXES = 6
+_SIDES = ndimage.generate_binary_structure(2, 1)
 _DIAGONAL_SHARE = 1 - 2**-0.5  # of a regular octagon's radius that the two diagonal segments take
 
 
@@ -58,9 +60,7 @@ def fill(mask: Mask) -> Mask:
     >>> int(fill(ring).sum())
     20
     """
-    from scipy import ndimage
-
-    outside, count = ndimage.label(~mask)
+    outside, count = label(~mask)
     if count < 2:
         return mask if count == 0 or touches_edge(outside, count)[1] else np.ones_like(mask)
     open_air = touches_edge(outside, count)
@@ -68,6 +68,11 @@ def fill(mask: Mask) -> Mask:
     if np.count_nonzero(open_air) == 1:
         return outside != int(open_air.argmax())
     return ~open_air.take(outside)
+
+
+def label(mask: Mask) -> tuple[NDArray[np.int32], int]:
+    """Number the pieces, of which pixels touch with a side, from 1 on; and how many there are."""
+    return ndimage.label(mask, _SIDES)
 
 
 def touches_edge(labels: NDArray[np.int32], count: int) -> Mask:
@@ -80,8 +85,6 @@ def touches_edge(labels: NDArray[np.int32], count: int) -> Mask:
 
 def boxes_of(labels: NDArray[np.int32], wanted: NDArray[np.intp]) -> list[tuple[slice, slice]]:
     """Bounding boxes of some of the labels, in their order; of a few they are found faster one by one than all at once."""
-    from scipy import ndimage
-
     if len(wanted) > _FEW_BOXES:
         every = ndimage.find_objects(labels, max_label=int(wanted.max()))
         return [every[index - 1] for index in wanted]

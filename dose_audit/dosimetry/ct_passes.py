@@ -1,10 +1,10 @@
-"""Dw of a whole series: each slice for itself, and once more without what other slices show to be a table or a cushion."""
+"""Dw of a whole series, without what other slices show to be a table or a cushion: learnt in a dozen slices, taken out of all."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from dose_audit.dosimetry.ct_slices import SliceMeasurer
 from dose_audit.dosimetry.patient_region import PatientRegion
 from dose_audit.dosimetry.pooling import Pooled
 from dose_audit.dosimetry.still_things import MARGIN_PX, StillThing, Surroundings
-from dose_audit.dosimetry.water_equivalent import METHOD, NAME
+from dose_audit.dosimetry.water_equivalent import METHOD, NAME, measured_with_region
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["measure_slices"]
@@ -47,6 +47,38 @@ class _Body:
         return np.unpackbits(self.packed, count=self.shape[0] * self.shape[1]).reshape(self.shape).astype(bool)
 
 
+@dataclass(slots=True)
+class _Pass:
+    """What one way through slices has found.
+
+    Attributes
+    ----------
+    slices : dict of int to Measured
+        Dw of each, by its index.
+    bodies : list of _Body
+        Each region that was searched for, as long as there is room.
+    around : Surroundings
+    thinnest : Pooled or None
+        The slice with the smallest body.
+    regions : dict of int to (Measured, PatientRegion or None)
+        What the search gave in slices of the sample from which nothing was taken out.
+    searched : int
+        How many times a region was searched for.
+    """
+
+    slices: dict[int, Measured] = field(default_factory=dict)
+    bodies: list[_Body] = field(default_factory=list)
+    around: Surroundings = field(default_factory=Surroundings)
+    thinnest: Pooled | None = None
+    regions: dict[int, tuple[Measured, PatientRegion | None]] = field(default_factory=dict)
+    searched: int = 0
+
+    @property
+    def thin(self) -> float:
+        """Area in pixels below which a body may be none."""
+        return _THIN * float(np.median([body.area for body in self.bodies])) if self.bodies else 0.0
+
+
 def measure_slices(load: Load, z_mm: Sequence[float | None], threshold_hu: float) -> tuple[list[Measured], int]:
     """Dw of every slice of a series.
 
@@ -63,98 +95,131 @@ def measure_slices(load: Load, z_mm: Sequence[float | None], threshold_hu: float
     Returns
     -------
     list of Measured, and int
-        Dw of each slice, and in how many slices the patient was searched for.
+        Dw of each slice, and how many times the patient was searched for.
 
     Notes
     -----
-    Each slice is first measured for itself. What was seen free of the patient, beyond his end or where he does not touch
-    it, and was taken for a part of him in another slice, is then looked for in a dozen slices along the series. A thing
-    that has the same place, CT numbers and free edges in 80 % of them is a table, a cushion or a holder: its water is
-    taken out of every slice in which it is seen, and these are measured again. Where no slice shows it without a patient
-    the series must be 30 mm long, so that it is no arm.
+    A dozen slices along the series are measured first, each for itself. What was seen free of the patient, beyond his end
+    or where he does not touch it, and was taken for a part of him in another slice, is looked for in all of the dozen. A
+    thing that has the same place, CT numbers and free edges in 80 % of them is a table, a cushion or a holder: its water is
+    taken out of every slice in which it is seen before that is measured. Where all slices show more than the dozen did,
+    they are measured once more. Where no slice shows a thing without a patient the series must be 30 mm long, so that it
+    is no arm.
     """
-    measurer, around = SliceMeasurer(threshold_hu), Surroundings()
-    slices: list[Measured] = []
-    bodies: list[_Body | None] = []
-    body: _Body | None = None
-    thinnest: Pooled | None = None
-    least, kept = math.inf, 0
-    for index, z in enumerate(z_mm):
-        image = load(index)
-        if isinstance(image, str):
-            slices.append(not_measurable(NAME, "mm", image, method=METHOD))
-            bodies.append(None)
-            continue
-        before = measurer.segmented
-        slices.append(measurer.measure(image, z))
-        if measurer.segmented > before:
-            region = measurer.region
-            body = None if region is None or kept > _MOST_BYTES else _Body.of(region)
-            kept += 0 if body is None else body.packed.nbytes
+    series = _Series(load, z_mm, threshold_hu)
+    first = found = series.measured(series.sample)
+    searched = first.searched
+    things = series.tables(first, [])
+    if things or len(series.sample) < len(z_mm):
+        found = series.measured(range(len(z_mm)), things, first)
+        searched += found.searched
+        more = series.tables(found, things)
+        if more:
+            found = series.measured(range(len(z_mm)), more, found)
+            searched += found.searched
+    return [found.slices[index] for index in range(len(z_mm))], searched
+
+
+class _Series:
+    """The slices of a series, in order."""
+
+    def __init__(self, load: Load, z_mm: Sequence[float | None], threshold_hu: float) -> None:
+        self._load, self._z_mm, self._threshold_hu = load, z_mm, threshold_hu
+        placed = [z for z in z_mm if z is not None]
+        self._long = bool(placed) and max(placed) - min(placed) >= _LEAST_REACH_MM
+        self.sample = sorted({round(place) for place in np.linspace(0, len(z_mm) - 1, min(len(z_mm), _SAMPLE))})
+
+    def measured(self, indices: Iterable[int], things: Sequence[StillThing] = (), before: _Pass | None = None) -> _Pass:
+        """Measure slices without the things that are known; what cannot be read again keeps what it had `before`."""
+        measurer, found = SliceMeasurer(self._threshold_hu), _Pass()
+        before = before or _Pass()
+        hidden_mm2, least, kept = _hidden_between(things), math.inf, 0
+        for index in indices:
+            image = self._load(index)
+            if isinstance(image, str):
+                nothing = not_measurable(NAME, "mm", image, method=METHOD)
+                found.slices[index] = before.slices.get(index, nothing)
+                continue
+            cleared, taken_mm2 = _without(things, image)
+            known = None if taken_mm2 else before.regions.get(index)
+            count = measurer.segmented
+            result = measurer.measure(cleared, self._z_mm[index], known)
+            region, searched = measurer.region, measurer.segmented > count
+            if searched and not taken_mm2 and index in self.sample:
+                found.regions[index] = result, region
+            found.searched += searched and known is None
+            if result.value is None and taken_mm2 and not all(thing.seen_beside_patient for thing in things):
+                # A body may end in a thin piece, as a phantom on a rod does.
+                whole, thick = measured_with_region(image, threshold_hu=self._threshold_hu)
+                if thick is not None and np.count_nonzero(thick.mask) >= before.thin:
+                    result, region, taken_mm2 = whole, thick, 0.0
+            if taken_mm2:
+                result = replace(result, details={**result.details, "taken_out_mm2": taken_mm2})
+                result = _doubted(result, hidden_mm2)
+            found.slices[index] = result
+            if not searched:
+                continue
             if region is None or not region.doubt:  # what is doubtful teaches nothing
-                around.add(image, None if region is None else region.mask)
-            if body is not None and body.area < least:
-                thinnest, least = image, body.area
-        bodies.append(body)
-    areas = [body.area for body in bodies if body is not None]
-    thin = _THIN * float(np.median(areas)) if areas else 0.0
-    things = _there_throughout(_taken_for_patient(around.things(threshold_hu), z_mm, bodies), load, len(z_mm))
-    if not things and thinnest is not None and least < thin:
-        # Perhaps that is no patient but a table that is heavy enough for one.
+                found.around.add(image, None if region is None else region.mask)
+            if region is not None and kept <= _MOST_BYTES:
+                body = _Body.of(region)
+                kept += body.packed.nbytes
+                found.bodies.append(body)
+                if body.area < least:
+                    found.thinnest, least = image, body.area
+        return found
+
+    def tables(self, found: _Pass, known: Sequence[StillThing]) -> list[StillThing]:
+        """Things that were taken for the patient and are there throughout; none where there are no more than are known."""
+        things = self._taken_for_patient(found, known, found.around)
+        if things or known or found.thinnest is None or min(body.area for body in found.bodies) >= found.thin:
+            return things
+        # Perhaps the thinnest is no patient but a table that is heavy enough for one.
         table = Surroundings()
-        table.add(thinnest, None)
-        things = _there_throughout(_taken_for_patient(table.things(threshold_hu), z_mm, bodies), load, len(z_mm))
-    if not things:
-        return slices, measurer.segmented
-    again, hidden_mm2 = SliceMeasurer(threshold_hu), _hidden_between(things)
-    for index, z in enumerate(z_mm):
-        body = bodies[index]
-        if body is None or isinstance(image := load(index), str):
-            continue
-        cleared, taken_mm2 = _without(things, image)
-        if not taken_mm2:
-            continue
-        result = again.measure(cleared, z)
-        # A body may end in a thin piece, as a phantom on a rod does.
-        if result.value is not None or body.area < thin or all(thing.seen_beside_patient for thing in things):
-            result = replace(result, details={**result.details, "taken_out_mm2": taken_mm2})
-            slices[index] = _doubted(result, hidden_mm2)
-    return slices, measurer.segmented + again.segmented
+        table.add(found.thinnest, None)
+        return self._taken_for_patient(found, known, table)
+
+    def _taken_for_patient(self, found: _Pass, known: Sequence[StillThing], around: Surroundings) -> list[StillThing]:
+        """Things that are a part of the patient's region somewhere, or are next to one that is in doubt."""
+        things = [thing for thing in around.things(self._threshold_hu) if self._long or thing.seen_alone]
+        if not things or not found.bodies:
+            return []
+        new = [thing.inner & ~_plane(known, thing.shape)[thing.box] for thing in things]
+        taken: dict[int, StillThing] = {}
+        for body in found.bodies:
+            if len(taken) == len(things):
+                break
+            mask = body.mask
+            for index, thing in enumerate(things):
+                if index not in taken and mask.shape == thing.shape:
+                    hit = np.count_nonzero(mask[thing.box] & new[index]) > _LEAST_SHARE * body.area
+                    unknown = new[index].sum() == thing.inner.sum()
+                    if hit or (body.doubted and unknown and bool((mask[thing.box] & thing.border).any())):
+                        taken[index] = thing
+        more = self._there_throughout([taken[index] for index in sorted(taken)])
+        if not more:
+            return []
+        return [thing for thing in known if not _plane(more, thing.shape)[thing.box][thing.inner].any()] + more
+
+    def _there_throughout(self, things: list[StillThing]) -> list[StillThing]:
+        """Those that are seen at their place along the whole series."""
+        if not things:
+            return []
+        seen = np.zeros(len(things), int)
+        for place in self.sample:
+            image = self._load(place)
+            if not isinstance(image, str):
+                seen += [thing.seen_in(image) is not None for thing in things]
+        return [thing for thing, times in zip(things, seen, strict=True) if times >= _THROUGHOUT * len(self.sample)]
 
 
-def _taken_for_patient(
-    things: list[StillThing], z_mm: Sequence[float | None], bodies: Sequence[_Body | None]
-) -> list[StillThing]:
-    """Things that are a part of the patient's region somewhere, or are next to one that is in doubt."""
-    if not things:
-        return []
-    placed = [z for z in z_mm if z is not None]
-    if not placed or max(placed) - min(placed) < _LEAST_REACH_MM:
-        things = [thing for thing in things if thing.seen_alone]
-    found: dict[int, StillThing] = {}
-    for body in {id(body): body for body in bodies if body is not None}.values():
-        if len(found) == len(things):
-            break
-        mask = body.mask
-        for index, thing in enumerate(things):
-            if index not in found and mask.shape == thing.shape:
-                taken = np.count_nonzero(mask[thing.box] & thing.inner) > _LEAST_SHARE * body.area
-                if taken or (body.doubted and bool((mask[thing.box] & thing.border).any())):
-                    found[index] = thing
-    return [found[index] for index in sorted(found)]
-
-
-def _there_throughout(things: list[StillThing], load: Load, count: int) -> list[StillThing]:
-    """Those that are seen at their place along the whole series."""
-    if not things:
-        return []
-    places = sorted({round(place) for place in np.linspace(0, count - 1, min(count, _SAMPLE))})
-    seen = np.zeros(len(things), int)
-    for place in places:
-        image = load(place)
-        if not isinstance(image, str):
-            seen += [thing.seen_in(image) is not None for thing in things]
-    return [thing for thing, times in zip(things, seen, strict=True) if times >= _THROUGHOUT * len(places)]
+def _plane(things: Iterable[StillThing], shape: tuple[int, ...]) -> Mask:
+    """The pixels of all things."""
+    plane = np.zeros(shape, bool)
+    for thing in things:
+        if thing.shape == shape:
+            plane[thing.box] |= thing.inner
+    return plane
 
 
 def _without(things: Sequence[StillThing], image: Pooled) -> tuple[Pooled, float]:

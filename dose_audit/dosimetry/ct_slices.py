@@ -61,13 +61,15 @@ class SliceMeasurer:
         self.segmented = 0
         self.region: PatientRegion | None = None
 
-    def measure(self, image: Pooled, z_mm: float | None) -> Measured:
-        """Dw of the next slice."""
+    def measure(
+        self, image: Pooled, z_mm: float | None, found: tuple[Measured, PatientRegion | None] | None = None
+    ) -> Measured:
+        """Dw of the next slice; `found` is what a search in it gave before."""
         shared = self._as_neighbour(image, z_mm)
         if shared is not None:
             return shared
         self.segmented += 1
-        result, region = measured_with_region(image, threshold_hu=self._threshold_hu)
+        result, region = found or measured_with_region(image, threshold_hu=self._threshold_hu)
         self.region = region
         self._last = self._region = None
         if region is not None and result.status == "ok" and z_mm is not None and image.inside is None:

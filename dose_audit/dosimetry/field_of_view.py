@@ -6,9 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from dose_audit.dosimetry._morphology import Mask, erode
+from dose_audit.dosimetry._morphology import Mask, erode, label
 
 __all__ = ["edge_of_view", "field_of_view", "lungs_on_edge", "share_on_edge"]
 
@@ -37,8 +36,9 @@ def _circle(rows: int, columns: int) -> tuple[Mask, Mask]:
 
 
 @lru_cache(maxsize=8)
-def _circle_edge(rows: int, columns: int) -> Mask:
-    return ~_within(_circle(rows, columns)[0])
+def _usual_edge(rows: int, columns: int, whole: bool) -> Mask:
+    """Of all of an image, or of the circle in it."""
+    return ~_within(np.ones((rows, columns), bool) if whole else _circle(rows, columns)[0])
 
 
 def _within(inside: Mask) -> Mask:
@@ -49,7 +49,8 @@ def _within(inside: Mask) -> Mask:
 def edge_of_view(inside: Mask) -> Mask:
     """The outermost two pixels of the field of view and what lies beyond."""
     circle, _ = _circle(*inside.shape)
-    return _circle_edge(*inside.shape) if inside is circle else ~_within(inside)
+    whole = bool(inside.all())
+    return _usual_edge(*inside.shape, whole) if whole or inside is circle else ~_within(inside)
 
 
 def share_on_edge(mask: Mask, edge: Mask) -> float:
@@ -89,7 +90,7 @@ def lungs_on_edge(
     if np.count_nonzero(above_air) < _LEAST_TOUCH:
         return None
     light = inside & ~dense & ~body
-    labels, count = ndimage.label(light)
+    labels, count = label(light)
     at_edge = np.unique(labels[edge & light])
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * pixel_mm**2
     rows = np.nonzero(body.any(axis=1))[0]

@@ -19,6 +19,7 @@ from dose_audit.dosimetry.pieces import find_bodies, solid_parts
 from dose_audit.dosimetry.protrusions import find_protrusions
 from dose_audit.dosimetry.round_phantoms import is_homogeneous, within_ellipse
 from dose_audit.dosimetry.soft_layers import peel_soft
+from dose_audit.dosimetry.square_ends import layer_between_ends
 
 __all__ = ["TABLE_THRESHOLD_HU", "PatientRegion", "find_patient_region"]
 
@@ -99,8 +100,9 @@ def find_patient_region(
        ledges on both sides tell where it begins.
     3. Other solid, compact pieces are arms or legs and stay.
     4. A shell that hugs a part of a head or of a phantom is told by the steps at its two ends (`part_from_holder`).
-       Cushions of tissue's CT number that follow a trunk are not told from it: in one slice they look as the fat and the
-       muscles of a back do, and rules that part them take a back for a cushion; in a series they are (`measure_slices`).
+       Cushions of tissue's CT number that follow a trunk are not parted from it: in one slice they look as the fat and the
+       muscles of a back do, and rules that part them take a back for a cushion. Where they end squarely on both sides at
+       one height they make the size doubtful (`layer_between_ends`); in a series they are told (`measure_slices`).
     5. Of a test phantom, whose free contour is an ellipse to within a pixel, what sticks out of the ellipse towards the
        table goes too.
     6. Lungs that the field of view cuts, which look like air around the body, are told by their CT number and added.
@@ -185,6 +187,11 @@ def _parted(
     if doubtful_mm2 and not parting.doubt:
         # About as much again lies beneath the body's curve: the sum is the most that can be wrong, half of it is k = 1.
         return Parting(mask, "a plate beneath cannot be told from the body", doubtful_mm2)
+    if not parting.doubt:
+        layer = layer_between_ends(mask, image_hu, pixel_mm)
+        if layer > _DOUBTED_SHARE * np.count_nonzero(mask):
+            # Likely all of it: this is k = 1.
+            return Parting(mask, "a layer beneath ends squarely on both sides, as no skin does", layer * pixel_mm**2)
     return Parting(mask, parting.doubt, parting.doubtful_mm2)
 
 

@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from dose_audit.dosimetry._morphology import Mask, boxes_of, dilate, erode, fill, open_by, touches_edge
+from dose_audit.dosimetry._morphology import Mask, boxes_of, dilate, erode, fill, label, open_by, touches_edge
 
 __all__ = ["find_bodies", "solid_parts"]
 
@@ -25,7 +24,7 @@ def solid_parts(dense: Mask, sheet: int) -> Mask:
     """What is thick, with its holes; the hollow of a table is left open although sheets enclose it."""
     thick = open_by(dense, sheet)
     filled = fill(thick)
-    labels, count = ndimage.label(~dense)
+    labels, count = label(~(dense | filled))  # a hole is filled whole or not at all
     holes = ~touches_edge(labels, count)
     holes[0] = False
     if np.count_nonzero(holes) > _FEW:  # noise: the crumbs are told by counting all at once
@@ -38,7 +37,7 @@ def solid_parts(dense: Mask, sheet: int) -> Mask:
     shell, added = dilate(filled, sheet + 2), False
     for index, box in zip(wanted, boxes_of(labels, wanted), strict=True):
         grown = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
-        hole = (labels[grown] == index) & ~filled[grown]
+        hole = labels[grown] == index
         if np.count_nonzero(hole) < _LEAST_HOLE:
             continue
         border = hole & ~erode(hole, 1)
@@ -55,11 +54,11 @@ def find_bodies(solid: Mask, image_hu: NDArray[np.floating], pixel_mm: float) ->
         return None
     radius = math.sqrt(area / math.pi)
     parting = round(min(2.0 * math.sqrt(2 * radius) + 2, 0.45 * radius))
-    cores, count = ndimage.label(erode(solid, parting))
+    cores, count = label(erode(solid, parting))
     small = not count
     while not count and parting > _LEAST_PARTING:  # two legs and a plate weigh more than what either can lose
         parting = round(0.7 * parting)
-        cores, count = ndimage.label(erode(solid, parting))
+        cores, count = label(erode(solid, parting))
     pieces = [dilate(cores == index, parting) & solid for index in range(1, count + 1)]
     if not pieces:
         return None
@@ -72,7 +71,7 @@ def find_bodies(solid: Mask, image_hu: NDArray[np.floating], pixel_mm: float) ->
         left_over &= ~piece
     if np.count_nonzero(left_over) * pixel_mm**2 >= _ARM_AREA_MM2:
         left_over &= ~dilate(cores > 0, parting + 1)
-        labels = ndimage.label(left_over)[0]
+        labels = label(left_over)[0]
         sizes = np.bincount(labels.ravel())[1:]
         pieces += [labels == index + 1 for index in np.nonzero(sizes * pixel_mm**2 >= _ARM_AREA_MM2)[0]]
     for index, piece in enumerate(pieces):

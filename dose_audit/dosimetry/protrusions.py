@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from dose_audit.dosimetry._morphology import Mask, boxes_of, dilate
+from dose_audit.dosimetry._morphology import Mask, boxes_of, dilate, label
 
 __all__ = ["find_protrusions"]
 
@@ -27,7 +26,7 @@ def find_protrusions(rest: Mask, body: Mask, image_hu: NDArray[np.floating], ins
     head = np.count_nonzero(body) * pixel_mm**2 < _LARGEST_HEAD_MM2
     if np.count_nonzero(at_body) < _LEAST_TOUCH and not head:
         return at_body
-    labels, count = ndimage.label(rest)
+    labels, count = label(rest)
     base = np.bincount(labels[at_body], minlength=count + 1)
     keep = np.zeros(count + 1, bool)
     if head:

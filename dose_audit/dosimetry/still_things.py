@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dose_audit.dosimetry._morphology import Mask, boxes_of, dilate, erode
+from dose_audit.dosimetry._morphology import Mask, boxes_of, dilate, erode, label
 from dose_audit.dosimetry.pooling import Pooled
 
 __all__ = ["MARGIN_PX", "StillThing", "Surroundings"]
@@ -150,7 +150,7 @@ class Surroundings:
         known = count > 0
         image = np.where(known, self._sum / np.maximum(count, 1), np.float32(_AIR_HU)).astype(np.float32)
         dense = image > threshold_hu
-        labels, pieces = ndimage.label(dense)
+        labels, pieces = label(dense)
         sizes = np.bincount(labels.ravel(), minlength=pieces + 1) * self._pixel_mm2
         wanted = np.flatnonzero(sizes[1:] >= _LEAST_MM2) + 1
         things = []

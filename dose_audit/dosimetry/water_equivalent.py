@@ -65,8 +65,9 @@ def water_equivalent_diameter(
     ``Aw = Σ (HU/1000 + 1) · pixel area`` over the patient with lungs and gas, ``Dw = 2 sqrt(Aw / π)``. The rim of
     partly covered pixels is summed too, so that the threshold does not bias the size. On analytic water cylinders of 14
     to 34 cm on slabs, shells and cradles the result holds within 1 %, and so it does in a shell that hugs up to half of a
-    head or a phantom and has steps at its ends. A cushion of tissue's number that follows a trunk is taken for its fat;
-    a whole series tells it (`series_water_equivalent_diameter`).
+    head or a phantom and has steps at its ends. A cushion of tissue's number that follows a trunk stays, and
+    makes the result *suspect* where its two ends are cut off squarely at one height; a whole series tells it
+    (`series_water_equivalent_diameter`).
 
     References
     ----------

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dose_audit.dosimetry import water_equivalent_diameter
+from tests.dosimetry.random_ct import draw_scene
 from tests.dosimetry.synthetic_ct import THORAX, THORAX_DW_MM, Shape, disc, ellipse, paint, slab, tables
 
 FOV_MM, SIZE = 320.0, 160
@@ -161,9 +162,6 @@ def trunk(a_mm: float, b_mm: float) -> tuple[list[Shape], float]:
     return body, math.pi * water
 
 
-@pytest.mark.xfail(
-    strict=True, reason="in one slice such a cushion looks as fat and muscles of a back do; docs/dosimetry.md"
-)
 @pytest.mark.parametrize("hu", [-20, 60, 200])
 @pytest.mark.parametrize("share", [0.1, 0.4])
 def test_a_cushion_of_tissues_number_that_follows_a_trunk_is_no_part_of_it(hu: float, share: float) -> None:
@@ -171,6 +169,24 @@ def test_a_cushion_of_tissues_number_that_follows_a_trunk_is_no_part_of_it(hu: f
     image = paint(256, 400, [cup(160, 110, 12, hu, share * 110), *body], noise_hu=10, seed=3)
     result = water_equivalent_diameter(image, 400 / 256)
     assert result.value == pytest.approx(2 * math.sqrt(water_mm2 / math.pi), rel=0.01) or result.status == "suspect"
+
+
+@pytest.mark.parametrize(("body", "seed"), [("legs", 61_003), ("thorax", 61_000), ("obese", 61_001)])
+def test_a_cup_that_ends_squarely_makes_the_size_doubtful_and_its_uncertainty_says_so(body: str, seed: int) -> None:
+    scene = draw_scene(seed, body=body, table="cup", extras=())
+    result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
+    assert (result.status, "squarely" in result.reason) == ("suspect", True)
+    assert abs(result.value - scene.dw_mm) < 2 * result.uncertainty
+
+
+@pytest.mark.parametrize("radius", [14, 40])
+@pytest.mark.parametrize("y_mm", [0, 40])
+def test_arms_at_one_height_on_both_sides_are_no_cushion(radius: float, y_mm: float) -> None:
+    body, _ = trunk(160, 110)
+    x_mm = 160 * math.sqrt(1 - (y_mm / 110) ** 2) + 0.8 * radius
+    arms = [disc(2 * radius, 30, (side * x_mm, y_mm)) for side in (-1, 1)]
+    result = water_equivalent_diameter(paint(256, 560, [*arms, *body], noise_hu=10, seed=3), 560 / 256)
+    assert result.status == "ok"
 
 
 @pytest.mark.parametrize(("diameter", "hu"), [(100, -800), (160, -650)])

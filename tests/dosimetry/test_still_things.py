@@ -68,6 +68,19 @@ def test_a_cushion_of_tissues_number_is_known_from_the_slices_beyond_the_body(hu
     assert beyond.value is None
 
 
+def test_a_cushion_that_one_of_many_slices_shows_is_taken_out_of_all() -> None:
+    """A dozen slices are looked at first; this one is not among them."""
+    body, water_mm2 = trunk(160, 110)
+    cushion = cup(160, 110, 12, 60, 11)
+    scene = [cushion, *body]
+    scenes: list[Sequence[Shape]] = [scene] * 24
+    scenes[11] = [cushion, ellipse(160, 110, -1000)]
+    measured = along(images(scenes))
+    assert measured.pop(11).value is None
+    whole = pytest.approx(2 * math.sqrt(water_mm2 / math.pi), rel=0.01)
+    assert [(item.value, item.status) for item in measured] == [(whole, "ok")] * 23
+
+
 @pytest.mark.parametrize("hu", [-100, 60])
 def test_a_rigid_cushion_is_known_from_slices_in_which_the_body_leaves_it(hu: float) -> None:
     body, water_mm2 = trunk(160, 110)
