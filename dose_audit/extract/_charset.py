@@ -123,7 +123,8 @@ def _over_ascii(codec: str, first: str) -> str:
 def _codec(term: str) -> str:
     """The codec of a defined term, forgiving misspellings (``ISO-IR 100``, ``ISO 2022 GBK``)."""
     # In capitals only afterwards: those of a stray "ß" in place of the underscore are two letters.
-    plain = re.sub(r"^ISO.?(?=2022|IR|GBK|58)(2022)?[ _-]*", "", term.strip(), flags=re.IGNORECASE).upper()
+    plain = re.sub(r"^ISO.2022.IR\D(?=\d)", "IR ", term.strip(), flags=re.IGNORECASE)
+    plain = re.sub(r"^ISO.?(?=2022|IR|GBK|58)(2022)?[ _-]*", "", plain, flags=re.IGNORECASE).upper()
     plain = re.sub(r"^IR[ _-]?", "IR ", plain)
     if plain in CODECS:
         return CODECS[plain]

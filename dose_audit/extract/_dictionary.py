@@ -10,8 +10,6 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-from dose_audit.extract._elements import tag
-
 
 @cache
 def entries() -> dict[int, tuple[str, str, str, str, str]]:
@@ -30,11 +28,16 @@ def entries() -> dict[int, tuple[str, str, str, str, str]]:
     return DicomDictionary
 
 
+def _swapped(number: int) -> int:
+    """A tag as the dictionary has it → as `_elements` keeps it, and back."""
+    return (number & 0xFFFF) << 16 | number >> 16
+
+
 class _Keywords(dict[str, tuple[int, bytes]]):
     def __missing__(self, keyword: str) -> tuple[int, bytes]:
         if not self:
             for number, (vr, _vm, _name, _retired, name) in entries().items():
-                self[name] = (tag(number >> 16, number & 0xFFFF), vr.encode())
+                self[name] = (_swapped(number), vr.encode())
             if keyword in self:
                 return self[keyword]
         raise KeyError(f"{keyword} is no keyword of the DICOM data dictionary")
@@ -46,11 +49,11 @@ KEYWORDS = _Keywords()
 
 def keyword_of(number: int) -> str | None:
     """The keyword of a tag as `_elements` keeps it; None for private and unknown ones."""
-    entry = entries().get((number & 0xFFFF) << 16 | number >> 16)
+    entry = entries().get(_swapped(number))
     return (entry[4] or None) if entry else None
 
 
 def vr_of(number: int) -> bytes:
     """The VR of a tag as `_elements` keeps it; UN for private and unknown ones."""
-    entry = entries().get((number & 0xFFFF) << 16 | number >> 16)
+    entry = entries().get(_swapped(number))
     return entry[0].encode() if entry else b"UN"

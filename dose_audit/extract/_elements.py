@@ -11,6 +11,7 @@ from itertools import repeat
 from struct import Struct
 from struct import error as StructError
 
+from dose_audit.extract._dictionary import vr_of
 from dose_audit.extract.errors import TooDeep, TooLarge
 
 Elements = dict[int, tuple[bytes, int, int]]
@@ -19,7 +20,9 @@ Elements = dict[int, tuple[bytes, int, int]]
 UNDEFINED = 0xFFFFFFFF
 NO_VR = b"\0\0"  # what stands for one in the head of an item's end, which has a length of 0
 IMPLICIT = b""
-"""Stands where an explicit data set has its VR: the dictionary has to be asked."""
+"""Stands where an explicit data set has its VR."""
+UNTOLD = frozenset({IMPLICIT, b"UN"})
+"""With these the dictionary has to be asked for the VR."""
 
 explicit_head = Struct("<I2sH").unpack_from
 _numbered_head = Struct("<IHH").unpack_from
@@ -41,6 +44,8 @@ _SHORT_VRS = {int.from_bytes(vr, "little"): vr for vr, offset in VALUE_OFFSET.it
 _LONG_VRS = {int.from_bytes(vr, "little"): vr for vr, offset in VALUE_OFFSET.items() if offset == 12}
 """The two letters as one number → the VR: found faster, and every element then shares one object for its VR."""
 _UNKNOWN = int.from_bytes(b"UN", "little")
+_OPEN = frozenset(int.from_bytes(vr, "little") for vr in (b"SQ", b"UN", b"OB", b"OW"))
+"""VRs whose values may be items up to a delimiter: sequences, and compressed pixels (PS3.5 A.4)."""
 
 
 def tag(group: int, element: int) -> int:
@@ -55,6 +60,8 @@ def tag(group: int, element: int) -> int:
 
 
 ITEM, ITEM_END, SEQUENCE_END = tag(0xFFFE, 0xE000), tag(0xFFFE, 0xE00D), tag(0xFFFE, 0xE0DD)
+MARKS = frozenset({ITEM, ITEM_END, SEQUENCE_END})
+"""What parts items and ends them. Among the elements of a data set they have no place."""
 CONTENT_SEQUENCE = tag(0x0040, 0xA730)
 PIXEL_DATA = frozenset({tag(0x7FE0, 0x0008), tag(0x7FE0, 0x0009), tag(0x7FE0, 0x0010)})
 
@@ -88,7 +95,8 @@ class Limits:
     elements : int
         Elements of one data set.
     items : int
-        Items of one sequence, and content items of one report, or of one part where it is read in parts.
+        Items of one sequence, and content items of one report, or of one part where it is read in parts; an item
+        in which a VR is not that of the dictionary counts as eight.
     """
 
     object_bytes: int = 2 << 30
@@ -196,6 +204,7 @@ def scan(
             begin = start - (12 if explicit and letters in _LONG_VRS else 8)
             if length != UNDEFINED:
                 raise Overrun(begin, position)
+            _has_items(number, explicit, letters)
             inside = explicit and (letters != _UNKNOWN or looks_explicit(buffer, start + 8))
             try:
                 position = skip_sequence(buffer, start, end, inside, limits)
@@ -222,6 +231,12 @@ def scan(
                 raise Overrun(position, start + length)
             position = start + length
         elements[number] = (vr or IMPLICIT, start, position)
+
+
+def _has_items(number: int, explicit: bool, letters: int) -> None:
+    """Make sure that an element of undefined length holds items; others end where pydicom finds a delimiter."""
+    if letters not in _OPEN if explicit else vr_of(number) not in (b"SQ", b"UN", b"OB or OW"):
+        raise Unusual("a value that is no sequence has no length")
 
 
 def skip_sequence(buffer: bytes, position: int, end: int, explicit: bool, limits: Limits) -> int:
@@ -255,6 +270,8 @@ def skip_sequence(buffer: bytes, position: int, end: int, explicit: bool, limits
             if letters in _LONG_VRS and tag != ITEM_END:
                 offset = 12
                 length = long_length(buffer, position + 8)[0]
+                if length == UNDEFINED:
+                    _has_items(tag, explicit, letters)
                 if length == UNDEFINED and letters == _UNKNOWN and not looks_explicit(buffer, position + 20):
                     nested = Limits(depth=limits.depth - level // 2)
                     position = skip_sequence(buffer, position + 12, end, False, nested)
@@ -277,6 +294,8 @@ def skip_sequence(buffer: bytes, position: int, end: int, explicit: bool, limits
                 raise Unusual("the end of an item has a length")
             level -= 1
         elif length == UNDEFINED:
+            if not explicit:
+                _has_items(tag, explicit, 0)
             level += 1
             if level > deepest:
                 raise TooDeep(f"sequences are nested deeper than {limits.depth}")
@@ -307,22 +326,30 @@ def read_items(buffer: bytes, start: int, stop: int, explicit: bool, limits: Lim
             if len(items) >= limits.items:
                 raise TooLarge(f"a sequence has more than {limits.items} items")
             elements: Elements = {}
-            if length == UNDEFINED:
-                position = scan(buffer, position, stop, explicit, elements, limits)
-                if position >= stop or implicit_head(buffer, position) != (ITEM_END, 0):
-                    raise Unusual("an item has no end")
-                position += 8
-            else:
-                item_end = position + length
-                if item_end > stop or scan(buffer, position, item_end, explicit, elements, limits) != item_end:
-                    raise Unusual("an item's length does not match its elements")
-                position = item_end
-            if ITEM_END in elements:  # its length looks like a VR
-                raise Unusual("the end of an item has a length")
+            position = read_item(buffer, position, length, stop, explicit, elements, limits)
             items.append(elements)
     except StructError:
         raise Unusual("a sequence ends inside an item") from None
     return items
+
+
+def read_item(
+    buffer: bytes, position: int, length: int, stop: int, explicit: bool, elements: Elements, limits: Limits
+) -> int:
+    """Add the elements of the item whose first is at `position`; return the position behind the item."""
+    if length == UNDEFINED:
+        position = scan(buffer, position, stop, explicit, elements, limits)
+        if position >= stop or implicit_head(buffer, position) != (ITEM_END, 0):
+            raise Unusual("an item has no end")
+        position += 8
+    else:
+        item_end = position + length
+        if item_end > stop or scan(buffer, position, item_end, explicit, elements, limits) != item_end:
+            raise Unusual("an item's length does not match its elements")
+        position = item_end
+    if not MARKS.isdisjoint(elements):
+        raise Unusual("a mark of items stands among elements")
+    return position
 
 
 def looks_explicit(buffer: bytes, position: int) -> bool:

@@ -13,7 +13,7 @@ from struct import pack
 from typing import TYPE_CHECKING, Any, cast
 
 from dose_audit.extract._dictionary import vr_of
-from dose_audit.extract._elements import PIXEL_DATA, UNDEFINED, VALUE_OFFSET, Limits, tag
+from dose_audit.extract._elements import MARKS, PIXEL_DATA, UNDEFINED, VALUE_OFFSET, Limits, tag
 from dose_audit.extract.errors import Malformed, ReadError, TooDeep, TooLarge, Truncated
 
 if TYPE_CHECKING:
@@ -129,9 +129,12 @@ def _write(dataset: Dataset, little_endian: bool, depth: int, heads: Heads) -> b
     if depth < 0:
         raise TooDeep("sequences are nested deeper than the limit")
     parts: list[bytes] = []
-    # Looking at one element may make pydicom convert others, and the bytes are wanted as they came.
-    for number, element in [(number, cast(Any, dataset.get_item(number))) for number in dataset.keys()]:  # noqa: SIM118
+    for number in dataset.keys():  # noqa: SIM118
+        # An empty element is not to be converted either: that makes pydicom convert others (Pixel Representation).
+        element = cast(Any, dataset.get_item(number, keep_deferred=True))
         plain = tag(number >> 16, number & 0xFFFF)
+        if plain in MARKS:
+            continue  # a stray delimiter, which some writers leave behind, is no attribute
         vr = (element.VR or "UN").encode()
         if vr == b"UN" or vr not in VALUE_OFFSET:
             vr = vr_of(plain)

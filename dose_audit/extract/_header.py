@@ -12,6 +12,7 @@ from dose_audit.extract._charset import Charset, charset
 from dose_audit.extract._dictionary import KEYWORDS, keyword_of, vr_of
 from dose_audit.extract._elements import (
     IMPLICIT,
+    UNTOLD,
     Elements,
     Limits,
     Unusual,
@@ -37,7 +38,6 @@ _CHARSET = tag(0x0008, 0x0005)
 _MAX_PROBLEMS = 1000
 _SHOWN = 64
 _SHORT = 64
-_UNTOLD = frozenset({IMPLICIT, b"UN"})  # the dictionary says what it is
 _DECIMAL_VRS = (b"DS", b"IS")
 _CODE_BYTES = 512  # a longer code sequence is not kept
 _KEPT_CODES = 2048  # per character set
@@ -56,17 +56,24 @@ class Header:
 
     No method raises for what the object holds: a value that cannot be decoded counts as absent, and the
     element's keyword and raw text are added to `problems`. A word that is no keyword raises `KeyError`.
+
+    Attributes
+    ----------
+    charset : Charset
+        The character set of its texts.
+    problems : list of tuple of str
+        ``(keyword, raw text)`` of values that could not be decoded so far.
     """
 
     __slots__ = (
         "_buffer",
-        "_charset",
         "_creators",
         "_depth",
         "_elements",
         "_explicit",
         "_limits",
         "_sequences",
+        "charset",
         "problems",
     )
 
@@ -90,9 +97,9 @@ class Header:
         self.problems = problems
         own = elements.get(_CHARSET)
         if own is not None:
-            self._charset = charset(buffer[own[1] : min(own[2], own[1] + 256)])
+            self.charset = charset(buffer[own[1] : min(own[2], own[1] + 256)])
         else:
-            self._charset = inherited or charset(b"")
+            self.charset = inherited or charset(b"")
 
     def has(self, keyword: str) -> bool:
         """Whether the element is present, be it empty."""
@@ -112,11 +119,11 @@ class Header:
         if stop - start <= _SHORT:
             # What most texts are: one value, and in ASCII where the character set has a say.
             raw = self._buffer[start:stop]
-            kind = vr if sent in _UNTOLD else sent
+            kind = vr if sent in UNTOLD else sent
             # What is not in ASCII may be the end of an undefined length.
             plain = raw.isascii() if kind in _UNCODED_VRS else kind in _CODED_VRS and _in_ascii(raw)
             if plain and _BACKSLASH not in raw:
-                return raw.decode().strip(UID_PADDING if vr == b"UI" else PADDING) or None
+                return raw.decode().strip(UID_PADDING if kind == b"UI" else PADDING) or None
         values = self._texts(number, vr, keyword)
         return (values[0] or None) if values else None
 
@@ -134,9 +141,9 @@ class Header:
         sent, start, stop = found
         if stop - start <= _SHORT:
             raw = self._buffer[start:stop]
-            kind = vr if sent in _UNTOLD else sent
+            kind = vr if sent in UNTOLD else sent
             if raw.isascii() if kind in _UNCODED_VRS else kind in _CODED_VRS and _in_ascii(raw):
-                padding = UID_PADDING if b"UI" in (sent, vr) else PADDING
+                padding = UID_PADDING if kind == b"UI" else PADDING
                 if _BACKSLASH not in raw:
                     value = raw.decode().strip(padding)
                     return [value] if value else []
@@ -176,7 +183,7 @@ class Header:
         sent, start, stop = found
         if start == stop:
             return None
-        if sent not in _UNTOLD:
+        if sent not in UNTOLD:
             vr = sent
         if vr in _DECIMAL_VRS and stop - start <= _SHORT:
             # What nearly every number is: one plain decimal string, or one binary number.
@@ -188,7 +195,7 @@ class Header:
             else:
                 if isfinite(value) and UNDERSCORE not in raw:
                     return value
-        elif vr in NUMBER_FORMATS and stop - start == NUMBER_FORMATS[vr].size and not self._is_open(start):
+        elif vr in NUMBER_FORMATS and stop - start == NUMBER_FORMATS[vr].size and not self.is_open(start):
             value = float(NUMBER_FORMATS[vr].unpack_from(self._buffer, start)[0])
             if isfinite(value):
                 return value
@@ -251,7 +258,7 @@ class Header:
         vr, start, stop = self._elements[number]
         if not (vr in (b"SQ", IMPLICIT) and stop - start <= _CODE_BYTES and self._depth < self._limits.depth):
             return read()
-        kept = self._charset.code_sequences
+        kept = self.charset.code_sequences
         where = (self._buffer[start:stop], self._explicit, what)
         known = kept.get(where)
         if known is None:
@@ -273,7 +280,7 @@ class Header:
         same = [buffer[found[1] - 8 : found[2]] if (found := find(number)) else b"" for number in numbers]
         if sum(map(len, same)) > 4 * _CODE_BYTES:
             return read(self)
-        kept = self._charset.code_sequences
+        kept = self.charset.code_sequences
         where = (name, self._explicit, *same)
         made = kept.get(where)
         if made is None:
@@ -307,7 +314,7 @@ class Header:
             named = [(*self._elements[number], number) for number in _creator_tags(group).intersection(self._elements)]
             creators = self._creators[group] = {}
             for _, start, stop, number in sorted(named, key=itemgetter(1)):
-                name = self._charset.decode(self._buffer[start:stop]).partition("\\")[0]
+                name = self.charset.decode(self._buffer[start:stop]).partition("\\")[0]
                 creators.setdefault(name.strip(PADDING), number >> 16)
         block = creators.get(creator.strip(PADDING)) if creators else None
         return tag(group, block << 8 | offset) if block is not None else None
@@ -323,22 +330,22 @@ class Header:
         if found is None:
             return None
         vr, start, stop = found
-        if vr in _UNTOLD:
+        if vr in UNTOLD:
             vr = dictionary_vr
         if stop - start > self._limits.value_bytes:
             raise Undecodable("the value is too long")
-        return self._buffer[start : stop - 8 if self._is_open(start) else stop], vr
+        return self._buffer[start : stop - 8 if self.is_open(start) else stop], vr
 
-    def _is_open(self, start: int) -> bool:
+    def is_open(self, start: int) -> bool:
         """Whether the value at `start` has an undefined length and so ends in a delimiter, which is no part of it."""
         return self._buffer[start - 4 : start] == b"\xff\xff\xff\xff"
 
     def _texts(self, number: int, dictionary_vr: bytes, name: str) -> list[str]:
         try:
             found = self._raw(number, dictionary_vr)
-            return text_values(found[0], found[1], self._charset) if found else []
+            return text_values(found[0], found[1], self.charset) if found else []
         except Undecodable as error:
-            self._problem(name, str(error))
+            self.problem(name, str(error))
             return []
 
     def _numbers(self, number: int, dictionary_vr: bytes, name: str) -> list[float]:
@@ -351,10 +358,10 @@ class Header:
             if refused and vr == b"UN" and len(raw) == 8 and not raw.decode("latin-1").isprintable():
                 values, refused = number_values(raw, b"FD")
         except Undecodable as error:
-            self._problem(name, str(error))
+            self.problem(name, str(error))
             return []
         for text in refused:
-            self._problem(name, text)
+            self.problem(name, text)
         return [] if refused else values
 
     def _items(self, number: int, name: str) -> list[Header]:
@@ -369,10 +376,10 @@ class Header:
         if start == stop:
             return []
         if vr not in (b"SQ", b"UN", IMPLICIT) or (vr == IMPLICIT and vr_of(number) not in (b"SQ", b"UN")):
-            self._problem(name, "not a sequence")
+            self.problem(name, "not a sequence")
             return []
         if self._depth >= self._limits.depth:
-            self._problem(name, "nested too deep")
+            self.problem(name, "nested too deep")
             return []
         explicit = self._explicit
         if explicit and vr == b"UN":
@@ -382,7 +389,7 @@ class Header:
         except (Unusual, ReadError):
             return self._fallback_items(start, stop, name)
         return [
-            Header(self._buffer, item, explicit, self._limits, self.problems, self._charset, self._depth + 1)
+            Header(self._buffer, item, explicit, self._limits, self.problems, self.charset, self._depth + 1)
             for item in items
         ]
 
@@ -390,19 +397,18 @@ class Header:
         from dose_audit.extract._fallback import transcode_sequence
 
         if stop - start > self._limits.fallback_bytes:
-            self._problem(name, "the sequence breaks the encoding rules")
+            self.problem(name, "the sequence breaks the encoding rules")
             return []
         try:
             value = transcode_sequence(self._buffer[start:stop], self._explicit, self._limits)
             items = read_items(value, 0, len(value), True, self._limits)
         except (Unusual, ReadError) as error:
-            self._problem(name, str(error))
+            self.problem(name, str(error))
             return []
-        return [
-            Header(value, item, True, self._limits, self.problems, self._charset, self._depth + 1) for item in items
-        ]
+        return [Header(value, item, True, self._limits, self.problems, self.charset, self._depth + 1) for item in items]
 
-    def _problem(self, name: str, text: str) -> None:
+    def problem(self, name: str, text: str) -> None:
+        """Put on record that an element cannot be decoded."""
         entry = (name, text[:_SHOWN])
         if len(self.problems) < _MAX_PROBLEMS and entry not in self.problems[-8:]:
             self.problems.append(entry)

@@ -2,17 +2,23 @@
 
 A 25 kB dose report repeats a few dozen coded concepts hundreds of times, so the bytes of a whole code
 sequence are the key under which its decoded concept is kept; the same bytes always give the same concept.
+
+This quick way is for elements that carry the VR of the dictionary, or none. An item in which one carries another
+is an `OddItem`, and `fill` reads it from its header, as it reads the root.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from dose_audit.extract._charset import Charset, charset
+from dose_audit.extract._charset import Charset
 from dose_audit.extract._elements import (
+    IMPLICIT,
     ITEM,
     ITEM_END,
+    MARKS,
     NO_VR,
     SEQUENCE_END,
     UNDEFINED,
@@ -29,14 +35,11 @@ from dose_audit.extract._elements import (
 from dose_audit.extract._header import Header
 from dose_audit.extract._heads import is_number_head
 from dose_audit.extract._values import (
-    BINARY_VRS,
     NUMBER_FORMATS,
     PADDING,
     UID_PADDING,
     UNDERSCORE,
-    Undecodable,
     decimals,
-    text_values,
 )
 from dose_audit.extract.codes import Code, key
 from dose_audit.extract.content import Item
@@ -46,32 +49,43 @@ _QUALIFIER = tag(0x0040, 0xA301)
 _NUMERIC_VALUE = tag(0x0040, 0xA30A)
 _FLOATING_POINT = tag(0x0040, 0xA161)
 _UNITS = tag(0x0040, 0x08EA)
+_MEASURED = frozenset({_NUMERIC_VALUE, _FLOATING_POINT, _UNITS, tag(0x0008, 0x0005)})
 _PERSON_NAME = tag(0x0040, 0xA123)
 _TEXT_VALUE = tag(0x0040, 0xA160)
 _UID = tag(0x0040, 0xA124)
 TEXTS = {
-    _TEXT_VALUE: "TextValue",
-    tag(0x0040, 0xA120): "DateTime",
-    tag(0x0040, 0xA121): "Date",
-    tag(0x0040, 0xA122): "Time",
-    _UID: "UID",
-    _PERSON_NAME: "PersonName",
+    _TEXT_VALUE: ("TextValue", b"UT"),
+    tag(0x0040, 0xA120): ("DateTime", b"DT"),
+    tag(0x0040, 0xA121): ("Date", b"DA"),
+    tag(0x0040, 0xA122): ("Time", b"TM"),
+    _UID: ("UID", b"UI"),
+    _PERSON_NAME: ("PersonName", b"PN"),
 }
-OBSERVATION = {
-    tag(0x0040, 0xA171): ("observation_uid", "ObservationUID"),
-    tag(0x0040, 0xA032): ("observation_datetime", "ObservationDateTime"),
+_OBSERVATION = {
+    tag(0x0040, 0xA171): ("observation_uid", "ObservationUID", b"UI"),
+    tag(0x0040, 0xA032): ("observation_datetime", "ObservationDateTime", b"DT"),
 }
-TEMPLATE = tag(0x0040, 0xA504)
-REFERENCE = tag(0x0008, 0x1199)
-TABLE = tag(0x0040, 0xA801)
-_RARE_SEQUENCES = frozenset({TEMPLATE, _QUALIFIER, REFERENCE, TABLE})
+_TEMPLATE = tag(0x0040, 0xA504)
+_REFERENCE = tag(0x0008, 0x1199)
+_TABLE = tag(0x0040, 0xA801)
+_RARE_SEQUENCES = {
+    _TEMPLATE: "ContentTemplateSequence",
+    _QUALIFIER: "NumericValueQualifierCodeSequence",
+    _REFERENCE: "ReferencedSOPSequence",
+    _TABLE: "TabulatedValuesSequence",
+}
 _DELIMITER = bytes.fromhex("feffdde000000000")
 CODE_BYTES = 512  # a longer code sequence is not kept
 _KEPT_CODES = 2048  # per character set; a scanner's whole vocabulary is a few hundred
 
-_ANY_CHARSET = charset(b"")  # numbers have none
-NO_TEXTS = BINARY_VRS | NUMBER_FORMATS.keys()
+SEQUENCES = frozenset({b"SQ", IMPLICIT})
+_DECIMALS = frozenset({b"DS", IMPLICIT})
+_BINARIES = frozenset({b"FD", IMPLICIT})
 Entry = tuple[Code | None, tuple[str, str] | None]
+
+
+class OddItem(Exception):
+    """An element of a content item carries another VR than the dictionary's."""
 
 
 class ItemValues:
@@ -141,30 +155,31 @@ class ItemValues:
                         raise Unusual("a value representation is unknown")
                 else:
                     element, length = implicit_head(buffer, position)
-                    start = position + 8
+                    start, vr = position + 8, IMPLICIT
                     if element == ITEM_END and open_ended:
                         if length:
                             raise Unusual("the end of an item has a length")
                         position = start
                         break
                 if length == UNDEFINED:
-                    if element == _UNITS:
-                        (unit, _), position = self.open_code(start, item_end, charset_)
-                    else:
-                        position = skip_sequence(buffer, start, item_end, explicit, self.limits)
+                    if element != _UNITS or vr not in SEQUENCES:
+                        raise OddItem
+                    (unit, _), position = self.open_code(start, item_end, charset_)
                     continue
                 position = start + length
                 if position > item_end:
                     raise Unusual("a value is longer than its item")
-                if element == _NUMERIC_VALUE:
+                if element == _NUMERIC_VALUE and vr in _DECIMALS:
                     raw = buffer[start:position]
-                    if explicit and vr in NO_TEXTS:
-                        raw = self.binary(raw, vr, "NumericValue").encode()
-                elif element == _UNITS:
+                elif element == _UNITS and vr in SEQUENCES:
                     value = buffer[start:position]
                     unit = (codes.get(value) or self.read_code(value, charset_))[0]
-                elif element == _FLOATING_POINT:
+                elif element == _FLOATING_POINT and vr in _BINARIES:
                     binary = buffer[start:position]
+                elif element in _MEASURED:
+                    raise OddItem
+                elif element in MARKS:
+                    raise Unusual("a mark of items stands among elements")
             else:
                 if open_ended:
                     raise Unusual("an item has no end")
@@ -203,29 +218,20 @@ class ItemValues:
             if len(values) > 1:
                 item.set_rare("numbers", values)
 
-    def binary(self, raw: bytes, vr: bytes, keyword: str) -> str:
-        """The first of binary numbers where a text belongs, as text: only a broken item has them."""
-        try:
-            return next(iter(text_values(raw[: self.limits.value_bytes], vr, _ANY_CHARSET)), "")
-        except Undecodable as error:
-            self._problem(keyword, str(error))
-            return ""
-
     def _more_numbers(self, item: Item, raw: bytes | None, unit: Code | None) -> None:
         """Add a further measured value, which counts only in the unit of the first."""
         values, refused = decimals(raw or b"")
         if refused:
             self._problem("MeasuredValueSequence", refused[0])
-        elif item.number is None:
-            self._problem("MeasuredValueSequence", "a further value without a first")
-        elif (unit and unit[:2]) != (item.unit and item.unit[:2]):
-            self._problem("MeasuredValueSequence", "values in several units")
         else:
-            item.add_numbers(values)
+            _add_numbers(item, values, unit, self._problem)
 
-    def text(self, item: Item, element: int, raw: bytes, charset_: Charset) -> None:
+    def text(self, item: Item, element: int, vr: bytes, raw: bytes, charset_: Charset) -> None:
+        keyword, usual = TEXTS[element]
+        if vr != usual and vr != IMPLICIT:
+            raise OddItem
         if len(raw) > self.limits.value_bytes:
-            self._problem(TEXTS[element], "the value is too long")
+            self._problem(keyword, "the value is too long")
             return
         if element == _TEXT_VALUE:
             text = charset_.decode(raw)
@@ -235,13 +241,18 @@ class ItemValues:
             text = text.partition("\\")[0]
         item.text = text.strip(UID_PADDING if element == _UID else PADDING) or None
 
-    def other(self, item: Item, element: int, start: int, stop: int, charset_: Charset) -> None:
+    def other(self, item: Item, element: int, vr: bytes, start: int, stop: int, charset_: Charset) -> None:
         """Keep the rare attributes of an item; everything else in it is of no use for dose."""
-        if element in OBSERVATION:
-            text = self.buffer[start : min(stop, start + 256)].decode("latin-1").strip(PADDING)
-            if text:
-                item.set_rare(OBSERVATION[element][0], text)
+        if element in _OBSERVATION:
+            name, _keyword, usual = _OBSERVATION[element]
+            if vr != usual and vr != IMPLICIT:
+                raise OddItem
+            text = self.buffer[start : min(stop, start + 256)].decode("latin-1").partition("\\")[0]
+            if text := text.strip(UID_PADDING if usual == b"UI" else PADDING):
+                item.set_rare(name, text)
         elif element in _RARE_SEQUENCES:
+            if vr not in SEQUENCES:
+                raise OddItem
             raw = self.buffer[start:stop]
             codes = charset_.explicit_codes if self.explicit else charset_.implicit_codes
             # Containers of one template come by the hundred, so theirs are kept beside the codes.
@@ -249,10 +260,12 @@ class ItemValues:
             if known is None:
                 items = read_items(raw, 0, len(raw), self.explicit, self.limits)
                 header = Header(raw, items[0] if items else {}, self.explicit, self.limits, self.problems, charset_)
-                known = rare_attribute(element, header)
-                if element not in (REFERENCE, TABLE):
+                known = _rare_attribute(element, header)
+                if element not in (_REFERENCE, _TABLE):
                     self.keep(codes, (element, raw), len(raw), known)
             item.set_rare(*known)
+        elif element in MARKS:
+            raise Unusual("a mark of items stands among elements")
 
     def open_code(self, start: int, end: int, charset_: Charset) -> tuple[Entry, int]:
         """The code in a code sequence of undefined length, and the position behind the sequence."""
@@ -285,13 +298,59 @@ class ItemValues:
             self.problems.append((keyword, text[:64]))
 
 
-def rare_attribute(element: int, header: Header) -> tuple[str, object]:
+def fill(item: Item, header: Header) -> None:
+    """Read all but the children of a content item from its header, whatever the VRs in it.
+
+    Parameters
+    ----------
+    item : Item
+        Gets the values.
+    header : Header
+        The data set of the item; of the root, that of the object.
+    """
+    item.value_type = header.text("ValueType") or ""
+    item.relationship = header.text("RelationshipType")
+    item.concept = header.code("ConceptNameCodeSequence")
+    item.key = key(item.concept) if item.concept else None
+    item.code = header.code("ConceptCodeSequence")
+    item.text = next((text for keyword, _vr in TEXTS.values() if (text := header.text(keyword))), None)
+    for name, keyword, _vr in _OBSERVATION.values():
+        if text := header.text(keyword):
+            item.set_rare(name, text)
+    for element, keyword in _RARE_SEQUENCES.items():
+        for first in header.items(keyword)[:1]:
+            item.set_rare(*_rare_attribute(element, first))
+    for index, measured in enumerate(header.items("MeasuredValueSequence")):
+        values, unit = measured.numbers("NumericValue"), measured.code("MeasurementUnitsCodeSequence")
+        if index:
+            _add_numbers(item, values, unit, header.problem)
+            continue
+        item.unit = unit
+        sent = measured.texts("NumericValue")
+        if not sent:
+            sent, values = measured.texts("FloatingPointValue"), measured.numbers("FloatingPointValue")
+        item.raw_bytes = sent[0].encode("latin-1", "replace") if sent else None
+        item.number = values[0] if values else None
+        if len(values) > 1:
+            item.set_rare("numbers", values)
+
+
+def _add_numbers(item: Item, values: list[float], unit: Code | None, problem: Callable[[str, str], None]) -> None:
+    if item.number is None:
+        problem("MeasuredValueSequence", "a further value without a first")
+    elif (unit and unit[:2]) != (item.unit and item.unit[:2]):
+        problem("MeasuredValueSequence", "values in several units")
+    else:
+        item.add_numbers(values)
+
+
+def _rare_attribute(element: int, header: Header) -> tuple[str, object]:
     """Name and value of the attribute that the first item of the sequence `element` gives a content item."""
-    if element == TEMPLATE:
+    if element == _TEMPLATE:
         return "template", header.text("TemplateIdentifier")
     if element == _QUALIFIER:
         return "qualifier", header.as_code()
-    if element == TABLE:
+    if element == _TABLE:
         return "table", tabulated(header)
     pair = (header.text("ReferencedSOPClassUID"), header.text("ReferencedSOPInstanceUID"))
     return "reference", pair if all(pair) else None

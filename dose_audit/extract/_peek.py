@@ -19,7 +19,7 @@ from dose_audit.extract._elements import (
     tag,
 )
 from dose_audit.extract._start import Start
-from dose_audit.extract._values import PADDING
+from dose_audit.extract._values import PADDING, UID_PADDING
 
 _CHARSET = tag(0x0008, 0x0005)
 FIELDS = {
@@ -100,7 +100,9 @@ def glance(front: bytes, start: Start, size: int, limits: Limits) -> Peek | None
             number, length = implicit_head(front, position)
             start_, stop = position + 8, position + 8 + length
         if number & 0xFFFF > 0x0020:
-            return seen
+            # What every object has and has not come yet may follow out of place.
+            complete = seen.series_instance_uid and seen.study_instance_uid and seen.modality and seen.sop_class_uid
+            return seen if complete else None
         if length == UNDEFINED:
             inside = explicit and (vr != b"UN" or looks_explicit(front, start_ + 8))
             try:
@@ -113,7 +115,7 @@ def glance(front: bytes, start: Start, size: int, limits: Limits) -> Peek | None
             name, _keyword = FIELDS[number]
             raw = front[start_:stop]
             text = charset(own_charset).decode(raw) if name in _IN_CHARSET else raw.decode("latin-1")
-            setattr(seen, name, text.strip(PADDING) or None)
+            setattr(seen, name, text.strip(UID_PADDING if name.endswith("uid") else PADDING) or None)
         elif number == _CHARSET:
             own_charset = front[start_ : min(stop, start_ + 256)]
         position = stop

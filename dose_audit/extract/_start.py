@@ -78,6 +78,9 @@ def find_start(front: bytes) -> Start:
         position = stop
         if position > _MAX_META:
             raise Malformed("the file meta information is longer than any")
+    # What a message carries in front of its data set (PS3.7 6.3.1), always in implicit VR, is left in some files.
+    while front[position : position + 2] == b"\0\0" and position + 8 <= end:
+        position += 8 + implicit_head(front, position)[1]
     if position + 8 > end:
         raise Truncated("the object ends before its data set")
     syntax = found.get(_TRANSFER_SYNTAX, "")

@@ -19,16 +19,19 @@ from dose_audit.extract._elements import (
     SEQUENCE_END,
     UNDEFINED,
     VALUE_OFFSET,
+    Elements,
     Limits,
     Unusual,
     explicit_head,
     implicit_head,
     long_length,
+    read_item,
     skip_sequence,
     tag,
 )
+from dose_audit.extract._header import Header
 from dose_audit.extract._heads import is_item_head
-from dose_audit.extract._item_values import CODE_BYTES, NO_TEXTS, TEXTS, ItemValues
+from dose_audit.extract._item_values import CODE_BYTES, SEQUENCES, TEXTS, ItemValues, OddItem, fill
 from dose_audit.extract._values import PADDING
 from dose_audit.extract.content import Item, LateItem
 from dose_audit.extract.errors import Malformed, TooDeep, TooLarge
@@ -40,6 +43,9 @@ _MEASURED_VALUE = tag(0x0040, 0xA300)
 _CONCEPT_CODE = tag(0x0040, 0xA168)
 _CONCEPTS = frozenset({_CONCEPT_NAME, _CONCEPT_CODE})
 _CONTENT = tag(0x0040, 0xA730)
+_ITEM_TAGS = _CONCEPTS | {_RELATIONSHIP, _VALUE_TYPE, _MEASURED_VALUE, _CONTENT}
+_ODD_COST = 7  # an item that is read by its header takes as long as so many others more
+_CODE_STRINGS = frozenset({b"CS", IMPLICIT})
 _CHARSET = tag(0x0008, 0x0005)
 
 
@@ -126,8 +132,9 @@ class TreeReader(ItemValues):
             item = make(f"{prefix}{count}")
             items.append(item)
             charset_, codes = inherited, inherited_codes
+            content = 0
+            head = position
             if explicit:
-                head = position
                 try:
                     after = head + 8 + buffer[head + 6]
                     after += 8 + buffer[after + 6]
@@ -141,90 +148,115 @@ class TreeReader(ItemValues):
                         raise Unusual("a value is longer than its item")
                     item.relationship, item.value_type, item.concept, item.key = known
                     position = after
-            while position < item_end:
-                if explicit:
-                    element, vr, length = explicit_head(buffer, position)
-                    offset = VALUE_OFFSET.get(vr)
-                    if offset == 8:
-                        start = position + 8
-                    elif offset == 12:
-                        length = long_length(buffer, position + 8)[0]
-                        start = position + 12
-                    elif element == ITEM_END and open_ended and vr == NO_VR and not length:
-                        position += 8
-                        break
+            try:
+                while position < item_end:
+                    if explicit:
+                        element, vr, length = explicit_head(buffer, position)
+                        offset = VALUE_OFFSET.get(vr)
+                        if offset == 8:
+                            start = position + 8
+                        elif offset == 12:
+                            length = long_length(buffer, position + 8)[0]
+                            start = position + 12
+                        elif element == ITEM_END and open_ended and vr == NO_VR and not length:
+                            position += 8
+                            break
+                        else:
+                            raise Unusual("a value representation is unknown")
                     else:
-                        raise Unusual("a value representation is unknown")
-                else:
-                    element, length = implicit_head(buffer, position)
-                    start, vr = position + 8, IMPLICIT
-                    if element == ITEM_END and open_ended:
-                        if length:
-                            raise Unusual("the end of an item has a length")
-                        position = start
-                        break
-                if length != UNDEFINED:
-                    position = start + length
-                    if position > item_end:
-                        raise Unusual("a value is longer than its item")
-                    if element in concepts:
-                        raw = buffer[start:position]
-                        entry = codes.get(raw) or self.read_code(raw, charset_)
+                        element, length = implicit_head(buffer, position)
+                        start, vr = position + 8, IMPLICIT
+                        if element == ITEM_END and open_ended:
+                            if length:
+                                raise Unusual("the end of an item has a length")
+                            position = start
+                            break
+                    if length != UNDEFINED:
+                        position = start + length
+                        if position > item_end:
+                            raise Unusual("a value is longer than its item")
+                        if element in concepts and vr in SEQUENCES:
+                            raw = buffer[start:position]
+                            entry = codes.get(raw) or self.read_code(raw, charset_)
+                            if element == _CONCEPT_NAME:
+                                item.concept, item.key = entry
+                                usual = explicit and position == after and charset_ is inherited
+                                if usual and is_item_head(buffer, head, start):
+                                    said = (item.relationship, item.value_type, item.concept, item.key)
+                                    self.keep(heads, buffer[head:position], position - head, said)
+                            else:
+                                item.code = entry[0]
+                        elif element == _VALUE_TYPE and vr in _CODE_STRINGS:
+                            item.value_type = terms[buffer[start:position]]
+                        elif element == _RELATIONSHIP and vr in _CODE_STRINGS:
+                            item.relationship = terms[buffer[start:position]] or None
+                        elif element == _MEASURED_VALUE and vr in SEQUENCES:
+                            self.measured(item, start, position, False, charset_)
+                        elif element == _CONTENT and vr in SEQUENCES:
+                            content = start
+                            if late:
+                                self._later(item, start, position, False, charset_)
+                                continue
+                            item.children, _ = self.children(start, position, False, item.position, charset_, depth + 1)
+                        elif element in texts:
+                            self.text(item, element, vr, buffer[start:position], charset_)
+                        elif element == _CHARSET:
+                            charset_ = charset(buffer[start : min(position, start + 256)])
+                            codes = charset_.explicit_codes if explicit else charset_.implicit_codes
+                        elif element in _ITEM_TAGS:
+                            raise OddItem
+                        else:
+                            self.other(item, element, vr, start, position, charset_)
+                    elif vr not in SEQUENCES:
+                        raise OddItem
+                    elif element == _CONTENT and late:
+                        content = start
+                        position = skip_sequence(buffer, start, item_end, explicit, self.limits)
+                        self._later(item, start, position, True, charset_)
+                    elif element == _CONTENT:
+                        content = start
+                        item.children, position = self.children(
+                            start, item_end, True, item.position, charset_, depth + 1
+                        )
+                    elif element == _MEASURED_VALUE:
+                        position = self.measured(item, start, item_end, True, charset_)
+                    elif element in concepts:
+                        entry, position = self.open_code(start, item_end, charset_)
                         if element == _CONCEPT_NAME:
                             item.concept, item.key = entry
-                            usual = explicit and position == after and charset_ is inherited
-                            if usual and is_item_head(buffer, head, start):
-                                said = (item.relationship, item.value_type, item.concept, item.key)
-                                self.keep(heads, buffer[head:position], position - head, said)
                         else:
                             item.code = entry[0]
-                    elif element == _VALUE_TYPE:
-                        raw = buffer[start:position]
-                        item.value_type = self.binary(raw, vr, "ValueType") if vr in NO_TEXTS else terms[raw]
-                    elif element == _RELATIONSHIP:
-                        raw = buffer[start:position]
-                        item.relationship = (
-                            self.binary(raw, vr, "RelationshipType") if vr in NO_TEXTS else terms[raw]
-                        ) or None
-                    elif element == _MEASURED_VALUE:
-                        self.measured(item, start, position, False, charset_)
-                    elif element == _CONTENT and late:
-                        self._later(item, start, position, False, charset_)
-                    elif element == _CONTENT:
-                        item.children, _ = self.children(start, position, False, item.position, charset_, depth + 1)
-                    elif element in texts:
-                        raw = buffer[start:position]
-                        if vr in NO_TEXTS:
-                            item.text = self.binary(raw, vr, TEXTS[element]) or None
-                        else:
-                            self.text(item, element, raw, charset_)
-                    elif element == _CHARSET:
-                        charset_ = charset(buffer[start : min(position, start + 256)])
-                        codes = charset_.explicit_codes if explicit else charset_.implicit_codes
+                    elif element in texts or element in _ITEM_TAGS:
+                        raise Unusual("a value that is no sequence has no length")
                     else:
-                        self.other(item, element, start, position, charset_)
-                elif element == _CONTENT and late:
-                    position = skip_sequence(buffer, start, item_end, explicit, self.limits)
-                    self._later(item, start, position, True, charset_)
-                elif element == _CONTENT:
-                    item.children, position = self.children(start, item_end, True, item.position, charset_, depth + 1)
-                elif element == _MEASURED_VALUE:
-                    position = self.measured(item, start, item_end, True, charset_)
-                elif element in concepts:
-                    entry, position = self.open_code(start, item_end, charset_)
-                    if element == _CONCEPT_NAME:
-                        item.concept, item.key = entry
-                    else:
-                        item.code = entry[0]
+                        position = skip_sequence(buffer, start, item_end, explicit, self.limits)
+                        self.other(item, element, vr, start, position, charset_)
                 else:
-                    position = skip_sequence(buffer, start, item_end, explicit, self.limits)
-                    self.other(item, element, start, position, charset_)
-            else:
-                if open_ended:
-                    raise Unusual("an item has no end")
+                    if open_ended:
+                        raise Unusual("an item has no end")
+            except OddItem:
+                length = UNDEFINED if open_ended else item_end - head
+                position = self._odd_item(item, head, length, end, inherited, depth, content)
         if undefined or position != end:
             raise Unusual("a sequence has no end")
         return items, position
+
+    def _odd_item(
+        self, item: Item, position: int, length: int, end: int, inherited: Charset, depth: int, content: int
+    ) -> int:
+        """Read an item by its header; return the position behind it. The children at `content` have been read."""
+        self.items_left -= _ODD_COST
+        elements: Elements = {}
+        behind = read_item(self.buffer, position, length, end, self.explicit, elements, self.limits)
+        header = Header(self.buffer, elements, self.explicit, self.limits, self.problems, inherited, depth)
+        fill(item, header)
+        if _CONTENT in elements and elements[_CONTENT][1] != content:
+            vr, start, stop = elements[_CONTENT]
+            if vr not in SEQUENCES:
+                raise Unusual("the content is no sequence")
+            undefined = header.is_open(start)
+            item.children, _ = self.children(start, stop, undefined, item.position, header.charset, depth + 1)
+        return behind
 
     def _later(self, item: Item, start: int, stop: int, undefined: bool, charset_: Charset) -> None:
         """Have the children of one of the root's items read whenever they are asked for."""

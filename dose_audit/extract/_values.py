@@ -31,7 +31,8 @@ SINGLE_VALUED_VRS = frozenset({b"ST", b"LT", b"UT", b"UR"})
 BINARY_VRS = frozenset({b"OB", b"OW", b"OB or OW", b"SQ", b"US or OW", b"US or SS or OW"})
 
 PADDING = " \0"
-UID_PADDING = " \0\t\n\v\f\r"
+UID_PADDING = " \0\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0"
+"""A NUL and all that is white space to Python in ISO 8859-1."""
 _THOUSANDS = re.compile(rb"[+-]?[1-9]\d{0,2}(?:,\d{3})+\.\d*")
 UNDERSCORE = ord("_")
 """Python reads 1_000 as a number, DICOM does not. A byte is found in bytes ten times as fast by its number."""

@@ -231,7 +231,7 @@ def as_record(value: Any) -> Any:
     -------
     dict, list or scalar
         ``Code`` becomes ``{"value", "scheme", "meaning"}``; what stands in ``extra`` follows the named fields under
-        its own name, and never replaces one of them.
+        its own name, with ``_as_sent`` where that is the name of a field, which it never replaces.
 
     Examples
     --------
@@ -250,6 +250,6 @@ def as_record(value: Any) -> Any:
             if part.name != "extra":
                 record[part.name] = as_record(getattr(value, part.name))
         for name, item in getattr(value, "extra", {}).items():
-            record.setdefault(name, as_record(item))
+            record[f"{name}_as_sent" if name in record else name] = as_record(item)
         return record
     return value

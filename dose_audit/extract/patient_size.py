@@ -144,7 +144,8 @@ def read_sizes(
     Parameters
     ----------
     source : path or bytes
-        CSV as `dose_audit.csv_rows` takes it. Headings name a key (`KEYS`), height and weight with their unit (``height (cm)``, ``weight_kg``), and perhaps a date.
+        CSV as `dose_audit.csv_rows` takes it. Headings name a key (`KEYS`), height and weight with their unit
+        (``height (cm)``, ``weight_kg``), and perhaps a date.
     pseudonym_key : bytes, optional
         Key of the pseudonym, needed where rows are joined on Patient ID.
 

@@ -12,6 +12,7 @@ from dose_audit.extract._bytes import FIRST_CHUNK, Readable, Source, inflate
 from dose_audit.extract._elements import (
     CONTENT_SEQUENCE,
     ITEM_END,
+    MARKS,
     PIXEL_DATA,
     Elements,
     Limits,
@@ -21,8 +22,8 @@ from dose_audit.extract._elements import (
     scan,
 )
 from dose_audit.extract._header import Header
+from dose_audit.extract._item_values import fill
 from dose_audit.extract._peek import FIELDS, GLANCE_BYTES, Peek, glance
-from dose_audit.extract._root import read_root
 from dose_audit.extract._start import Start, find_start
 from dose_audit.extract._tree import TreeReader
 from dose_audit.extract.content import Item
@@ -203,8 +204,10 @@ def _walk(source: Source, position: int, explicit: bool, report: bool, limits: L
         if explicit and buffer[position + 4 : position + 6] != b"SQ":
             raise Unusual("the content is no explicit sequence")
         value = position + (12 if explicit else 8)
-        children, position = tree.children(value, len(buffer), True, "1", header._charset)
+        children, position = tree.children(value, len(buffer), True, "1", header.charset)
         elements[CONTENT_SEQUENCE] = (b"SQ", value, position)
+    if not MARKS.isdisjoint(elements):
+        raise Unusual("a mark of items stands among elements")
     if not elements:
         raise NotDicom("the data set is empty")
     found = DicomObject(buffer, elements, explicit, limits, problems)
@@ -215,6 +218,8 @@ def _walk(source: Source, position: int, explicit: bool, report: bool, limits: L
             if explicit and content[0] != b"SQ":
                 raise Unusual("the content is no explicit sequence")
             tree = TreeReader(buffer, explicit, limits, problems)
-            children, _ = tree.children(content[1], content[2], False, "1", found._charset)
-        found.content = read_root(found, children)
+            children, _ = tree.children(content[1], content[2], False, "1", found.charset)
+        found.content = Item("1")
+        fill(found.content, found)
+        found.content.children = children
     return found

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
+from unittest import mock
 
 import pydicom
+import pydicom.charset
 from pydicom.datadict import dictionary_has_tag, keyword_for_tag
 from pydicom.dataset import Dataset
 
@@ -32,10 +36,38 @@ KEYWORDS_OF = {
 }
 
 
+class _Forgiving(dict[str, str]):
+    """Names of character sets in any case of letters, with any of the usual separators.
+
+    The one exception that this comparison knows. Defined terms are in capitals (PS3.3 C.12.1.1.2); pydicom reads
+    UTF-8 under ``iso_ir 192`` or ``ISO_IR-192`` as if nothing were said, byte by byte. Ours reads what was meant.
+    """
+
+    def __missing__(self, term: str) -> str:
+        for name, codec in self.items():
+            if _plainly(name) == _plainly(term):
+                return codec
+        raise KeyError(term)
+
+
+def _plainly(term: str) -> str:
+    return re.sub(r"[ _-]+", " ", term.upper())
+
+
+_CHARACTER_SETS = _Forgiving(pydicom.charset.python_encoding)
+
+
+@contextmanager
+def _pydicom() -> Iterator[None]:
+    """Within it pydicom is quiet and as forgiving as `_Forgiving`."""
+    with warnings.catch_warnings(), mock.patch.object(pydicom.charset, "python_encoding", _CHARACTER_SETS):
+        warnings.simplefilter("ignore")
+        yield
+
+
 def pydicom_read(data: bytes) -> Dataset:
     """The data set up to its pixel data, as pydicom reads it when it has to."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _pydicom():
         return pydicom.dcmread(BytesIO(data), stop_before_pixels=True, force=True)
 
 
@@ -45,8 +77,7 @@ def differences(ours: DicomObject, theirs: Dataset, *, tree_only: bool = False) 
     A value that ours refuses, and has put on record, is no difference. With `tree_only` the content is
     compared by its items and not also element by element, which takes pydicom long for a large report.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _pydicom():
         found = list(_elements(ours, theirs, "", {"ContentSequence"} if tree_only else frozenset()))
         if ours.content is not None:
             found += _content(ours.content, theirs, ours)
@@ -57,7 +88,9 @@ def differences(ours: DicomObject, theirs: Dataset, *, tree_only: bool = False) 
 
 def _elements(ours: Header, theirs: Dataset, path: str, without: Set[str] = frozenset()) -> Iterator[str]:
     # Overlays and curves (60xx, 50xx) are left out: a keyword of theirs stands for many tags at once.
-    tags = [tag for tag in theirs.keys() if dictionary_has_tag(tag)]  # noqa: SIM118 (a data set is no dict)
+    # So are stray delimiters (FFFE), which pydicom keeps as if they were attributes.
+    keys = theirs.keys()
+    tags = [tag for tag in keys if tag.group != 0xFFFE and dictionary_has_tag(tag)]
     public = {keyword_for_tag(tag) for tag in tags} - {""} - without
     present = set(ours.keywords()) - without
     if present != public:
@@ -109,7 +142,7 @@ def _private(ours: Header, theirs: Dataset, path: str) -> Iterator[str]:
     for tag in list(theirs.keys()):
         if not tag.is_private or tag.is_private_creator or tag.element < 0x1000:
             continue
-        if theirs.get_item(tag).VR in ("UN", None):
+        if theirs.get_item(tag, keep_deferred=True).VR in ("UN", None):
             continue  # pydicom has a dictionary of private elements for these
         try:
             creator = theirs.private_creators(tag.group)
@@ -209,7 +242,7 @@ def _code(ds: Dataset, keyword: str) -> tuple[str, str, str] | None:
 
 def _text(ds: Dataset, keyword: str) -> str | None:
     value = ds.get(keyword)
-    if value is None:
+    if value is None or isinstance(value, pydicom.Sequence):  # whose text would be that of its items' printing
         return None
     values = _several(value)
     return (str(values[0]).strip(PADDING) or None) if values else None
@@ -218,7 +251,7 @@ def _text(ds: Dataset, keyword: str) -> str | None:
 def _floats(values: list[Any]) -> list[float] | None:
     """The values as numbers, lists with commas too; None, which equals nothing, when one is no number."""
     try:
-        return [float(part) for v in values if v not in ("", None) for part in str(v).split(",")]
+        return [float(part) for v in values if v is not None and str(v).strip() for part in str(v).split(",")]
     except ValueError:
         return None
 

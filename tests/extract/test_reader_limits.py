@@ -178,3 +178,24 @@ def test_what_pydicom_is_asked_to_repair_is_capped(length_told: bool) -> None:
     assert len(read_object(data).items("AcquisitionContextSequence")) == 200
     with pytest.raises(TooLarge):
         read_object(data, limits=Limits(fallback_elements=500))
+
+
+def test_an_item_that_is_read_by_its_header_does_not_read_its_children_again() -> None:
+    """Twice at each of forty depths would be a million million times."""
+
+    def element(number: int, vr: bytes, value: bytes) -> bytes:
+        length = struct.pack("<HI", 0, len(value)) if vr == b"SQ" else struct.pack("<H", len(value))
+        return struct.pack("<HH", 0x0040, number) + vr + length + value
+
+    value_type, odd_text = element(0xA040, b"CS", b"TEXT"), element(0xA160, b"LO", b"deep")
+    content = b""
+    for _ in range(40):
+        body = value_type + content + odd_text
+        content = element(0xA730, b"SQ", struct.pack("<HHI", 0xFFFE, 0xE000, len(body)) + body)
+    data = encode(report())
+    data = data[: data.index(b"\x40\x00\x30\xa7SQ")] + content
+    item = read_object(data, limits=Limits(items=40 * 8)).content
+    for _ in range(40):
+        assert item is not None
+        (item,) = item.children
+        assert item.text == "deep"

@@ -83,3 +83,9 @@ def test_there_and_back(exam: Exam) -> None:
 def test_what_is_no_record_is_refused(record: object) -> None:
     with pytest.raises(ReadError):
         from_record(record)  # type: ignore[arg-type]
+
+
+def test_an_unnamed_item_with_the_name_of_a_field_is_kept_beside_it() -> None:
+    record = as_record(CtEvent(pitch_factor=0.8, extra={"pitch_factor": "1.2 a"}))
+    assert (record["pitch_factor"], record["pitch_factor_as_sent"]) == (0.8, "1.2 a")
+    assert as_record(from_record({"events": [record]}))["events"] == [record]
