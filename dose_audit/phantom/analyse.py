@@ -332,8 +332,7 @@ def _measured(bench: Workbench, candidate: Candidate, overrides: Overrides | Non
         found = [
             replace(one, measured=one.measured.doubt(reason)) if one.measured.unit == unit else one for one in found
         ]
-    if pose.status != "ok":
-        # A pose that is in doubt puts every value that rests on it in doubt.
+    if pose.doubts_values:
         found = [_doubted(one, pose) for one in found]
     analysis.measurements = found
     return analysis

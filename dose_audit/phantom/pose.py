@@ -36,6 +36,8 @@ class Pose:
         ``ok``, ``suspect`` or ``not_measurable`` with the reason in words.
     notes : tuple of str
         How each part was found.
+    doubts_values : bool
+        Whether what is in doubt about the pose puts the values measured with it in doubt.
     """
 
     origin_z_mm: float
@@ -50,6 +52,7 @@ class Pose:
     status: str = "ok"
     reason: str = ""
     notes: tuple[str, ...] = ()
+    doubts_values: bool = False
 
     def z_in_series(self, z_mm: float) -> float:
         """Position on the series' slice axis of a plane of the phantom."""
@@ -94,9 +97,10 @@ class Pose:
         own = 180.0 - theta_deg if self.mirrored else theta_deg
         return (own + self.roll_deg + 180.0) % 360.0 - 180.0
 
-    def doubt(self, reason: str) -> Pose:
-        """The same pose as ``suspect`` for one more reason."""
-        return replace(self, status="suspect", reason=f"{self.reason}; {reason}" if self.reason else reason)
+    def doubt(self, reason: str, *, of_values: bool = True) -> Pose:
+        """The same pose as ``suspect`` for one more reason; `of_values` where values rest on what is in doubt."""
+        said = f"{self.reason}; {reason}" if self.reason else reason
+        return replace(self, status="suspect", reason=said, doubts_values=self.doubts_values or of_values)
 
     def as_record(self) -> dict[str, object]:
         """Plain data for JSON."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom import dcmread
 
 from dose_audit.phantom.analyse import analyse
 from dose_audit.phantom.definition import definitions
@@ -68,3 +70,38 @@ def test_the_sphere_is_measured_in_its_largest_section(tmp_path: Path) -> None:
     _, found = measured(tmp_path, "sphere")
     # A slice of 5 mm about the middle: its edge lies where half of the thickness is filled.
     assert found["diameter"] == pytest.approx(170.0, abs=0.2)
+
+
+def test_no_ghosts_are_told_where_the_air_was_emptied(tmp_path: Path) -> None:
+    """A ghost of 3 %, and the same after what is dark was set to zero, as a maker's background filter does."""
+    (file,) = write_series(tmp_path, recipe("magnet-snr")).files[:1]
+    image = dcmread(file)
+    clean = image.pixel_array.astype(float)
+    ghosted = clean + 0.03 * np.roll(clean, clean.shape[0] // 2, axis=0)
+    body = clean > 0.3 * clean.max()
+    found = []
+    for pixels in (ghosted, np.where(body, ghosted, 0.0)):
+        image.PixelData = np.rint(pixels).astype(image.pixel_array.dtype).tobytes()
+        (analysis,) = analyse([image], known=MR).analyses
+        found.append({one.name: one.measured for one in analysis.measurements})
+    for name in ("psg", "psg_columns"):
+        assert (found[0][name].value or 0.0) > 0.5 and found[0][name].status == "ok"
+        assert found[1][name].status == "suspect" and "ghosts were taken away" in found[1][name].reason
+
+
+def test_a_finer_matrix_has_no_smaller_voxels(tmp_path: Path) -> None:
+    """Every pixel four times: the same signal, noise and voxel, so the same ratio per millilitre as far as that goes."""
+    (file,) = write_series(tmp_path, recipe("magnet-snr")).files[:1]
+    image = dcmread(file)
+    rows, columns = image.pixel_array.shape
+    image.AcquisitionMatrix = [0, columns, rows, 0]
+    image.PixelBandwidth, image.RepetitionTime, image.NumberOfAverages = 130, 500, 1
+    factors = []
+    for times in (1, 2):
+        image.PixelData = np.kron(image.pixel_array, np.ones((times, times), image.pixel_array.dtype)).tobytes()
+        image.Rows, image.Columns = times * rows, times * columns
+        image.PixelSpacing = [float(one) / times for one in image.PixelSpacing]
+        (analysis,) = analyse([image], known=MR).analyses
+        (one,) = (own.measured for own in analysis.measurements if own.name == "snr_normalised")
+        factors.append(one.details["factor"])
+    assert factors[1] == pytest.approx(factors[0], rel=1e-9)

@@ -37,3 +37,10 @@ def test_choices_by_hand_replace_what_was_found():
     assert len(changed.notes) == 3
     with pytest.raises(ValueError, match="slice 4 is not there"):
         Overrides(slice=4).apply(pose, [0.0, 10.0, 20.0])
+
+
+def test_a_doubt_need_not_be_one_of_the_values():
+    pose = Pose(5.0, (10.0, 10.0), (1.0, 1.0)).doubt("position to 0.5 mm", of_values=False)
+    assert pose.status == "suspect" and not pose.doubts_values
+    both = pose.doubt("mirrored").doubt("position", of_values=False)
+    assert both.doubts_values and both.reason == "position to 0.5 mm; mirrored; position"

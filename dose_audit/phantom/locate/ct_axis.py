@@ -71,7 +71,8 @@ def inserts_axis(bench: Workbench, definition: Definition) -> Axis | None:
     inserts = ring_features(definition)
     if not inserts:
         return None
-    centre = bench.once(f"ring centre {definition.id}", lambda: ring_centre(bench, inserts))
+    background = float(definition.body.get("background_hu", 100.0))
+    centre = bench.once(f"ring centre {definition.id}", lambda: ring_centre(bench, inserts, background))
     if centre is None:
         return None
     return Axis((centre[0], 0.0), (centre[1], 0.0), None, "inserts, because the field of view cuts the body off")

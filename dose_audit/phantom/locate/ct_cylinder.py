@@ -34,6 +34,8 @@ _SLAB_AGREEMENT = 0.55
 # of what the body between the inserts has over air.
 _ENDS_MM, _IN_BODY = 5.0, 0.6
 _FAR_APART_MM = 20.0
+# From how many usual steps on slices are missing between two neighbours.
+_GAP_STEPS = 2.5
 # Over which length about the bars slices are averaged to see in which sense they follow each other.
 _BARS_MEAN_MM = 3.0
 # How far the bars may lie from their place as seen from the middle of the inserts, and the slice that is too far to show them.
@@ -203,14 +205,14 @@ def _smooth(profiles: Floats, width: int) -> Floats:
 def _slab_centre(bench: Workbench, definition: Definition, ring: _Ring) -> float:
     """Middle of the stretch in which the inserts are seen, with its ends between slices where agreement halves.
 
-    Where the series shows one end only, the middle lies half the module's length from it.
+    Where the series shows one end only (it ends, or slices are missing), the middle lies half the module's length from it.
     """
     z, agreement = bench.series.z_mm, ring.agreement
     half = 0.5 * ring.best
     first, last = ring.slab
     ends: list[float | None] = []
     for index, neighbour in ((first, first - 1), (last, last + 1)):
-        if not 0 <= neighbour < z.size:
+        if not 0 <= neighbour < z.size or _gap(bench, index, neighbour):
             ends.append(None)
             continue
         inside, beyond = float(agreement[index]), float(agreement[neighbour])
@@ -227,10 +229,16 @@ def _slab_centre(bench: Workbench, definition: Definition, ring: _Ring) -> float
     return 0.5 * (low + high)
 
 
+def _gap(bench: Workbench, index: int, neighbour: int) -> bool:
+    """Whether slices are missing between two neighbours, so that what ends there ends out of sight."""
+    z = bench.series.z_mm
+    return abs(float(z[neighbour] - z[index])) > _GAP_STEPS * (bench.series.step_mm or 0.0)
+
+
 def _unseen(bench: Workbench, definition: Definition, ring: _Ring) -> float:
     """Length of the module of inserts that lies beyond the end of the series, mm."""
     z, (first, last) = bench.series.z_mm, ring.slab
-    if first > 0 and last < z.size - 1:
+    if not any(not 0 <= out < z.size or _gap(bench, at, out) for at, out in ((first, first - 1), (last, last + 1))):
         return 0.0
     low, high = slab_mm(definition)
     return max(0.0, high - low - float(z[last] - z[first]))

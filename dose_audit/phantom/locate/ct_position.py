@@ -58,7 +58,8 @@ def along(bench: Workbench, definition: Definition, pose: Pose) -> tuple[Pose, s
             moved = replace(pose, origin_z_mm=seen.z_mm, centre_px=pose.centre_at(seen.z_mm))
             said = f"position from {seen.count} markers" + (f" and {ends.ends} ends of inserts" if ends else "")
             if seen.uncertainty_mm > sure:
-                moved = moved.doubt(f"the position is known to ± {seen.uncertainty_mm:.1f} mm only")
+                minded = 2.0 * seen.uncertainty_mm > float(definition.body.get("position_slack_mm", 0.0))
+                moved = moved.doubt(f"the position is known to ± {seen.uncertainty_mm:.1f} mm only", of_values=minded)
             return moved, f"{said}, ± {seen.uncertainty_mm:.2f} mm"
         alone = marked_slices(bench.series, pose, definition, markers)
         if alone is not None and ends is None:

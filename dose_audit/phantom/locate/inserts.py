@@ -23,6 +23,10 @@ __all__ = ["RigidFit", "insert_centres", "rigid_fit", "ring_centre"]
 Floats = NDArray[np.float64]
 _SEARCH_MM = 3.0
 _SLICES, _ACROSS = 80, 6.0
+# How many inserts make a circle sure, and between which contrasts their edges are sought.
+_ENOUGH, _LEVELS_HU = 4, (40.0, 150.0)
+# In how many neighbouring slices blobs are taken together, how many make a circle, and how far it may be from the inserts'.
+_NEIGHBOURS, _LEAST_BLOBS, _OFF_RADIUS_MM = 5, 6, 2.5
 # An insert with less contrast than this lets noise and shading pull its centre.
 _STANDS_OUT_HU = 40.0
 
@@ -89,11 +93,17 @@ def rigid_fit(found: Sequence[tuple[Feature, float, float]], pose: Pose) -> Rigi
 
 
 def _smooth(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
-    """Every `stride`-th pixel of the mean over three by three."""
-    return np.ascontiguousarray(ndimage.uniform_filter(image, 3)[::stride, ::stride])
+    """Every `stride`-th pixel of the mean over its surroundings."""
+    return np.ascontiguousarray(ndimage.uniform_filter(image, max(3, stride))[::stride, ::stride])
 
 
-def ring_centre(bench: Workbench, features: Sequence[Feature]) -> tuple[float, float] | None:
+def _level(features: Sequence[Feature], background_hu: float) -> float:
+    """Contrast by which enough of the inserts for a circle are told from the body, HU."""
+    contrasts = sorted((abs(one.nominal - background_hu) for one in features if one.nominal is not None), reverse=True)
+    return float(np.clip(0.5 * contrasts[min(_ENOUGH, len(contrasts)) - 1], *_LEVELS_HU))
+
+
+def ring_centre(bench: Workbench, features: Sequence[Feature], background_hu: float) -> tuple[float, float] | None:
     """Centre of the ring of inserts without the body's edge: blobs of an insert's size whose centres lie on its circle.
 
     For fields of view that cut the body off. Returns (row, column) or `None`.
@@ -104,23 +114,39 @@ def ring_centre(bench: Workbench, features: Sequence[Feature]) -> tuple[float, f
     # The centre is a first one: a few pixels across an insert are enough.
     stride = max(1, int(size / _ACROSS / max(spacing)))
     area = np.pi * (size / 2) ** 2 / (spacing[0] * spacing[1] * stride**2)
-    points: list[tuple[float, float]] = []
+    level = _level(features, background_hu)
+    slices: list[list[tuple[float, float]]] = []
     # A long series is sampled: inserts run through many slices.
     for index in range(0, len(series.frames), 1 + len(series.frames) // _SLICES):
         smooth = bench.once(f"smooth {index} by {stride}", partial(_smooth, series.image(index), stride))
         middle = float(np.median(smooth[smooth > -500])) if (smooth > -500).any() else 0.0
-        for mask in (smooth > middle + 150, smooth < middle - 150):
+        own: list[tuple[float, float]] = []
+        for mask in (smooth > middle + level, smooth < middle - level):
             labels, count = ndimage.label(mask)
             if not count or count > 2000:
                 continue
             sizes = ndimage.sum_labels(mask, labels, np.arange(1, count + 1))
             fitting = np.flatnonzero((sizes > 0.5 * area) & (sizes < 1.6 * area)) + 1
             if fitting.size:
-                points.extend(ndimage.center_of_mass(mask, labels, fitting))
-    if len(points) < 6:
+                own.extend(ndimage.center_of_mass(mask, labels, fitting))
+        slices.append(own)
+    # Other modules may have rings of their own: neighbouring slices come before all of them together.
+    near = [slices[at : at + _NEIGHBOURS] for at in range(max(1, len(slices) - _NEIGHBOURS + 1))]
+    circles = [_circle([one for own in few for one in own], stride, spacing, radius) for few in near]
+    found = [one for one in circles if one is not None]
+    if found:
+        return float(np.median([row for row, _ in found])), float(np.median([column for _, column in found]))
+    return _circle([one for own in slices for one in own], stride, spacing, radius)
+
+
+def _circle(
+    points: Sequence[tuple[float, float]], stride: int, spacing: tuple[float, float], radius_mm: float
+) -> tuple[float, float] | None:
+    """Centre of the circle through blobs; `None` where it is not the inserts'."""
+    if len(points) < _LEAST_BLOBS:
         return None
     found = np.asarray(points) * stride
     fit = fit_circle(found[:, 1] * spacing[1], found[:, 0] * spacing[0])
-    if fit.radius is None or fit.x is None or fit.y is None or abs(fit.radius - radius) > 2.5:
+    if fit.radius is None or fit.x is None or fit.y is None or abs(fit.radius - radius_mm) > _OFF_RADIUS_MM:
         return None
     return fit.y / spacing[0], fit.x / spacing[1]

@@ -19,7 +19,7 @@ __all__ = ["locate", "match"]
 
 Floats = NDArray[np.float64]
 # Correlation with a look's template from which a slice counts as showing it; real slices reach 0.8 to 0.97.
-_SEEN = 0.6
+_SEEN, _PLAIN = 0.6, 0.75
 # What a slice that shows nothing in particular gets for its place: less than any slice that is told by its content.
 _CHANCE = 0.35
 # Dark share of a slice's middle below which it is called empty.
@@ -176,9 +176,10 @@ def match(bench: Workbench, definition: Definition) -> Match:
     )
     if not told:
         return Match(0.2, evidence)
-    # Two kinds of slices in their order can hardly be another phantom; one kind may be.
+    # Two kinds of slices in their order can hardly be another phantom, nor one kind that is plain in several; a faint one may.
     kinds = len(set(told))
-    score = 0.55 + 0.2 * min(kinds - 1, 2) if len(told) >= 2 else 0.4
+    plain = sum(value >= _PLAIN for name, value, _ in placing.told.values() if name != "empty")
+    score = 0.55 + max(0.2 * min(kinds - 1, 2), 0.06 * min(plain - 1, 3)) if len(told) >= 2 else 0.4
     away = abs(size / float(definition.body["diameter_mm"]) - 1)
     return Match(max(0.0, min(0.95, score) - 2.0 * away), evidence)
 

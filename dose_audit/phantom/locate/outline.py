@@ -17,10 +17,10 @@ Floats = NDArray[np.float64]
 _RAYS = 180
 # Half way between air and plastic, in HU.
 _BODY_HU = -500.0
-# How far inside and outside of a circle body and air are seen, and between which levels their middle may lie: a scale that
-# is not calibrated moves it, padding outside the reconstructed field does not.
+# How far inside and outside of a circle body and air are seen, how far air lies below the body at least, and between which
+# levels their middle may lie: a scale that is not calibrated moves it, padding outside the reconstructed field does not.
 _INSIDE_MM, _OUTSIDE_MM = 2.5, 3.5
-_AIR_HU = (-1060.0, -700.0)
+_PADDING_HU, _BELOW_BODY_HU = -1060.0, 300.0
 _LEVELS_HU = (-750.0, -300.0)
 _SMALLEST_RADIUS_MM = 25.0
 _BAND_MM = 5.0
@@ -112,7 +112,7 @@ def _level(
         float(np.median(ring_profile(image, centre, spacing_mm, radius_mm + away, half_width_mm=0.5, samples=_RAYS)))
         for away in (-_INSIDE_MM, _OUTSIDE_MM)
     )
-    if not _AIR_HU[0] <= outside <= _AIR_HU[1]:
+    if not _PADDING_HU <= outside <= inside - _BELOW_BODY_HU:
         outside = -1000.0
     return float(np.clip(0.5 * (inside + outside), *_LEVELS_HU))
 

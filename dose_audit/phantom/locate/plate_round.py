@@ -5,7 +5,7 @@ The ring gives centre and size, the falling contrast of the discs gives the turn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import degrees
 
 import numpy as np
@@ -243,10 +243,8 @@ def _refined(image: NDArray[np.float32], small: tuple[Floats, int], pose: Pose, 
         notes.append("the turn rests on the pattern of the discs alone; it is known to about 1 degree")
     notes.append("mirrored: contrast falls against the clock" if mirrored else "contrast falls clockwise")
     notes.append("absorbing details are " + ("higher" if sign > 0 else "lower") + " in pixel value")
-    pose = Pose(
-        pose.origin_z_mm, pose.centre_px, pose.spacing_mm, (0.0, 0.0), pose.roll_deg, 1, mirrored, pose.scale,
-        float(np.clip(agreement, 0.0, 1.0)), pose.status, pose.reason, tuple(notes),
-    )  # fmt: skip
+    quality = float(np.clip(agreement, 0.0, 1.0))
+    pose = replace(pose, mirrored=mirrored, quality=quality, notes=tuple(notes))
     return Found(pose, agreement, next_best, sign, residual, part)
 
 

@@ -116,7 +116,9 @@ def _bead(bench: Workbench, pose: Pose, bead: Feature, z_mm: float) -> tuple[flo
         noise = 1.4826 * float(np.median(np.abs(part - base))) or 1.0
         peak = np.unravel_index(int(np.argmax(part)), part.shape)
         height = (float(part[peak]) - base) / noise
-        if height < 6.0 or (best is not None and height <= best[0]):
+        # What rises towards the border is the foot of something else.
+        at_border = any(at in (0, size - 1) for at, size in zip(peak, part.shape, strict=True))
+        if height < 6.0 or at_border or (best is not None and height <= best[0]):
             continue
         reach = max(2, ceil(1.5 / min(pose.spacing_mm)))
         rows = slice(max(0, int(peak[0]) - reach), int(peak[0]) + reach + 1)

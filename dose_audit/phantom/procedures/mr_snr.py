@@ -15,6 +15,7 @@ from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.procedures.common import Plane, absent, result
+from dose_audit.phantom.procedures.mr_matrix import acquired_sides_mm
 from dose_audit.phantom.procedures.mr_section import Section, disc, quiet_corners, section
 from dose_audit.phantom.results import PhantomMeasurement, Roi
 from dose_audit.phantom.series import ImageSeries
@@ -303,9 +304,12 @@ def _normalised(bench: Workbench, measured: Measured, measure: Measure) -> Phant
     thickness = bench.series.thickness_mm
     if thickness is None or min(found.values()) <= 0:
         return absent(name, "1", "thickness, bandwidth, repetition time or averages are not told", measure, title=title)
-    rows, columns = bench.series.shape
-    spacing = bench.spacing_mm
-    voxel_ml = 0.001 * spacing[0] * spacing[1] * thickness
+    # An image that was interpolated to a finer matrix has neither smaller voxels nor more lines.
+    sides = acquired_sides_mm(bench)
+    rows, columns = (
+        count * own / side for count, own, side in zip(bench.series.shape, bench.spacing_mm, sides, strict=True)
+    )
+    voxel_ml = 0.001 * sides[0] * sides[1] * thickness
     bandwidth = math.sqrt(found["PixelBandwidth"] * columns / 2000.0 / 30.0)
     seconds = found["NumberOfAverages"] * rows * found["RepetitionTime"] / 1000.0
     factor = bandwidth / (voxel_ml * math.sqrt(seconds))
