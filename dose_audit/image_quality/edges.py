@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,9 @@ class EdgeLine:
         The plateaus beside the edge and the pixel noise on the noisier of them.
     quiet_noise : float
         The noise on the other one.
+    slow_noise : float
+        The noise of a mean over neighbouring pixels, times the square root of their number: more than that of a pixel where
+        noise is correlated.
     residual_px : float
         Root mean square distance of single rows' edge positions from the line.
     sagitta_px, sagitta_uncertainty_px : float
@@ -62,6 +66,7 @@ class EdgeLine:
     high: float
     noise: float
     quiet_noise: float
+    slow_noise: float
     residual_px: float
     sagitta_px: float
     sagitta_uncertainty_px: float
@@ -100,8 +105,10 @@ def find_edge(image: Floats) -> EdgeLine:
     for _ in range(2):
         line = _refine(pixels, slope, offset, width)
         slope, offset = line.slope, line.offset
-    return EdgeLine(pixels, finite, transposed, offset, slope, line.first, line.last, width, line.low, line.high,
-                    line.noise, line.quiet_noise, line.residual, line.sagitta, line.sagitta_uncertainty)  # fmt: skip
+    return EdgeLine(
+        pixels, finite, transposed, offset, slope, line.first, line.last, width, line.low, line.high, line.noise,
+        line.quiet_noise, line.slow_noise, line.residual, line.sagitta, line.sagitta_uncertainty,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,7 @@ class _Line:
     high: float
     noise: float
     quiet_noise: float
+    slow_noise: float
     residual: float
     sagitta: float
     sagitta_uncertainty: float
@@ -204,6 +212,7 @@ def _refine(pixels: Floats, slope: float, offset: float, width: float) -> _Line:
     plateaus = sides.mean(axis=0) + centred[:, None] * gain
     low, high = plateaus[:, 0], plateaus[:, 1]
     noises = sorted(float(np.diff(side, axis=1).std() / np.sqrt(2)) for side in (part[:, :tail], part[:, -tail:]))
+    slow_noise = float((sides - plateaus).std(axis=0).max()) * math.sqrt(tail)
     step = float((high - low).mean())
     if not (step > 0 and np.all(high > low)):
         raise NoEdge("there is no step across the steepest places of the rows")
@@ -235,6 +244,7 @@ def _refine(pixels: Floats, slope: float, offset: float, width: float) -> _Line:
         high=float(high.mean()),
         noise=noises[1],
         quiet_noise=noises[0],
+        slow_noise=max(slow_noise, noises[1]),
         residual=float(np.sqrt(np.mean(residual**2))),
         sagitta=abs(sagitta),
         sagitta_uncertainty=float(scale / np.sqrt(power)),

@@ -96,6 +96,10 @@ def low_contrast_visible(
     they are subtracted first, as fitted, and where a `background` is given it is taken instead. Then
     ``p = (1 + #{null ≥ output})/(1 + #null)``, and the normal tail of that distribution where the output lies beyond it.
 
+    The filter does not whiten: of nine discs of 2-15 mm it sees as many as the ideal observer in white noise (0.2 fewer on
+    average), one fewer in noise as of filtered back-projection with its peak at 0.25/mm. `low_contrast_fitted` whitens, and sees
+    0.2 fewer there.
+
     References
     ----------
     Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995; 57: 289-300.

@@ -29,7 +29,7 @@ _SECTORS = 16
 _MOST_TERMS = 6
 _SIGNIFICANT = 3.0
 _LEAST_PEAK = 5.0
-_UNEQUAL = 0.05  # of the peak: pixels that differ by that have not one value by chance
+_CUT = 0.02  # of the peak: by that much pixels that share the extreme value lie below what the others tell
 _FIXED = 7  # columns in front of the Laguerre terms
 _LEAST_TRANSFORM = 0.3  # an object's own transform is divided by only above this
 
@@ -121,6 +121,7 @@ class _Spot:
     sigma: float
     peak: float
     noise: float
+    clipped: bool
     neighbour: float  # what else stands out around it, as a share of the peak
     rho: Floats
     angle: Floats
@@ -152,7 +153,7 @@ def _spot_mtf(
         return no_curve(reason, nyquist_per_mm=nyquist, method=method)
     if not finite.all():
         stack = np.where(finite, stack, np.median(stack[finite]))
-    spot = _fit_spot(stack.mean(axis=0), spacing)
+    spot = _fit_spot(stack, spacing)
     if isinstance(spot, str):
         return no_curve(spot, nyquist_per_mm=nyquist, method=method)
     fit, terms = _expand(spot, replicates, seed)
@@ -165,7 +166,7 @@ def _spot_mtf(
     doubts = _doubts(spot, fit, at_nyquist)
     if not finite.all():
         doubts.append("pixels that hold no number were replaced")
-    if any(_is_clipped(one, spot, spacing) for one in stack):
+    if spot.clipped:
         doubts.append("several pixels share the extreme value: the spot is clipped")
     elif len(stack) == 1 and (levels := too_few_levels(stack[finite], abs(spot.peak), spot.noise)) is not None:
         doubts.append(f"the spot rises over only {levels} grey levels")
@@ -197,8 +198,9 @@ def _usable(own: Floats) -> int:
     return int(below[0]) if below.size else own.size
 
 
-def _fit_spot(image: Floats, spacing: tuple[float, float]) -> _Spot | str:
-    """Centre and width of a Gaussian over a plane."""
+def _fit_spot(stack: Floats, spacing: tuple[float, float]) -> _Spot | str:
+    """Centre and width of a Gaussian over a plane, on the mean of the slices."""
+    image = stack.mean(axis=0)
     rows, columns = image.shape
     frame = np.ones(image.shape, dtype=bool)
     frame[2:-2, 2:-2] = False
@@ -223,11 +225,14 @@ def _fit_spot(image: Floats, spacing: tuple[float, float]) -> _Spot | str:
         squared = (dy * dy + dx * dx) / p[2] ** 2
         return dy, dx, squared, np.exp(-0.5 * squared)
 
+    def surface(p: Floats, down: Floats, right: Floats) -> Floats:
+        return np.asarray(p[3] * parts(p, down, right)[3] + p[4] + p[5] * down + p[6] * right)
+
     def fit(chosen: np.ndarray, first: Floats) -> optimize.OptimizeResult:
         down, right, wanted = lines[chosen], places[chosen], values[chosen]
 
         def model(p: Floats) -> Floats:
-            return np.asarray(p[3] * parts(p, down, right)[3] + p[4] + p[5] * down + p[6] * right - wanted)
+            return surface(p, down, right) - wanted
 
         def slopes(p: Floats) -> Floats:
             dy, dx, squared, height = parts(p, down, right)
@@ -268,11 +273,22 @@ def _fit_spot(image: Floats, spacing: tuple[float, float]) -> _Spot | str:
     noise = float(rest[noise_area].std()) * abs(peak) if noise_area.sum() > 12 else spread
     if abs(peak * p[3]) < _LEAST_PEAK * noise:
         return f"no spot: nothing stands {_LEAST_PEAK:g} times above the background's noise"
+    tied = _tied(stack, peak) & (r < 3 * sigma)
+    clipped = False
+    if np.count_nonzero(tied) > 1:
+        others = fit(near & ~tied, found.x)
+        misfit = float(np.sqrt(np.mean(others.fun[(r < 2 * sigma)[near & ~tied]] ** 2)))
+        missing = float(np.mean(surface(others.x, lines[tied], places[tied]) - values[tied]))
+        step = float(np.diff(np.unique(values)).min())
+        # Noise of many grey levels does not put two pixels on the same one at the top.
+        surely = (1.0 if noise > 20 * step * abs(peak) else 4.0) / math.sqrt(np.count_nonzero(tied))
+        clipped = missing > max(_CUT + surely * misfit, 0.6 * step)
     return _Spot(
         centre_px=(float(row + p[0] / spacing[0]), float(column + p[1] / spacing[1])),
         sigma=sigma,
         peak=float(peak * p[3]),
         noise=noise,
+        clipped=clipped,
         neighbour=_neighbour(rest, (r > 5 * sigma) & (r < 15 * sigma)),
         rho=r[chosen] / sigma,
         angle=np.arctan2(dy, dx)[chosen],
@@ -280,6 +296,13 @@ def _fit_spot(image: Floats, spacing: tuple[float, float]) -> _Spot | str:
         right=places[chosen],
         values=values[chosen],
     )
+
+
+def _tied(stack: Floats, peak: float) -> np.ndarray:
+    """Which pixels share the extreme value of their slice with others."""
+    signed = stack if peak > 0 else -stack
+    at_top = signed == signed.max(axis=(1, 2), keepdims=True)
+    return np.asarray((at_top & (at_top.sum(axis=(1, 2), keepdims=True) > 1)).any(axis=0))
 
 
 def _neighbour(rest: Floats, around: np.ndarray) -> float:
@@ -349,15 +372,3 @@ def _doubts(spot: _Spot, fit: BlockFit, at_nyquist: float) -> list[str]:
     if rest > max(0.03, 1.8 * own):
         doubts.append(f"the fit leaves {rest:.0%} of the peak unexplained")
     return doubts
-
-
-def _is_clipped(image: Floats, spot: _Spot, spacing: tuple[float, float]) -> bool:
-    """Whether pixels share the extreme value that the spot's shape, and the steps of the grey levels, would tell apart."""
-    values = image if spot.peak > 0 else -image
-    top = values.max()
-    rows, columns = np.nonzero(values == top)
-    if not 2 < rows.size < values.size:
-        return False
-    away = (rows - spot.centre_px[0]) ** 2 * spacing[0] ** 2 + (columns - spot.centre_px[1]) ** 2 * spacing[1] ** 2
-    grey_level = float(top - values[values < top].max()) / abs(spot.peak)
-    return bool(np.ptp(np.exp(-0.5 * away / spot.sigma**2)) > max(_UNEQUAL, 1.5 * grey_level))

@@ -24,6 +24,10 @@ _SECTORS = 16
 _EVEN_ORDERS = (2, 4, 6, 8, 10)
 _SIGNIFICANT = 3.0
 _LEAST_CNR = 3.0
+_LOPSIDED, _SURE = (
+    0.025,
+    5.0,
+)  # the lopsided term, of the contrast: a square root of 20:1 leaves 0.03; standard uncertainties
 _MOST_PIXELS = 400_000
 
 
@@ -360,10 +364,15 @@ def _spread(t: Floats, orders: Sequence[int], solution: Floats) -> Floats:
 def _roundness(disc: _Disc, fit: BlockFit) -> tuple[float, float]:
     """Largest displacement of the edge in 16 sectors, from the fit's residual, and its standard error, in mm."""
     sector = np.clip(((disc.angle + np.pi) / (2 * np.pi) * 16).astype(np.intp), 0, 15)
-    density = np.exp(-0.5 * disc.scaled**2) / math.sqrt(2 * math.pi) * disc.contrast / disc.sigma
+    bell = np.exp(-0.5 * disc.scaled**2) / math.sqrt(2 * math.pi)
+    density = bell * disc.contrast / disc.sigma
     power = np.maximum(np.bincount(sector, density**2, minlength=16), 1e-300)
     moved = np.bincount(sector, density * fit.residual, minlength=16) / power
-    return float(np.abs(moved).max()), disc.noise / math.sqrt(float(np.median(power)))
+    # By how much the sectors scatter more than white noise would make them: noise is correlated from pixel to pixel.
+    shifts = bell * np.cos(disc.angle), bell * np.sin(disc.angle)
+    excess = np.mean([fit.error(5 + k) ** 2 * float(shift @ shift) for k, shift in enumerate(shifts)])
+    noise = min(max(math.sqrt(float(excess)), disc.noise), 2.0 * disc.noise)
+    return float(np.abs(moved).max()), noise / math.sqrt(float(np.median(power)))
 
 
 def _doubts(disc: _Disc, fit: BlockFit, total_cnr: float, spacing: tuple[float, float]) -> list[str]:
@@ -387,6 +396,9 @@ def _doubts(disc: _Disc, fit: BlockFit, total_cnr: float, spacing: tuple[float, 
     expected = disc.noise / math.sqrt(float(number[number > 10].min())) / abs(disc.contrast) if mean.size else 0.0
     if worst > max(0.012, 6 * expected):
         doubts.append(f"the edge's shape departs by {worst:.0%} of the contrast from the fit")
+    last = fit.solution.size - 1
+    if abs(fit.solution[last]) > _LOPSIDED * abs(fit.solution[0]) + _SURE * fit.error(last):
+        doubts.append("the edge's two halves differ in shape: the pixels are not linear")
     return doubts
 
 

@@ -26,7 +26,7 @@ __all__ = ["Wire", "fit_wire"]
 Floats = NDArray[np.float64]
 _ROOT2 = math.sqrt(2.0)
 _UNSURE = 0.04  # relative uncertainty of a width from which the shape of the profile is left open
-_OPEN, _OPEN_MM = 0.095, 0.35  # uncertainty of a width, relative and along the wire, up to which it is trusted
+_OPEN, _OPEN_MM = 0.12, 0.35  # uncertainty of a width, relative and along the wire, up to which it is trusted
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,11 @@ def test_no_edge_is_said_in_words(image, word):
         (np.minimum(edge(), 1050.0), "clipped"),
         (np.round(edge() / 125.0), "grey levels"),
         (np.where(np.arange(200)[:, None] * 200 + np.arange(200) == 20_100, np.nan, edge()), "no number"),
+        (np.log(edge()), "linear"),
+        (np.log(noisy(edge(), 8.0)), "linear"),
+        (np.sqrt(noisy(edge(low=50.0), 2.0)), "linear"),
+        (1.0 / (1.0 + np.exp(-(noisy(edge(), 20.0) - 600.0) / 125.0)), "larger on the edge"),
+        (np.clip(noisy(edge(sigma_mm=0.05), 20.0), 200.0, 1000.0), "larger on the edge"),
     ],
 )
 def test_a_doubtful_edge_is_suspect(image, word):
@@ -180,3 +185,14 @@ def test_an_image_that_was_sharpened_is_suspect_and_its_curve_true(strength):
 def test_a_plain_edge_in_noise_is_not_called_sharpened():
     plain = truth.edge((200, 200), (0.1, 0.1), 3.0, 0.1, low=100.0, high=1100.0)
     assert not any("sharpened" in edge_mtf(noisy(plain, 60.0, seed), 0.1).reason for seed in range(SEEDS // 3))
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.15])
+def test_quantum_noise_and_its_correlation_are_not_held_against_an_edge(sigma):
+    # Detectors blur the quanta's noise; an edge as sharp as the pixels allow has corners of its own.
+    random = np.random.default_rng(21)
+    for angle in (2.1, 96.4):
+        quanta = random.poisson(edge(angle_deg=angle, sigma_mm=sigma, low=300.0, high=4000.0)).astype(float)
+        for image in (quanta, gaussian_filter(quanta, 1.0)):
+            curve = edge_mtf(image, 0.1)
+            assert curve.status == "ok", curve.reason

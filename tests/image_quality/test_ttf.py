@@ -111,6 +111,9 @@ def noise(sd):
         (np.maximum(np.round(insert() + noise(10.0)), -1000.0), "suspect", "clipped"),
         (np.round(insert() / 100.0), "suspect", "grey levels"),
         (np.round(insert() + noise(10.0)), "ok", ""),
+        (np.clip(insert(), -970.0, -30.0), "suspect", ""),
+        (np.log(insert() + 1100.0), "suspect", "linear"),
+        (np.log(insert() + 1100.0 + noise(3.0)), "suspect", "linear"),
         (
             100.0 * np.add.outer((np.arange(80) - 40.0) ** 2 / 625, (np.arange(80) - 40.0) ** 2 / 289).__lt__(1),
             "suspect",
@@ -176,6 +179,7 @@ def round_spot(**changes):
 
 
 ROW, COLUMN = np.mgrid[:41, :41] - 20.0
+SPECKLE = np.random.default_rng(6).normal(0.0, 5.0, (41, 41))
 
 
 @pytest.mark.parametrize(
@@ -187,6 +191,9 @@ ROW, COLUMN = np.mgrid[:41, :41] - 20.0
         (round_spot(sigma_mm=0.05), "suspect", "coarse"),
         (np.minimum(round_spot(), 60.0), "suspect", "clipped"),
         (np.minimum(round_spot(sigma_mm=0.35), 70.0), "suspect", "clipped"),
+        (np.minimum(round_spot(sigma_mm=0.35, centre_px=(20.5, 20.5)), 55.0), "suspect", "clipped"),
+        (np.minimum(round_spot() + SPECKLE, 85.0), "suspect", "clipped"),
+        (np.minimum(round_spot(), 90.0), "suspect", "clipped"),
         (np.round(round_spot(sigma_mm=0.35) / 12.0), "suspect", "grey levels"),
         (np.round(round_spot(centre_px=(20.5, 20.5))), "ok", ""),
         (100 * np.exp(-(COLUMN**2) / 8 - ROW**2 / 16), "suspect", "round"),
