@@ -77,16 +77,13 @@ def period_rows(
     if not blocks:
         return engine.to_encoded(rows(engine, since, until).drop(*without))
     folder = _folder(engine)
-    paths = [folder / f"{block.key}-{name}.parquet" for block in blocks]
+    paths = [folder / f"{block.key}-{name}.arrow" for block in blocks]
     made = [(block, path) for block, path in zip(blocks, paths, strict=True) if not path.is_file()]
     sql = _sql_by_block(engine, name, rows) if made else ""
     for block, path in made:
         _look_at(engine, block)
-        aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part")
-        engine.connection.raw_sql(f"COPY ({sql}) TO '{_quoted(aside)}' (FORMAT parquet, COMPRESSION zstd)")
-        aside.replace(path)
-    read, texts = _columns(paths[0], without)
-    return _together([_inside(_read(path, read, texts), since, until) for path in paths])
+        _write(path, engine.connection.con.sql(sql).to_arrow_table())
+    return _together([_inside(_read(path, without), since, until) for path in paths])
 
 
 def sums_by_block(
@@ -135,12 +132,13 @@ def sums_by_block(
             parts.append(former.filter(pc.is_in(former["block"], value_set=pa.array(sorted(known), pa.string()))))
     missing = [block for block in blocks if block.key not in known]
     if missing and from_rows:
-        _view(engine.connection, from_rows, _folder(engine) / f"{missing[0].key}-{from_rows}.parquet")
+        _look_at_rows(engine, missing[0], from_rows)
     sql = _sql_by_block(engine, name, rows) if missing else ""
     for block in missing:
         if from_rows:
-            block = replace(block, files={from_rows: _folder(engine) / f"{block.key}-{from_rows}.parquet"})
-        _look_at(engine, block)
+            _look_at_rows(engine, block, from_rows)
+        else:
+            _look_at(engine, block)
         table = engine.connection.con.sql(sql).to_arrow_table()
         parts.append(table.append_column("block", pa.array([block.key] * table.num_rows, pa.string())))
     found = pa.concat_tables([_plain(part) for part in parts])
@@ -274,23 +272,35 @@ def _no_rows(engine: Engine, name: str) -> Path:
     return path
 
 
-def _columns(path: Path, without: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Columns of a file that are read, and those of them that have few texts."""
+def _look_at_rows(engine: Engine, block: _Block, name: str) -> None:
+    engine.connection.con.register(f"block_{name}", _read(_folder(engine) / f"{block.key}-{name}.arrow"))
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    """Write the rows of a block as they are read back fastest, columns of few texts as numbers into them."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pyarrow.ipc as ipc
 
     from dose_audit.audit.engine import LONG_TEXTS as long_texts
 
-    read = [field for field in pq.read_schema(path) if field.name not in without]
-    texts = [field.name for field in read if pa.types.is_string(field.type) and field.name not in long_texts]
-    return [field.name for field in read], texts
+    table = _plain(table.combine_chunks())
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) and field.name not in long_texts:
+            table = table.set_column(place, field.name, table[field.name].dictionary_encode())
+    aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part")
+    with ipc.new_file(aside, table.schema, options=ipc.IpcWriteOptions(compression="lz4")) as file:
+        file.write_table(table)
+    aside.replace(path)
 
 
-def _read(path: Path, columns: list[str], texts: list[str]) -> pa.Table:
-    import pyarrow.parquet as pq
+def _read(path: Path, without: Sequence[str] = ()) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.ipc as ipc
 
-    with pq.ParquetFile(path, read_dictionary=texts) as file:
-        return _plain(file.read(columns))
+    with pa.OSFile(str(path)) as source:
+        names = ipc.open_file(source).schema.names
+        wanted = [place for place, name in enumerate(names) if name not in without]
+        return ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=wanted)).read_all()
 
 
 def _inside(table: pa.Table, since: date | None, until: date | None) -> pa.Table:
@@ -299,13 +309,14 @@ def _inside(table: pa.Table, since: date | None, until: date | None) -> pa.Table
     import pyarrow.compute as pc
 
     day = table["study_date"]
+    first, last = pc.min_max(day).values()
+    if not first.is_valid or ((since is None or first.as_py() >= since) and (until is None or last.as_py() <= until)):
+        return table
     outside = pa.scalar(False)
     if since is not None:
         outside = pc.or_(outside, pc.less(day, pa.scalar(since)))
     if until is not None:
         outside = pc.or_(outside, pc.greater(day, pa.scalar(until)))
-    if not isinstance(outside, pa.ChunkedArray) or not pc.any(outside).as_py():
-        return table
     return table.filter(pc.invert(pc.fill_null(outside, False)))
 
 

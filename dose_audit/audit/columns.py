@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Columns", "Texts", "renumbered", "with_sorted_words"]
+__all__ = ["Columns", "Texts", "places_among", "renumbered", "with_sorted_words"]
 
 _FEW = 1 << 16
 _MANY = (1 << 31) - 1
@@ -293,3 +293,23 @@ def renumbered(numbers: NDArray[np.integer[Any]], size: int) -> tuple[NDArray[np
     present[numbers] = True
     rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
     return rank[numbers], int(rank[-1]) + 1
+
+
+def places_among(known: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place of each wanted number among the known ones, each of which is there once; −1 where it is not.
+
+    >>> places_among(np.array([7, 3]), np.array([3, 5, 7])).tolist()
+    [1, -1, 0]
+    """
+    if not known.size:
+        return np.full(wanted.size, -1, dtype=np.int64)
+    low, high = int(known.min()), int(known.max())
+    if high - low < 8 * (known.size + wanted.size):  # a table of all numbers between them is the fastest
+        table = np.full(high - low + 2, -1, dtype=np.int64)
+        table[known - low] = np.arange(known.size)
+        inside = (wanted >= low) & (wanted <= high)
+        found: NDArray[np.int64] = table[np.where(inside, wanted - low, high - low + 1)]
+        return found
+    order = np.argsort(known)
+    place = order[np.minimum(np.searchsorted(known[order], wanted), known.size - 1)]
+    return np.where(known[place] == wanted, place, -1)

@@ -87,11 +87,14 @@ def completeness_record(
 
 def excluded_record(values: Values) -> list[dict[str, Any]]:
     """Build the report's ``excluded``: exams by the reason for which they are in no comparison, most
-    first.
+    first. `single_values` is how many single values are left out for it in exams whose others are compared.
     """
-    counts = values.counts()
-    rows = [(-counts[reason], reason) for reason in REASONS if counts[reason]]
-    return [{"reason": reason, "n": -n, "detail": REASONS[reason]} for n, reason in sorted(rows)]
+    counts, beside = values.counts(), values.left_out_beside()
+    rows = [(-counts[reason], -beside[reason], reason) for reason in REASONS if counts[reason] or beside[reason]]
+    return [
+        {"reason": reason, "n": -n, "detail": REASONS[reason]} | ({"single_values": -others} if others else {})
+        for n, others, reason in sorted(rows)
+    ]
 
 
 def _unknown_states(states: Counter[Any]) -> dict[str, int]:

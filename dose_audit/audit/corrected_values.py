@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dose_audit.audit.columns import Columns
+from dose_audit.audit.columns import Columns, places_among
 
 if TYPE_CHECKING:
     from dose_audit.audit.values import Values
@@ -98,11 +98,10 @@ def corrected_values(values: Values, ratios: Ratios) -> tuple[Values, int]:
         if not by_exam:
             continue
         known = np.fromiter(by_exam, dtype=np.int64, count=len(by_exam))
-        order = np.argsort(known)
-        factors = np.fromiter(by_exam.values(), dtype=float, count=len(by_exam))[order]
+        factors = np.fromiter(by_exam.values(), dtype=float, count=len(by_exam))
         rows = np.nonzero(quantities == quantity)[0]
-        at = np.minimum(np.searchsorted(known[order], exams[rows]), len(known) - 1)
-        there = known[order][at] == exams[rows]
+        at = places_among(known, exams[rows])
+        there = at >= 0
         dose[rows[there]] *= factors[at[there]]
         count += int(there.sum())
     if not count:

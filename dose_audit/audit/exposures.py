@@ -48,8 +48,8 @@ class Exposures:
         `distinct`: how many different acquisition protocols, views and sides there were.
     sizes : Columns
         `exam_id` and `wed_mm`, the median water-equivalent diameter over an exam's imaging sequences.
-    first_exams : Columns
-        Every device ever seen, by the dates of its exams: `site`, `equipment`, `first_exam`, `last_exam`, `exams`.
+    device_months : Columns
+        Every month in which a device was ever used: `site`, `equipment`, `first_exam` and `last_exam` in it, `exams`.
     """
 
     indices: Columns
@@ -58,7 +58,7 @@ class Exposures:
     localisers: Columns
     projections: Columns
     sizes: Columns
-    first_exams: Columns
+    device_months: Columns
 
 
 def read_exposures(engine: Engine, exams: Columns, since: date | None, until: date | None) -> Exposures:
@@ -84,7 +84,7 @@ def read_exposures(engine: Engine, exams: Columns, since: date | None, until: da
         localisers=_part(exams, scans, *place, "localisers", "sequences"),
         projections=_part(exams, shots, *place, "exposures", "distinct"),
         sizes=_part(exams, patients & ~np.isnan(exams["wed_mm"]), "exam_id", "wed_mm"),
-        first_exams=_first_exams(engine),
+        device_months=_device_months(engine),
     )
 
 
@@ -148,15 +148,19 @@ def _joined(exams: ir.Table, events: ir.Table) -> ir.Table:
     return exams.select("exam_id", *_PLACE, "study_date", "study_datetime").join(events, "exam_id")
 
 
-def _first_exams(engine: Engine) -> Columns:
-    blocks = sums_by_block(engine, "first-exams", _first_rows)
-    whole = blocks.group_by(list(_PLACE)).aggregate([("first_exam", "min"), ("last_exam", "max"), ("exams", "sum")])
+def _device_months(engine: Engine) -> Columns:
+    blocks = sums_by_block(engine, "device-months", _month_rows)
+    whole = blocks.group_by([*_PLACE, "month"]).aggregate(
+        [("first_exam", "min"), ("last_exam", "max"), ("exams", "sum")]
+    )
     table = whole.rename_columns({"first_exam_min": "first_exam", "last_exam_max": "last_exam", "exams_sum": "exams"})
     return Columns(name_devices_apart(table)).sorted(("site", "equipment", "first_exam"))
 
 
-def _first_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
+def _month_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
     exams: Any = engine.exams
     dated = exams.filter(exams.study_date.notnull())
     days = dated.study_date
-    return dated.group_by(*_PLACE).agg(first_exam=days.min(), last_exam=days.max(), exams=dated.count().cast("float64"))
+    return dated.group_by(*_PLACE, month=days.year().cast("int64") * 12 + days.month().cast("int64")).agg(
+        first_exam=days.min(), last_exam=days.max(), exams=dated.count().cast("float64")
+    )

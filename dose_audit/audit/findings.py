@@ -50,6 +50,7 @@ KINDS = (
     "low_dose_check_iq",
     "phantom_mismatch",
     "totals_disagree",
+    "implausible_value",
     "not_a_patient",
     "software_change",
     "phantom_out_of_tolerance",

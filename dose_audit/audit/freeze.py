@@ -8,7 +8,8 @@ run
     frozen_input_sha256``; ``schedule {single_look, periods_per_year, periods[{name, first, last}]}``: when verdicts were
     given; ``nothing_compared``: why no group was held against a level and what to do, else empty.
 completeness, unmapped[], excluded[], methods[]
-    What was received and what became of it; names without an examination; exams left out; the method appendix.
+    What was received and what became of it; names without an examination; exams left out, and how many ``single_values`` of
+    other exams were for the same reason; the method appendix.
 comparisons[]
     One a site, device, examination, band and quantity over the whole period: ``n, median, ci_low, ci_high, p25, p75, drl,
     ratio, verdict, icrp_flag, evidence, flags``; and ``verdicts {basis: period|year|single look|none, finding:

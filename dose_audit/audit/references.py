@@ -170,6 +170,8 @@ def _combinations(keys: Sequence[NDArray[np.integer[Any]]]) -> tuple[NDArray[np.
     for key in keys:
         # Renumbered at each step, so that many keys cannot overflow.
         low, count = int(key.min()), int(key.max()) - int(key.min()) + 1
+        if count == 1:  # tells nothing apart
+            continue
         inverse, size = renumbered(inverse * np.int64(count) + (key - low), size * count)
     first = np.empty(size, dtype=np.int64)
     first[inverse[::-1]] = np.arange(inverse.size)[::-1]  # the last one that is put there stays

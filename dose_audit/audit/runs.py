@@ -144,7 +144,9 @@ def json_ready(value: Any) -> Any:
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         kinds = set(map(type, value))
-        if kinds <= _PLAIN or (kinds == {float} and all(map(math.isfinite, value))):
+        if kinds <= _PLAIN or (
+            kinds <= _PLAIN | {float} and all(math.isfinite(item) for item in value if type(item) is float)
+        ):
             return list(value)
         return [json_ready(item) for item in value]
     if isinstance(value, np.generic):

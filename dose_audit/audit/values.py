@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.block_tables import in_blocks, period_rows, sums_by_block
 from dose_audit.audit.cohort import FACT_COLUMNS, value_rows
-from dose_audit.audit.columns import Columns, Texts, renumbered, with_sorted_words
+from dose_audit.audit.columns import Columns, Texts, places_among, renumbered, with_sorted_words
 from dose_audit.audit.exams import name_devices_apart
 from dose_audit.audit.kept import no_results
 from dose_audit.audit.mapping import ResolvedFacts, resolve_facts
@@ -113,6 +113,14 @@ class Values:
         reasons = self.exam_reasons()[1]
         numbers = np.bincount(reasons.codes, minlength=reasons.words.size)
         return Counter({word: int(n) for word, n in zip(reasons.words, numbers, strict=True) if n})
+
+    def left_out_beside(self) -> Counter[str]:
+        """Values that are left out of exams of which others are compared, by reason."""
+        first, fates = self.exam_reasons()
+        exams = self.columns["exam_id"]
+        compared = places_among(exams[first[fates == ""]], exams) >= 0
+        numbers = np.bincount(self.reason.codes[compared], minlength=self.reason.words.size)
+        return Counter({word: int(n) for word, n in zip(self.reason.words, numbers, strict=True) if n and word})
 
 
 def exam_ref(exam_id: int) -> str:

@@ -231,6 +231,21 @@ class FrozenRun:
         """Rows of ``values.parquet``, one per exam and quantity, compared or left out, for going through once."""
         return ValueRows(self._values_path, names)
 
+    def rows_of_findings(self, names: Sequence[str]) -> list[list[Any]]:
+        """The same of the exams that a finding names."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        told = [finding["evidence"] for finding in self.data["findings"]]
+        exams = {exam for one in told for exam in (one.get("exam_ref"), *(one.get("exam_refs") or ())) if exam}
+        path, wanted = self._values_path, pa.array(sorted(exams), pa.string())
+        there = [name for name in names if name in pq.read_schema(path).names]
+        table = pq.read_table(path, columns=there, filters=pc.field("exam_ref").isin(wanted), partitioning=None)
+        nothing = [None] * table.num_rows
+        columns = [_clean(table[name]).to_pylist() if name in there else nothing for name in names]
+        return [list(row) for row in zip(*columns, strict=True)]
+
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Columns of ``values.parquet``, texts encoded.
 

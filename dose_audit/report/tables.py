@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from dose_audit.report.charts.changes import change_events
@@ -50,12 +51,18 @@ class Table:
         they are gone through.
     widths : list of int
         Characters that a column shows.
+    fewer : callable, optional
+        Gives the rows that a worksheet shows in place of all where these are too many, and `which` says what they are;
+        by default it is the first ones.
+    which : str
     """
 
     name: str
     columns: list[str]
     rows: Rows
     widths: list[int]
+    fewer: Callable[[], list[list[Any]]] | None = None
+    which: str = "the first ones"
 
     @property
     def file_name(self) -> str:
@@ -82,9 +89,9 @@ def all_tables(run: FrozenRun) -> list[Table]:
         _unmapped(data),
         Table(
             "Excluded",
-            ["Reason", "Count", "Detail"],
-            [[row["reason"], row["n"], row.get("detail")] for row in data["excluded"]],
-            [34, 10, 80],
+            ["Reason", "Exams", "Single values of other exams", "Detail"],
+            [[row["reason"], row["n"], row.get("single_values", 0), row.get("detail")] for row in data["excluded"]],
+            [34, 10, 16, 80],
         ),
         _values(run),
         Table("Methods", ["Title", "Text"], [[m["title"], m["text"]] for m in data["methods"]], [30, 110]),
@@ -112,10 +119,16 @@ def _at(record: Any, path: str) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """What fits a cell: lists and records as text."""
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return "; ".join(value)
-    return json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, list | dict) else value
+    """What fits a cell: lists and records as text that a person reads; `report.json` has them for machines.
+
+    >>> _cell([{"target": 250.0, "n": 365}, {"target": 400.0, "n": None}])
+    'target 250.0, n 365; target 400.0'
+    """
+    if isinstance(value, list):
+        return "; ".join(str(_cell(item)) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_cell(item)}" for name, item in value.items() if item is not None)
+    return value
 
 
 def _summary(data: dict[str, Any], stamp: str) -> list[list[Any]]:
@@ -233,4 +246,6 @@ def _values(run: FrozenRun) -> Table:
         "exam_ref", "site", "equipment", "examination_name", "band", "quantity", "unit", "value", "study_datetime",
         "weight_kg", "age_years", "thickness_mm", "wed_mm", "software_versions", "included", "reason",
     ]  # fmt: skip
-    return Table("Values", columns, run.rows(names), [14, 16, 18, 34, 16, 12, 10, 10, 17, 11, 11, 13, 15, 16, 9, 30])
+    widths = [14, 16, 18, 34, 16, 12, 10, 10, 17, 11, 11, 13, 15, 16, 9, 30]
+    named = "those of exams that a finding names"
+    return Table("Values", columns, run.rows(names), widths, partial(run.rows_of_findings, names), named)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,11 @@ from dose_audit.report.tables import Table
 
 __all__ = ["write_workbook"]
 
-MOST_ROWS = 1_000_000
-"""A worksheet holds 1,048,576 rows; past this many the rest stays in the run's Parquet file, and a row says so."""
+MOST_ROWS = 50_000
+"""A worksheet could hold 1,048,576 rows, in minutes and for nobody's eyes: of a table with more than this it shows a part,
+and says so."""
+LONG_TEXT = 40
+"""Columns of so many characters are of sentences, which are broken into lines."""
 
 
 def write_workbook(tables: Iterable[Table], path: Path, *, subject: str, created_at: str) -> None:
@@ -23,6 +27,7 @@ def write_workbook(tables: Iterable[Table], path: Path, *, subject: str, created
     Parameters
     ----------
     tables : iterable of Table
+        The first says what the others are: what a sheet leaves out is told there too.
     path : Path
     subject : str
         What the tables are of: the run's name.
@@ -49,8 +54,10 @@ def write_workbook(tables: Iterable[Table], path: Path, *, subject: str, created
             created = datetime.fromisoformat(created_at).replace(tzinfo=None)
             book.set_properties({"title": "Dose audit", "subject": subject, "created": created})
             sheets = _Sheets(book)
-            for table in tables:
-                sheets.write(table)
+            tables = list(tables)
+            notes = [[f"Sheet {table.name}", _left_out(table)] for table in tables if len(table.rows) > MOST_ROWS]
+            for number, table in enumerate(tables):
+                sheets.write(table if number or not notes else replace(table, rows=[*table.rows, *notes]))
     except FileCreateError as error:
         if error.args and isinstance(
             error.args[0], OSError
@@ -60,39 +67,62 @@ def write_workbook(tables: Iterable[Table], path: Path, *, subject: str, created
 
 
 class _Sheets:
-    """Writes one table a sheet, header frozen and filterable."""
+    """Writes one table a sheet, header frozen, filterable and on every printed page."""
 
     def __init__(self, book: Any) -> None:
         self.book = book
         self.header = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
-        self.date = book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+        self.date = book.add_format({"num_format": "yyyy-mm-dd hh:mm", "valign": "top"})
+        # Shown with three figures or so; the cell holds them all, and small numbers are shown as they are.
+        self.number = book.add_format({"num_format": "[>=100]0.0;[>=1]0.00;General", "valign": "top"})
+        self.plain = book.add_format({"valign": "top"})
+        self.text = book.add_format({"valign": "top", "text_wrap": True})
 
     def write(self, table: Table) -> None:
         sheet = self.book.add_worksheet(table.name)
         for index, width in enumerate(table.widths):
             sheet.set_column(index, index, width)
         sheet.freeze_panes(1, 0)
+        sheet.repeat_rows(0)
+        sheet.set_landscape()
+        sheet.set_paper(9)  # A4
+        sheet.fit_to_pages(1, 0)
         for index, column in enumerate(table.columns):
             sheet.write_string(0, index, column, self.header)
-        shown = min(len(table.rows), MOST_ROWS)
-        for number, row in enumerate(islice(table.rows, MOST_ROWS), start=1):
+        too_many = len(table.rows) > MOST_ROWS
+        rows: Iterable[list[Any]] = table.fewer() if too_many and table.fewer else table.rows
+        long = [width >= LONG_TEXT for width in table.widths]
+        shown = 0
+        for shown, row in enumerate(islice(rows, MOST_ROWS), start=1):
             for index, value in enumerate(row):
-                self._cell(sheet, number, index, value)
-        if len(table.rows) > MOST_ROWS:
-            left = f"{len(table.rows) - MOST_ROWS} more rows are in values.parquet beside this file"
-            sheet.write_string(shown + 1, 0, left)
+                self._cell(sheet, shown, index, value, long[index])
         if shown:
             sheet.autofilter(0, 0, shown, len(table.columns) - 1)
+        if too_many:
+            sheet.write_string(shown + 2, 0, f"{shown:,} rows. {_left_out(table)}")
 
-    def _cell(self, sheet: Any, row: int, column: int, value: Any) -> None:
+    def _cell(self, sheet: Any, row: int, column: int, value: Any, long: bool) -> None:
         if value is None:
             return
         if isinstance(value, bool):
-            sheet.write_boolean(row, column, value)
+            sheet.write_boolean(row, column, value, self.plain)
         elif isinstance(value, int | float) and math.isfinite(value):
-            sheet.write_number(row, column, value)
+            sheet.write_number(row, column, value, self.number if isinstance(value, float) else self.plain)
         elif isinstance(value, datetime):
             sheet.write_datetime(row, column, value.replace(tzinfo=None), self.date)
         else:
             # A dose that came as infinite or no number is a row of what was left out; a workbook has no such number.
-            sheet.write_string(row, column, str(value)[:32_767])
+            sheet.write_string(row, column, str(value)[:32_767], self.text if long else self.plain)
+
+
+def _left_out(table: Table) -> str:
+    """Say what a worksheet does not show.
+
+    >>> _left_out(Table("Values", ["Exam"], range(4_561_000), [9]))
+    "Of 4,561,000 rows this sheet shows the first ones alone. All are in the run's values.parquet, and as CSV in the \
+archive that `dose-audit report --format csv` makes."
+    """
+    return (
+        f"Of {len(table.rows):,} rows this sheet shows {table.which} alone. All are in the run's values.parquet, and as CSV "
+        "in the archive that `dose-audit report --format csv` makes."
+    )

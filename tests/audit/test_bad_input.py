@@ -160,3 +160,21 @@ def test_impossible_doses_are_counted_and_left_out(stored, audited, dose):
     result = audited(until=UNTIL)
     assert {c["n"] for c in result.comparisons} == {30}
     assert [(row["reason"], row["n"]) for row in result.excluded] == [("IMPLAUSIBLE_VALUE", 1)]
+
+
+def test_an_impossible_quantity_is_refused_by_itself_counted_and_told(stored, audited):
+    for i in range(30):
+        stored.add_ct(START + timedelta(days=i), 1e9 if i == 4 else 0.0 if i in (7, 9) else 200.0 + i, ctdi=5.0)
+    result = audited(until=UNTIL)
+    assert {c["quantity"]: c["n"] for c in result.comparisons} == {"CTDIvol": 30, "DLP": 27}
+    assert result.completeness["compared"] == 30
+    assert [(row["reason"], row["n"], row["single_values"]) for row in result.excluded] == [("IMPLAUSIBLE_VALUE", 0, 3)]
+    (told,) = [f for f in result.findings if f.kind == "implausible_value"]
+    assert (told.severity, told.evidence["quantity"], told.evidence["n"], told.evidence["of"]) == (
+        "check",
+        "DLP",
+        3,
+        30,
+    )
+    assert told.evidence["exam_refs"] == ["E000005", "E000008", "E000010"]
+    assert "1000000000 mGy.cm" in told.message and "0, " in told.message

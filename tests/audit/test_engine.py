@@ -72,7 +72,7 @@ def test_values_kept_by_blocks_are_those_made_anew(tmp_path: Path, since: date |
     first = _values(folder, since, until, kept=True)
     assert len(first) > 30
     assert first == _values(folder, since, until, kept=False)
-    made = {path: path.stat().st_mtime_ns for path in (folder / "blocks").glob("*-values.parquet")}
+    made = {path: path.stat().st_mtime_ns for path in (folder / "blocks").glob("*-values.arrow")}
 
     stored.add_ct(datetime(2026, 2, 1), 900.0)  # the last block grows
     stored.exams[2]["ct_dlp_mgy_cm"] = 1234.5  # an exam of the first is corrected
@@ -81,7 +81,7 @@ def test_values_kept_by_blocks_are_those_made_anew(tmp_path: Path, since: date |
     second = _values(folder, since, until, kept=True)
     assert second != first
     assert second == _values(folder, since, until, kept=False)
-    now = {path: path.stat().st_mtime_ns for path in (folder / "blocks").glob("*-values.parquet")}
+    now = {path: path.stat().st_mtime_ns for path in (folder / "blocks").glob("*-values.arrow")}
     assert all(now[path] == moment for path, moment in made.items())
     assert len(now) - len(made) == 3
     shutil.rmtree(folder / "blocks")

@@ -260,6 +260,19 @@ def test_a_device_never_seen_before_is_told_and_the_first_ones_are_not(stored, a
     assert [(f.equipment, f.evidence["first_exam"]) for f in told] == [("Loan van", "2026-04-11")]
 
 
+def test_an_exam_of_a_wrong_clock_is_no_beginning(stored, audited):
+    """Neither the store's, before which every device would be new, nor the device's own."""
+    stored.add_ct(datetime(1996, 1, 1), 190.0, ctdi=5.0)
+    stored.add_ct(datetime(2000, 1, 1), 190.0, ctdi=5.0, equipment="Loan van")
+    for i in range(180):
+        for equipment in ("CT1", "CT2"):
+            stored.add_ct(START + timedelta(days=i), 190.0 + i % 7, ctdi=5.0, equipment=equipment)
+        if i >= 70:
+            stored.add_ct(START + timedelta(days=i), 190.0 + i % 7, ctdi=5.0, equipment="Loan van")
+    told = [f for f in audited(until=UNTIL).findings if f.kind == "new_device"]
+    assert [(f.equipment, f.evidence["first_exam"]) for f in told] == [("Loan van", "2026-03-12")]
+
+
 def test_a_device_whose_clock_is_ahead_is_told_by_nightly_runs_alone(stored, audited):
     for i in range(40):
         stored.add_ct(START + timedelta(days=i), 190.0 + i % 7, ctdi=5.0)

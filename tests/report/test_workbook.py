@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -57,3 +58,24 @@ def test_a_workbook_that_cannot_be_written_is_the_systems_error(run_dir: Path, t
     (tmp_path / "out" / "report.xlsx").mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
         render_run(run_dir, tmp_path / "out", formats=("xlsx",))
+
+
+def test_a_sheet_shows_the_values_of_findings_where_all_are_too_many(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = json.loads((run_dir / "report.json").read_text())
+    exams = pq.read_table(run_dir / "values.parquet")["exam_ref"].to_pylist()
+    for finding in report["findings"]:
+        finding["evidence"] = {}
+    report["findings"][0]["evidence"] |= {"exam_ref": exams[5], "exam_refs": [exams[7], "E99999999"]}
+    (run_dir / "report.json").write_text(json.dumps(report))
+    monkeypatch.setattr("dose_audit.report.workbook.MOST_ROWS", 50)
+    book = openpyxl.load_workbook(render_run(run_dir, formats=("xlsx",)).xlsx)
+    rows = list(book["Values"].iter_rows(min_row=2, values_only=True))
+    named = sum(exam in (exams[5], exams[7]) for exam in exams)
+    assert {row[0] for row in rows[:named]} == {exams[5], exams[7]}
+    assert [row[0] for row in rows[named:-1]] == [None]
+    assert str(rows[-1][0]).startswith(f"{named} rows. Of 82 rows")
+    told = dict(book["Summary"].iter_rows(min_row=2, max_col=2, values_only=True))
+    assert "82 rows" in str(told["Sheet Values"])
+    assert book["Methods"].max_row > 1

@@ -18,6 +18,7 @@ from dose_audit.audit.detectors import (
     exposure_index,
     glandular,
     high_exposure,
+    implausible,
     new_devices,
     objects,
     outliers,
@@ -51,6 +52,7 @@ DETECTORS: tuple[Callable[[AuditContext], list[Finding]], ...] = (
     weights.detect,
     phantoms.detect,
     totals.detect,
+    implausible.detect,
 )
 
 

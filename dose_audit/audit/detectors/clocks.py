@@ -14,25 +14,28 @@ _ELSEWHERE = np.timedelta64(1, "D")  # it is tomorrow already in another time zo
 
 def detect(context: AuditContext) -> list[Finding]:
     """Raise ``future_date`` once a device, in nightly runs: a period that was asked for may end before today."""
-    devices = context.exposures.first_exams
+    devices = context.exposures.device_months
     if context.schedule.single_look or len(devices) == 0:
         return []
-    last = devices["last_exam"].astype("datetime64[D]")
+    months = devices["last_exam"].astype("datetime64[D]")
     today = np.datetime64(context.until, "D")
     findings = []
-    for row in np.flatnonzero(last > today + _ELSEWHERE).tolist():
+    for (site, equipment), rows in devices.groups(("site", "equipment")):
+        last = months[rows].max()
+        if last <= today + _ELSEWHERE:
+            continue
         findings.append(
             Finding(
                 kind="future_date",
                 severity="check",
-                subject=f"Exams dated up to {last[row]}",
+                subject=f"Exams dated up to {last}",
                 message=(
-                    f"This device has exams with study dates in the future, the latest {last[row]}. They are in no period "
+                    f"This device has exams with study dates in the future, the latest {last}. They are in no period "
                     "and are compared with nothing: have the device's clock set, and the exams sent again with their date."
                 ),
-                site=devices["site"][row],
-                equipment=devices["equipment"][row],
-                evidence={"latest_date": str(last[row])},
+                site=site,
+                equipment=equipment,
+                evidence={"latest_date": str(last)},
             )
         )
     return findings

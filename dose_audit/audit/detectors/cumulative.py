@@ -33,7 +33,7 @@ def detect(context: AuditContext) -> list[Finding]:
     columns = context.values.columns
     usable = countable(context.values)
     reach = np.timedelta64(int(limit("cumulative_weeks") * 7), "D")
-    findings = []
+    findings: list[Finding] = []
     for quantity in _ADDED:
         levels = [t for t in triggers() if t.quantity == quantity and not t.examination]
         if not levels:

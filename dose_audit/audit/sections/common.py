@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.columns import Texts
+from dose_audit.audit.columns import Texts, places_among
 from dose_audit.audit.quantities import quantity_named
 from dose_audit.statistics.size import SIZE_AXES
 
@@ -130,16 +130,18 @@ def size_of(context: AuditContext, cell: Cell) -> tuple[str, NDArray[np.float64]
 
 def water_equivalent_diameter_cm(context: AuditContext, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Water-equivalent diameter of each row's exam; NaN where it was not measured."""
-    sizes = context.exposures.sizes
-    found = np.full(rows.size, np.nan)
+    found: NDArray[np.float64] = context.once(_diameters_cm)[rows]
+    return found
+
+
+def _diameters_cm(context: AuditContext) -> NDArray[np.float64]:
+    """Of all rows of the table of values."""
+    sizes, exams = context.exposures.sizes, context.values.columns["exam_id"]
     known = sizes["exam_id"]
     if known.size == 0:
-        return found
-    exams = context.values.columns["exam_id"][rows]
-    place = np.minimum(np.searchsorted(known, exams), known.size - 1)
-    hit = known[place] == exams
-    found[hit] = sizes["wed_mm"][place[hit]] / 10.0
-    return found
+        return np.full(exams.size, np.nan)
+    place = places_among(known, exams)
+    return np.where(place < 0, np.nan, sizes["wed_mm"][place] / 10.0)
 
 
 def usable_sizes(axis: str, sizes: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -52,7 +52,12 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         scale=scale,
         axis=alt.Axis(format="~r", values=ticks),
     )
-    x = alt.X("n:Q", title="exams of the site", scale=alt.Scale(nice=True, zero=False), axis=alt.Axis(tickMinStep=1))
+    x = alt.X(
+        "n:Q",
+        title="exams of the site",
+        scale=alt.Scale(nice=True, zero=False),
+        axis=alt.Axis(tickMinStep=1, tickCount=6),
+    )
     layers: list[Any] = []
     if limits:
         layers.append(

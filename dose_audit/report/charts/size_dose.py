@@ -60,6 +60,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         "size:Q",
         title=f"{AXES.get(entry['axis'], entry['axis'].replace('_', ' '))} ({entry['axis_unit']})",
         scale=alt.Scale(zero=False, nice=True),
+        axis=alt.Axis(tickCount=6),
     )
     y = alt.Y(
         "dose:Q",
