@@ -34,13 +34,10 @@ def extract(
     key = key_file.read_bytes() if key_file else None
     options = ReadOptions(with_identifiers=with_identifiers, pseudonym_key=key)
     refused: dict[str, int] = {}
-    unread = 0
 
     def on_refused(path: str, reason: str, kind: str) -> None:
-        nonlocal unread
         refused[kind] = refused.get(kind, 0) + 1
         if kind == "unreadable":
-            unread += 1
             print(one_line(f"{path}: {reason}"), file=sys.stderr)
 
     rows = []
@@ -59,7 +56,7 @@ def extract(
         print(f"{counted(count, 'exam')}; {words}.", file=sys.stderr)
     elif count == 0:
         print("No file in what was named.", file=sys.stderr)
-    if count == 0 and unread:
+    if count == 0 and set(refused) == {"unreadable"}:
         raise typer.Exit(1)
 
 

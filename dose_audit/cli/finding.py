@@ -28,6 +28,7 @@ ReasonOption = Annotated[str, typer.Option(help="What was found or decided.")]
 def list_findings(
     every: Annotated[bool, typer.Option("--all", help="Acknowledged and cleared ones too.")] = False,
     role: Annotated[str | None, typer.Option(help="Only those that go to this role.")] = None,
+    site: Annotated[str | None, typer.Option(help="Only those of this site.")] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
     config: ConfigOption = None,
@@ -48,17 +49,20 @@ def list_findings(
             "severity": row.severity,
             "state": row.state,
             "role": role_for(row.kind),
+            "site": row.site,
+            "equipment": row.equipment,
             "subject": row.subject,
             "message": row.message,
         }
         for row in Finding.objects.order_by("severity", "key")
         if every or row.state == "open"
     ]
-    rows = [row for row in rows if role is None or row["role"] == role]
+    rows = [row for row in rows if role in (None, row["role"]) and site in (None, row["site"])]
     if as_json:
         print_json(rows)
     else:
-        show_table(["Key", "Severity", "State", "For", "Subject", "Message"], [list(row.values()) for row in rows])
+        columns = ["Key", "Severity", "State", "For", "Site", "Device", "Subject", "Message"]
+        show_table(columns, [list(row.values()) for row in rows])
 
 
 @part.command()

@@ -102,6 +102,9 @@ def test_a_finding_is_acknowledged_and_reopened_on_record(audited_home: Path) ->
     rows = json.loads(run(home, "finding", "list", "--json").stdout)
     key = rows[0]["key"]
     assert all(row["role"] for row in rows)
+    placed = next(row for row in rows if row["site"] and row["equipment"])
+    of_site = json.loads(run(home, "finding", "list", "--json", "--site", placed["site"]).stdout)
+    assert of_site == [row for row in rows if row["site"] == placed["site"]]
     done = run(home, "finding", "acknowledge", key, "--by", "MPE, North", "--reason", "known and planned")
     assert "Acknowledged" in done.stdout
     assert key not in {row["key"] for row in json.loads(run(home, "finding", "list", "--json").stdout)}

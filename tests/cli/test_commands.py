@@ -9,6 +9,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pydicom
+
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "testdata"
 
 
@@ -37,6 +39,12 @@ def test_extract_tells_what_it_cannot_read_and_goes_on(tmp_path: Path) -> None:
     assert "empty.dcm" in done.stderr and "text.dcm" in done.stderr
     done = run(tmp_path / "home", "extract", str(tmp_path / "empty.dcm"), expect=1)
     assert len([line for line in done.stderr.splitlines() if "empty.dcm" in line]) == 1
+    image = pydicom.dcmread(SAMPLES / "single-ct-image.dcm")
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    image.Modality = "MR"
+    image.save_as(tmp_path / "magnetic.dcm")
+    read = run(tmp_path / "home", "extract", str(tmp_path / "empty.dcm"), str(tmp_path / "magnetic.dcm"))
+    assert "1 not relevant, 1 unreadable" in read.stderr  # something could be read, so this is no failure
 
 
 def test_second_scan_changes_nothing_and_says_so(tmp_path: Path) -> None:

@@ -24,10 +24,11 @@ START = datetime(2026, 1, 1, 9)
 
 
 def _data(spec: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """Rows of every layer, wherever the specification keeps them."""
+    """Rows of every layer, wherever the specification keeps them; times without the mark of their zone."""
     found = []
     if isinstance(spec.get("data"), dict):
-        found.append(spec["data"].get("values") or spec["datasets"][spec["data"]["name"]])
+        rows = spec["data"].get("values") or spec["datasets"][spec["data"]["name"]]
+        found.append([row | {"time": row["time"].removesuffix("Z")} if "time" in row else row for row in rows])
     for part in [*spec.get("layer", ()), *spec.get("vconcat", ())]:
         found += _data(part | {"datasets": spec.get("datasets", {})})
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +72,7 @@ def finished(chart: Any) -> dict[str, Any]:
     """Specification of an Altair chart with the report's look, data inline and no outside address in it."""
     spec: dict[str, Any] = _renumbered(json.dumps(chart.to_dict(format="vega-lite", validate=False), default=_rows))
     spec.pop("$schema", None)
+    _as_written(spec)
     config = chart_config()
     config["view"] = {"stroke": None}
     spec["config"] = config
@@ -93,3 +95,50 @@ def _renumbered(spec: str) -> dict[str, Any]:
 
     renamed: dict[str, Any] = json.loads(_COUNTED.sub(name, spec))
     return renamed
+
+
+def _as_written(spec: dict[str, Any]) -> None:
+    """Draw days and hours as they are written, wherever it is drawn and looked at.
+
+    The library would show them in the time zone of the machine: other ticks elsewhere, and the evening before in America.
+    """
+    times: set[str] = set()
+    for key, node in _nodes(spec):
+        if node.get("type") != "temporal" or "field" not in node:
+            continue
+        times.add(node["field"])
+        if key in ("x", "y"):
+            scale = node.get("scale") or {}
+            ends = {"domain": [_zoned(end) for end in scale["domain"]]} if isinstance(scale.get("domain"), list) else {}
+            node["scale"] = {**scale, **ends, "type": "utc"}
+        elif "format" in node or key == "tooltip":
+            node["timeUnit"] = "utcyearmonthdatehoursminutesseconds"
+    for _, node in _nodes(spec):
+        for channel in ("x", "y"):
+            encoding = node.get("encoding", {})
+            if encoding.get(channel, {}).get("type") == "temporal" and "field" in encoding.get(f"{channel}2", {}):
+                times.add(encoding[f"{channel}2"]["field"])
+    for _, node in _nodes(spec):
+        rows = node.get("values")
+        for row in rows if isinstance(rows, list) else ():
+            for name in times & row.keys() if isinstance(row, dict) else ():
+                row[name] = _zoned(row[name])
+
+
+def _zoned(moment: Any) -> Any:
+    return f"{moment}Z" if isinstance(moment, str) and _NO_ZONE.fullmatch(moment) else moment
+
+
+_NO_ZONE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
+
+
+def _nodes(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object of a specification with the name that it stands under; rows of data not entered."""
+    if isinstance(node, dict):
+        yield key, node
+        for name, inner in node.items():
+            if name != "values":
+                yield from _nodes(inner, name)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _nodes(inner, key)
