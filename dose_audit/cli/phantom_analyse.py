@@ -106,9 +106,12 @@ def analyse(
     """
     from dose_audit.phantom.analyse import analyse as run
     from dose_audit.phantom.definition import DefinitionError
-    from dose_audit.phantom.pose import Overrides
+    from dose_audit.phantom.pose import OverrideError, Overrides
 
-    overrides = Overrides(slice=slice_number, angle_deg=angle, centre_px=_pair(centre), scale=scale)
+    try:
+        overrides = Overrides(slice=slice_number, angle_deg=angle, centre_px=_pair(centre), scale=scale)
+    except OverrideError as error:
+        raise typer.BadParameter(str(error)) from None
     try:
         outcome = run(path, definition=definition, overrides=overrides or None, own_folder=own)
     except KeyError as error:

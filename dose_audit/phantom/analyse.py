@@ -15,7 +15,7 @@ from dose_audit.phantom.definition import Definition, DefinitionError, Measure, 
 from dose_audit.phantom.gather import gather, keep_within_memory
 from dose_audit.phantom.headers import many
 from dose_audit.phantom.judge import judge
-from dose_audit.phantom.pose import Overrides, Pose
+from dose_audit.phantom.pose import OverrideError, Overrides, Pose
 from dose_audit.phantom.recognise import ACCEPTED, LEAD, Candidate, recognise
 from dose_audit.phantom.results import Analysis, PhantomMeasurement
 from dose_audit.phantom.series import ImageSeries
@@ -133,6 +133,9 @@ def analyse(
             analysis = _measured(bench, candidate, overrides)
         except DefinitionError:
             raise
+        except OverrideError as error:
+            outcome.refused.append(Refusal(bench.series, str(error), candidate.definition.id))
+            continue
         except Exception as error:  # noqa: BLE001 - a defect that one series meets must not take the others with it
             name = candidate.definition.name
             reason = f"{name} was recognised, but could not be located: {told(error, f'locating {name}')}"
@@ -312,7 +315,7 @@ def _measured(bench: Workbench, candidate: Candidate, overrides: Overrides | Non
     bench.plane_reach_mm = None if reach is None else float(reach)
     pose = find_locator(definition.locator).locate(bench, definition)
     if overrides:
-        pose = overrides.apply(pose, [float(z) for z in bench.series.z_mm])
+        pose = overrides.apply(pose, [float(z) for z in bench.series.z_mm], bench.series.shape)
     analysis = Analysis(
         definition,
         bench.series,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import cos, radians, sin
+from math import cos, isfinite, radians, sin
 
-__all__ = ["Overrides", "Pose"]
+__all__ = ["OverrideError", "Overrides", "Pose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,10 @@ class Pose:
         }
 
 
+class OverrideError(ValueError):
+    """A person's choice that cannot be; the text says what was chosen and what is possible."""
+
+
 @dataclass(frozen=True, slots=True)
 class Overrides:
     """What a person knows better than the localisation: each given choice replaces the found one.
@@ -133,7 +137,12 @@ class Overrides:
     centre_px : (float, float), optional
         Row and column of the phantom's axis.
     scale : float, optional
-        Measured size over nominal size.
+        Measured size over nominal size, 0.1 to 10.
+
+    Raises
+    ------
+    OverrideError
+        A choice that no image can fit.
     """
 
     slice: int | None = None
@@ -141,16 +150,29 @@ class Overrides:
     centre_px: tuple[float, float] | None = None
     scale: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.slice is not None and self.slice < 1:
+            raise OverrideError(f"slice {self.slice} is not there; slices are counted from 1")
+        if self.angle_deg is not None and not -360.0 <= self.angle_deg <= 360.0:
+            raise OverrideError(f"angle {self.angle_deg:g} is not within -360 to 360 degrees")
+        if self.centre_px is not None and not all(isfinite(one) and one >= 0.0 for one in self.centre_px):
+            raise OverrideError("centre {:g},{:g} lies outside every image".format(*self.centre_px))
+        if self.scale is not None and not 0.1 <= self.scale <= 10.0:
+            raise OverrideError(f"scale {self.scale:g} is not within 0.1 to 10 (measured over nominal size)")
+
     def __bool__(self) -> bool:
         return any(one is not None for one in (self.slice, self.angle_deg, self.centre_px, self.scale))
 
-    def apply(self, pose: Pose, z_mm: list[float]) -> Pose:
-        """The pose with a person's choices laid over it; a doubt of the finder stays only where it found something itself."""
+    def apply(self, pose: Pose, z_mm: list[float], shape: tuple[int, int] | None = None) -> Pose:
+        """The pose with a person's choices laid over it; a doubt of the finder stays only where it found something itself.
+
+        `z_mm` are the positions of the slices and `shape` the rows and columns of an image, where the centre has to lie.
+        """
         notes = list(pose.notes)
         changed: dict[str, object] = {}
         if self.slice is not None:
             if not 1 <= self.slice <= len(z_mm):
-                raise ValueError(f"slice {self.slice} is not there; the series has {len(z_mm)}")
+                raise OverrideError(f"slice {self.slice} is not there; the series has {len(z_mm)}")
             new = z_mm[self.slice - 1]
             changed["centre_px"] = pose.centre_at(new)
             changed["origin_z_mm"] = new
@@ -159,6 +181,9 @@ class Overrides:
             changed["roll_deg"] = self.angle_deg
             notes.append(f"angle {self.angle_deg} degrees chosen by hand")
         if self.centre_px is not None:
+            if shape is not None and not all(one < size for one, size in zip(self.centre_px, shape, strict=True)):
+                where = "{:g},{:g}".format(*self.centre_px)
+                raise OverrideError(f"centre {where} lies outside the image of {shape[0]} rows and {shape[1]} columns")
             changed["centre_px"] = self.centre_px
             notes.append(f"centre {self.centre_px} chosen by hand")
         if self.scale is not None:

@@ -1,10 +1,16 @@
 """The pose takes millimetres of the phantom to pixels and back, and a person's choice stands above what was found."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dose_audit.phantom.pose import Overrides, Pose
+from dose_audit.phantom.analyse import analyse
+from dose_audit.phantom.digital import recipe, write_series
+from dose_audit.phantom.pose import OverrideError, Overrides, Pose
 
 SMALL = st.floats(-80, 80)
 
@@ -44,3 +50,29 @@ def test_a_doubt_need_not_be_one_of_the_values():
     assert pose.status == "suspect" and not pose.doubts_values
     both = pose.doubt("mirrored").doubt("position", of_values=False)
     assert both.doubts_values and both.reason == "position to 0.5 mm; mirrored; position"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"slice": 0},
+        {"angle_deg": float("nan")},
+        {"centre_px": (-1.0, 5.0)},
+        {"centre_px": (5.0, float("inf"))},
+        {"scale": 0.0},
+        {"scale": float("nan")},
+        {"scale": -1.0},
+    ],
+)
+def test_a_choice_that_no_image_can_fit_is_refused(choice: dict[str, Any]) -> None:
+    with pytest.raises(OverrideError):
+        Overrides(**choice)
+
+
+def test_a_choice_outside_the_images_refuses_the_series_with_what_is_possible(tmp_path: Path) -> None:
+    own = replace(recipe("water").acquisition, shape=(128, 128), spacing_mm=(300.0 / 128, 300.0 / 128), z_mm=(0.0, 5.0))
+    write_series(tmp_path, recipe("water"), acquisition=own, seed=1)
+    for choice, told in ((Overrides(slice=99), "slice 99"), (Overrides(centre_px=(9e4, 5.0)), "centre 90000,5")):
+        outcome = analyse(tmp_path, overrides=choice)
+        assert not outcome.analyses
+        assert [one.defect for one in outcome.refused] == [False] and told in outcome.refused[0].reason
