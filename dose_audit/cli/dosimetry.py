@@ -41,6 +41,8 @@ def ssde(
     """
     from dose_audit.dosimetry import measure_series, series_ssde
 
+    if ctdi_vol is not None and not 0.0 < ctdi_vol < 10_000.0:
+        raise typer.BadParameter(f"a CTDIvol is more than 0 and less than 10,000 mGy, not {ctdi_vol:g}")
     if phantom not in (None, 16, 32):
         raise typer.BadParameter(f"a CTDI phantom is 16 or 32 cm across, not {phantom}")
     sizes = measure_series(_files(paths))

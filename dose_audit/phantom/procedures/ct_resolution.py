@@ -136,7 +136,7 @@ def _crossing(points: list[tuple[float, Measured]], level: float, name: str) -> 
             f = f1 + (v1 - level) / (v1 - v2) * (f2 - f1)
             steep = (f2 - f1) / (v1 - v2)
             spread = steep * max(one.uncertainty or 0.0, two.uncertainty or 0.0)
-            doubts = "; ".join(x.reason for x in (one, two) if x.status == "suspect")
+            doubts = "; ".join(dict.fromkeys(x.reason for x in (one, two) if x.status == "suspect"))
             value = Measured(name, f, "/mm", spread, method="bars, variance method; straight line between two groups")
             return value.doubt(doubts) if doubts else value
     top, bottom = known[0][1].value, known[-1][1].value
