@@ -60,7 +60,8 @@ def demo(
             shutil.rmtree(dicom, ignore_errors=True)
     sent, scanned = sum(result.sent.values()), sum(result.scanned.values())
     print(
-        f"\n{files.exam_count} exams in {files.object_count} objects: {sent} over C-STORE, {scanned} from a folder and a zip."
+        f"\n{files.exam_count} exams in {files.object_count} objects: {sent} over C-STORE, {scanned} from a folder and a zip, "
+        f"and {result.repeated} there that had come before."
     )
     print(f"{measured} phantom runs measured; pages and pictures under {settings.phantoms_dir}")
     planted = f"what was planted, and what should be found, is in {files.truth_json}" if keep_dicom else "as planted"

@@ -16,6 +16,7 @@ from dose_audit.cli.common import (
     JsonOption,
     Progress,
     app,
+    counted,
     fail,
     group,
     logging_to,
@@ -249,6 +250,10 @@ def _told(summary: IngestSummary) -> str:
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in summary.by_state.most_common())
     lines = [f"{summary.objects} objects read: {states or 'none'}, in {summary.seconds:.1f} s."]
     lines += [one_line(f"  {count} × {reason}") for reason, count in summary.reasons.most_common()]
+    lines += [
+        f"  {counted(count, 'object')} settled before, {state.replace('_', ' ')} since what came after"
+        for state, count in summary.moved.most_common()
+    ]
     return "\n".join(lines)
 
 

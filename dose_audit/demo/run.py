@@ -38,6 +38,7 @@ class DemoResult:
 
     sent: Counter[str] = field(default_factory=Counter)
     scanned: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -106,6 +107,7 @@ def receive_network(settings: Settings, files: NetworkFiles, progress: Callable[
             progress=lambda now, site=site: progress(f"scanning {site}", now.files, max(now.files, 1)),
         )
         result.scanned[site] += summary.registered
+        result.repeated += summary.duplicates
         result.unreadable += summary.unreadable
     return result
 

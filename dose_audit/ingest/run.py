@@ -46,6 +46,8 @@ class IngestSummary:
         End state → how many.
     reasons : Counter
         ``state: reason`` → how many, for all that were not extracted.
+    moved : Counter
+        State → how many objects, settled before, came to it by what arrived after them.
     unit_slips : int
         Exams newly marked, or no longer marked, as off by a power of ten.
     estimated : int
@@ -57,6 +59,7 @@ class IngestSummary:
     objects: int = 0
     by_state: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    moved: Counter[str] = field(default_factory=Counter)
     unit_slips: int = 0
     estimated: int = 0
     seconds: float = 0.0
@@ -252,6 +255,8 @@ class _Run:
                 self.summary.by_state[state] += 1
                 if state != "extracted":
                     self.summary.reasons[f"{state}: {reason}"] += 1
+            else:
+                self.summary.moved[state] += 1
         self._equipment |= result.equipment
         if self._progress is not None:
             self._progress(self.summary, self._waiting())
