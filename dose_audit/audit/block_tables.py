@@ -288,7 +288,8 @@ def _write(path: Path, table: pa.Table) -> None:
         if pa.types.is_string(field.type) and field.name not in long_texts:
             table = table.set_column(place, field.name, table[field.name].dictionary_encode())
     aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part")
-    with ipc.new_file(aside, table.schema, options=ipc.IpcWriteOptions(compression="lz4")) as file:
+    options = ipc.IpcWriteOptions(compression="lz4")
+    with pa.OSFile(str(aside), "wb") as sink, ipc.new_file(sink, table.schema, options=options) as file:
         file.write_table(table)
     aside.replace(path)
 
