@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-__all__ = ["Mask", "boxes_of", "dilate", "erode", "fill", "label", "open_by", "touches_edge"]
+__all__ = ["Mask", "dilate", "erode", "open_by"]
 
 Mask = NDArray[np.bool_]
-_FEW_BOXES = 6
-_SIDES = ndimage.generate_binary_structure(2, 1)
 _DIAGONAL_SHARE = 1 - 2**-0.5  # of a regular octagon's radius that the two diagonal segments take
 
 
@@ -51,51 +48,6 @@ def open_by(mask: Mask, radius: int) -> Mask:
     return dilate(erode(mask, radius), radius)
 
 
-def fill(mask: Mask) -> Mask:
-    """Fill what the mask encloses: every hole that does not reach the image's edge.
-
-    Examples
-    --------
-    >>> ring = np.ones((5, 5), bool); ring[2, 2] = False; ring[0] = False
-    >>> int(fill(ring).sum())
-    20
-    """
-    outside, count = label(~mask)
-    if count < 2:
-        return mask if count == 0 or touches_edge(outside, count)[1] else np.ones_like(mask)
-    open_air = touches_edge(outside, count)
-    open_air[0] = False
-    if np.count_nonzero(open_air) == 1:
-        return outside != int(open_air.argmax())
-    return ~open_air.take(outside)
-
-
-def label(mask: Mask) -> tuple[NDArray[np.int32], int]:
-    """Number the pieces, of which pixels touch with a side, from 1 on; and how many there are."""
-    return ndimage.label(mask, _SIDES)
-
-
-def touches_edge(labels: NDArray[np.int32], count: int) -> Mask:
-    """Which of the labels 0 … `count` lie at the image's edge."""
-    touching = np.zeros(count + 1, bool)
-    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        touching[edge] = True
-    return touching
-
-
-def boxes_of(labels: NDArray[np.int32], wanted: NDArray[np.intp]) -> list[tuple[slice, slice]]:
-    """Bounding boxes of some of the labels, in their order; of a few they are found faster one by one than all at once."""
-    if len(wanted) > _FEW_BOXES:
-        every = ndimage.find_objects(labels, max_label=int(wanted.max()))
-        return [every[index - 1] for index in wanted]
-    found = []
-    for index in wanted:
-        piece = labels == index
-        rows, columns = np.flatnonzero(piece.any(axis=1)), np.flatnonzero(piece.any(axis=0))
-        found.append((slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)))
-    return found
-
-
 def _by_octagon(mask: Mask, radius: int, combine: np.ufunc, *, beyond: bool) -> Mask:
     """AND or OR of a mask with itself shifted over an octagon; outside the image it counts as `beyond`."""
     if radius == 0:
@@ -104,7 +56,7 @@ def _by_octagon(mask: Mask, radius: int, combine: np.ufunc, *, beyond: bool) -> 
     straight = radius - 2 * diagonal
     rows, columns = mask.shape
     width = columns + 2 * radius
-    framed = np.full((rows + 2 * radius, width), beyond)
+    framed = (np.ones if beyond else np.zeros)((rows + 2 * radius, width), bool)
     framed[radius : radius + rows, radius : radius + columns] = mask
     # In one dimension a shift by (row, column) is one number; the frame keeps it from running into the next row.
     flat = framed.ravel()
@@ -115,4 +67,4 @@ def _by_octagon(mask: Mask, radius: int, combine: np.ufunc, *, beyond: bool) -> 
             flat = combine(flat[: -more * step], flat[more * step :])
             reach += more
     # Windows begin at their first pixel: half of what they are long lies before the middle.
-    return np.lib.stride_tricks.as_strided(flat[2 * diagonal :], (rows, columns), (width, 1)).copy()
+    return np.ndarray((rows, columns), bool, flat, 2 * diagonal, (width, 1)).copy()

@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.dosimetry._morphology import Mask, erode, label
+from dose_audit.dosimetry._connected import Pieces
+from dose_audit.dosimetry._morphology import Mask, erode
 
 __all__ = ["edge_of_view", "field_of_view", "lungs_on_edge", "share_on_edge"]
 
@@ -20,19 +21,19 @@ _WITHIN = (0.0, 0.95)  # of the body's height: what lies beneath is foam
 def field_of_view(image_hu: NDArray[np.floating]) -> Mask:
     """The circle in which there is an image, or all of it."""
     circle, corner = _circle(*image_hu.shape)
-    corners = image_hu[corner]
+    corners = image_hu.take(corner)
     if corners.size and float(np.ptp(corners)) == 0:
         return circle
     return np.ones(image_hu.shape, bool)
 
 
 @lru_cache(maxsize=8)
-def _circle(rows: int, columns: int) -> tuple[Mask, Mask]:
-    """The circle that touches the image's edges, and the corners clear of it."""
+def _circle(rows: int, columns: int) -> tuple[Mask, NDArray[np.intp]]:
+    """The circle that touches the image's edges, and the places of the corners clear of it."""
     y = (np.arange(rows) - (rows - 1) / 2) / (rows / 2)
     x = (np.arange(columns) - (columns - 1) / 2) / (columns / 2)
     squared = y[:, None] ** 2 + x[None, :] ** 2
-    return squared <= 1, squared > (1 + 2 / min(rows, columns)) ** 2
+    return squared <= 1, np.flatnonzero(squared > (1 + 2 / min(rows, columns)) ** 2)
 
 
 @lru_cache(maxsize=8)
@@ -86,17 +87,18 @@ def lungs_on_edge(
     """
     edge = edge_of_view(inside)
     # Nearly every image has nothing but air there.
-    above_air = (image_hu[edge] > _LUNG_HU) & inside[edge] & ~dense[edge] & ~body[edge]
+    above_air = edge & (image_hu > _LUNG_HU)
     if np.count_nonzero(above_air) < _LEAST_TOUCH:
         return None
+    if np.count_nonzero(above_air & inside & ~dense & ~body) < _LEAST_TOUCH:
+        return None
     light = inside & ~dense & ~body
-    labels, count = label(light)
-    at_edge = np.unique(labels[edge & light])
-    sizes = np.bincount(labels.ravel(), minlength=count + 1) * pixel_mm**2
+    pieces = Pieces(light)
+    large = pieces.sizes * pixel_mm**2 >= _LEAST_LUNG_MM2
     rows = np.nonzero(body.any(axis=1))[0]
     lungs = np.zeros_like(light)
-    for index in at_edge[sizes[at_edge] >= _LEAST_LUNG_MM2]:
-        piece = labels == index
+    for index in np.flatnonzero(large & (pieces.hits(edge & light) > 0)):
+        piece = pieces.plane(np.arange(pieces.count) == index)
         height = (float(np.nonzero(piece)[0].mean()) - rows[0]) / len(rows)
         if _WITHIN[0] < height < _WITHIN[1] and float(np.median(image_hu[piece])) > _LUNG_HU:
             lungs |= piece

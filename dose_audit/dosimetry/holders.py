@@ -81,9 +81,10 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
     outline tells where the phantom ends, as long as that outline is elliptic and half of all. Else nothing is cut, and
     all that lies between is doubt.
     """
-    rows, columns = np.nonzero(mask)
-    if not len(rows) or (not one_material and 2 * math.sqrt(len(rows) / math.pi) * pixel_mm > LARGEST_HEAD_MM):
+    count = np.count_nonzero(mask)
+    if not count or (not one_material and 2 * math.sqrt(count / math.pi) * pixel_mm > LARGEST_HEAD_MM):
         return Parting(mask)
+    rows, columns = np.nonzero(mask)
     centre = (float(rows.mean()), float(columns.mean()))
     radii = _outline(mask, image_hu, centre)
     arc = _arc(radii, pixel_mm)

@@ -7,14 +7,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.dosimetry._morphology import Mask, boxes_of, dilate, erode, fill, label, open_by, touches_edge
+from dose_audit.dosimetry._connected import Pieces, fill
+from dose_audit.dosimetry._morphology import Mask, dilate, erode, open_by
 
 __all__ = ["find_bodies", "solid_parts"]
 
 _ARM_AREA_MM2 = 500.0  # an infant's forearm has more
 _LIMB_HU = -150.0  # median of its inside: fat
 _COMPACT = 0.25  # area over squared length: a disc has 0.79, an arm lying flat 0.4, a table top 0.1
-_LEAST_HOLE, _FEW = 16, 50  # pixels; holes
+_LEAST_HOLE = 16  # pixels
 _LEAST_PARTING = 4  # pixels
 _HOMOGENEOUS_HU = 150.0
 _SMALLEST_BODY_MM2 = 1200.0  # 39 mm across: an extremity of a newborn
@@ -24,22 +25,16 @@ def solid_parts(dense: Mask, sheet: int) -> Mask:
     """What is thick, with its holes; the hollow of a table is left open although sheets enclose it."""
     thick = open_by(dense, sheet)
     filled = fill(thick)
-    labels, count = label(~(dense | filled))  # a hole is filled whole or not at all
-    holes = ~touches_edge(labels, count)
-    holes[0] = False
-    if np.count_nonzero(holes) > _FEW:  # noise: the crumbs are told by counting all at once
-        holes &= np.bincount(labels.ravel(), minlength=count + 1) >= _LEAST_HOLE
+    air = Pieces(~(dense | filled))  # a hole is filled whole or not at all
+    holes = ~air.touch_edge() & (air.sizes >= _LEAST_HOLE)
     if not holes.any():
         return filled
     # A thin chest wall is lost to the opening, and the lung behind it is then open: it is still the body's when most of
     # what surrounds it is thick tissue. A table's hollow touches the body on one side only.
-    wanted = np.flatnonzero(holes)
     shell, added = dilate(filled, sheet + 2), False
-    for index, box in zip(wanted, boxes_of(labels, wanted), strict=True):
-        grown = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
-        hole = labels[grown] == index
-        if np.count_nonzero(hole) < _LEAST_HOLE:
-            continue
+    for index in np.flatnonzero(holes):
+        grown = air.box(index, margin=1)
+        hole = air.only(index, grown)
         border = hole & ~erode(hole, 1)
         if np.count_nonzero(border & shell[grown]) > 0.5 * np.count_nonzero(border):
             filled[grown] |= dilate(hole, sheet) & (dense[grown] | hole)
@@ -54,15 +49,16 @@ def find_bodies(solid: Mask, image_hu: NDArray[np.floating], pixel_mm: float) ->
         return None
     radius = math.sqrt(area / math.pi)
     parting = round(min(2.0 * math.sqrt(2 * radius) + 2, 0.45 * radius))
-    cores, count = label(erode(solid, parting))
-    small = not count
-    while not count and parting > _LEAST_PARTING:  # two legs and a plate weigh more than what either can lose
+    cores = erode(solid, parting)
+    small = not cores.any()
+    while not cores.any() and parting > _LEAST_PARTING:  # two legs and a plate weigh more than what either can lose
         parting = round(0.7 * parting)
-        cores, count = label(erode(solid, parting))
-    pieces = [dilate(cores == index, parting) & solid for index in range(1, count + 1)]
+        cores = erode(solid, parting)
+    parts = Pieces(cores)
+    pieces = [dilate(parts.plane(np.arange(parts.count) == index), parting) & solid for index in range(parts.count)]
     if not pieces:
         return None
-    main = _main(pieces, image_hu) if count > 1 else 0
+    main = _main(pieces, image_hu) if len(pieces) > 1 else 0
     body = pieces[main]
     if np.count_nonzero(body) * pixel_mm**2 < _SMALLEST_BODY_MM2 or (small and _compactness(body) < _COMPACT):
         return None
@@ -70,10 +66,10 @@ def find_bodies(solid: Mask, image_hu: NDArray[np.floating], pixel_mm: float) ->
     for piece in pieces:
         left_over &= ~piece
     if np.count_nonzero(left_over) * pixel_mm**2 >= _ARM_AREA_MM2:
-        left_over &= ~dilate(cores > 0, parting + 1)
-        labels = label(left_over)[0]
-        sizes = np.bincount(labels.ravel())[1:]
-        pieces += [labels == index + 1 for index in np.nonzero(sizes * pixel_mm**2 >= _ARM_AREA_MM2)[0]]
+        left_over &= ~dilate(cores, parting + 1)
+        others = Pieces(left_over)
+        large = np.flatnonzero(others.sizes * pixel_mm**2 >= _ARM_AREA_MM2)
+        pieces += [others.plane(np.arange(others.count) == index) for index in large]
     for index, piece in enumerate(pieces):
         if index != main and _is_limb(piece, image_hu, pixel_mm):
             body = body | piece

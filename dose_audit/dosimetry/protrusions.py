@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.dosimetry._morphology import Mask, boxes_of, dilate, label
+from dose_audit.dosimetry._connected import Box, Pieces
+from dose_audit.dosimetry._morphology import Mask, dilate
 
 __all__ = ["find_protrusions"]
 
@@ -26,21 +27,16 @@ def find_protrusions(rest: Mask, body: Mask, image_hu: NDArray[np.floating], ins
     head = np.count_nonzero(body) * pixel_mm**2 < _LARGEST_HEAD_MM2
     if np.count_nonzero(at_body) < _LEAST_TOUCH and not head:
         return at_body
-    labels, count = label(rest)
-    base = np.bincount(labels[at_body], minlength=count + 1)
-    keep = np.zeros(count + 1, bool)
-    if head:
-        beside = np.flatnonzero(base[1:] == 0) + 1
-        for index, where in zip(beside, boxes_of(labels, beside), strict=True):
-            if max(part.stop - part.start for part in where) * pixel_mm > _CRUMB_MM:
-                keep[index] = _is_ear(labels[where] == index, where, body, image_hu, pixel_mm)
-    touching = np.flatnonzero(base[1:]) + 1
-    for index, where in zip(touching, boxes_of(labels, touching), strict=True):
-        length = max(part.stop - part.start for part in where)
-        if length * pixel_mm <= _CRUMB_MM:
-            keep[index] = True
+    pieces = Pieces(rest)
+    base, lengths = pieces.hits(at_body), pieces.lengths
+    large = lengths * pixel_mm > _CRUMB_MM
+    keep = ~large & (base > 0)
+    for index in np.flatnonzero(large & ((base > 0) | head)):
+        where = pieces.box(index)
+        piece, length = pieces.only(index, where), lengths[index]
+        if not base[index]:
+            keep[index] = _is_ear(piece, where, body, image_hu, pixel_mm)
             continue
-        piece = labels[where] == index
         thickness_mm = np.count_nonzero(piece) * pixel_mm / length  # on average
         if length * pixel_mm <= _PROTRUSION_MM:
             sticks_out = thickness_mm < _SHEET_MM and base[index] < _NARROW_BASE * length
@@ -48,10 +44,10 @@ def find_protrusions(rest: Mask, body: Mask, image_hu: NDArray[np.floating], ins
         else:
             broad = base[index] >= _BROAD_BASE * length and thickness_mm > _THICK_MM
             keep[index] = broad and float(image_hu[where][piece].mean()) > _SOFT_TISSUE_HU
-    return keep.take(labels)
+    return pieces.plane(keep)
 
 
-def _is_ear(piece: Mask, where: tuple[slice, ...], body: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> bool:
+def _is_ear(piece: Mask, where: Box, body: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> bool:
     """Whether a piece beside a head is an ear, that this slice shows without its root."""
     rows = np.nonzero(body.any(axis=1))[0]
     middle = (where[0].start + where[0].stop) / 2
@@ -71,7 +67,7 @@ def _is_ear(piece: Mask, where: tuple[slice, ...], body: Mask, image_hu: NDArray
     return bool((dilate(around, reach) & body[grown]).any())
 
 
-def _leaves_view(piece: Mask, where: tuple[slice, ...], inside: Mask) -> bool:
+def _leaves_view(piece: Mask, where: Box, inside: Mask) -> bool:
     """Whether a piece reaches the edge of the field of view, as what is left of a plate does."""
     grown = tuple(slice(max(0, part.start - 2), part.stop + 2) for part in where)
     at_border = any(part.start <= 1 or part.stop >= size - 1 for part, size in zip(where, inside.shape, strict=True))

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dose_audit.dosimetry._morphology import Mask, dilate, label
+from dose_audit.dosimetry._connected import Pieces
+from dose_audit.dosimetry._morphology import Mask, dilate
 
 __all__ = ["peel_soft"]
 
@@ -39,11 +40,9 @@ def peel_soft(dense: Mask, image_hu: NDArray[np.floating]) -> Mask:
     squares = soft[:-1, :-1] & soft[1:, :-1] & soft[:-1, 1:] & soft[1:, 1:]
     if np.count_nonzero(squares) < _LEAST_SOFT:  # borders of partial volume are one pixel wide
         return np.zeros_like(dense)
-    labels, count = label(soft | ~dense)
-    outside = np.zeros(count + 1, bool)
-    sizes = np.bincount(labels[~dense], minlength=count + 1)
-    outside[1:][sizes[1:] == sizes[1:].max()] = True
-    reached = soft & outside[labels]
+    pieces = Pieces(soft | ~dense)
+    air = pieces.hits(~dense)
+    reached = soft & pieces.plane(air == air.max())
     if np.count_nonzero(reached) < _LEAST_SOFT:
         return np.zeros_like(dense)
     near = (dense & dilate(~dense | reached, 1)).astype(np.float32)

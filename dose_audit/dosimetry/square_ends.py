@@ -50,10 +50,11 @@ def layer_between_ends(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: flo
     middle = int(columns[0] + columns[-1]) // 2
     sides = body[:, middle::-1], body[:, middle:]
     for width_of in (_outermost, _first_empty):  # where arms lie beside the body it ends at the first empty pixel
-        ends = [_ends(side, width_of(side), pixel_mm) for side in sides]
-        if not all(end.any() for end in ends):
+        one = _ends(sides[0], width_of(sides[0]), pixel_mm)
+        other = _ends(sides[1], width_of(sides[1]), pixel_mm) if one.any() else one
+        if not other.any():
             continue
-        at_level = [ndimage.maximum_filter1d(end, 1 + 2 * max(1, round(_LEVEL_MM / pixel_mm))) for end in ends]
+        at_level = [ndimage.maximum_filter1d(end, 1 + 2 * max(1, round(_LEVEL_MM / pixel_mm))) for end in (one, other)]
         least, most = np.minimum(*at_level), np.maximum(*at_level)
         at = int(np.where(least >= _LIKE_ENDS * most, least, 0).argmax())
         if not 0 < least[at] >= _LIKE_ENDS * most[at]:

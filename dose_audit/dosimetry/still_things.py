@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dose_audit.dosimetry._morphology import Mask, boxes_of, dilate, erode, label
+from dose_audit.dosimetry._connected import Pieces
+from dose_audit.dosimetry._morphology import Mask, dilate, erode
 from dose_audit.dosimetry.pooling import Pooled
 
 __all__ = ["MARGIN_PX", "StillThing", "Surroundings"]
@@ -150,14 +151,11 @@ class Surroundings:
         known = count > 0
         image = np.where(known, self._sum / np.maximum(count, 1), np.float32(_AIR_HU)).astype(np.float32)
         dense = image > threshold_hu
-        labels, pieces = label(dense)
-        sizes = np.bincount(labels.ravel(), minlength=pieces + 1) * self._pixel_mm2
-        wanted = np.flatnonzero(sizes[1:] >= _LEAST_MM2) + 1
+        pieces = Pieces(dense)
         things = []
-        for index, where in zip(wanted, boxes_of(labels, wanted), strict=True):
-            rows, columns = (slice(max(0, part.start - MARGIN_PX), part.stop + MARGIN_PX) for part in where)
-            box = rows, columns
-            inner = labels[box] == index
+        for index in np.flatnonzero(pieces.sizes * self._pixel_mm2 >= _LEAST_MM2):
+            box = pieces.box(index, margin=MARGIN_PX)
+            inner = pieces.only(index, box)
             near = dilate(inner, _CLEAR_PX)
             border = near & ~erode(inner, 1) & known[box] & (inner | ~dense[box])
             edge = near & ~dilate(inner, 1) & known[box] & (inner | ~dense[box])

@@ -178,8 +178,8 @@ def _describe(image: Pooled, region: PatientRegion, threshold_hu: float) -> dict
     mask, pixel_mm2 = region.mask, image.row_mm * image.column_mm
     covered = mask | (region.rim & (image.image_hu > _AIR_HU / 2))
     area_mm2 = np.count_nonzero(covered) * pixel_mm2
-    water = image.image_hu[mask | region.rim].astype(np.float64) / 1000 + 1
-    water_mm2 = float(water.sum()) * pixel_mm2 - region.cloth_mm2
+    numbers = image.image_hu[mask | region.rim]
+    water_mm2 = (float(numbers.sum(dtype=np.float64)) / 1000 + numbers.size) * pixel_mm2 - region.cloth_mm2
     columns, rows = np.nonzero(covered.any(axis=0))[0], np.nonzero(covered.any(axis=1))[0]
     centre_y, centre_x = (_centre(mask.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
     return {

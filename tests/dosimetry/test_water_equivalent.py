@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from dose_audit.dosimetry import truncation_factor, water_equivalent_diameter
-from dose_audit.dosimetry._morphology import dilate, erode, fill
+from dose_audit.dosimetry._connected import fill
+from dose_audit.dosimetry._morphology import dilate, erode
 from tests.dosimetry.synthetic_ct import THORAX, THORAX_AW_MM2, THORAX_DW_MM, Shape, disc, ellipse, paint, slab, tables
 
 SIZE = 256
