@@ -32,6 +32,7 @@ from bench.dicom_sender import (
     pdata,
     store_rq,
 )
+from dose_audit.receive import incoming
 from dose_audit.receive.access import CallerRule
 from dose_audit.receive.header import peek
 from dose_audit.receive.routing import Route, Router, unwanted_images
@@ -168,6 +169,7 @@ def test_a_disk_that_fills_up_in_mid_object(listen, monkeypatch: pytest.MonkeyPa
 
     with Sender(running.address, CONTEXTS) as sender:
         monkeypatch.setattr(os, "write", fills_up)
+        monkeypatch.setattr(incoming, "_writev", lambda descriptor, pieces: fills_up(descriptor, b"".join(pieces)))
         assert sender.store(CT_IMAGE, "1.2.1", data_set(CT_IMAGE, "1.2.1", 2_000_000)) == 0xA700
         monkeypatch.undo()
         assert running.parts() == []
@@ -295,9 +297,9 @@ def test_stop_finishes_objects_in_flight_ends_idle_ones_and_refuses_newcomers(li
     running = listen()
     idle = Sender(running.address, CONTEXTS)
     busy = Sender(running.address, CONTEXTS)
-    data = data_set(CT_IMAGE, "1.2.1", 300_000)
+    data = data_set(CT_IMAGE, "1.2.1", 900_000)
     wire = pdata(1, store_rq(CT_IMAGE, "1.2.1"), is_command=True) + pdata(1, data, is_command=False)
-    busy.socket.sendall(wire[:150_000])
+    busy.socket.sendall(wire[:450_000])
     eventually(running.parts)
     stopping = threading.Thread(target=running.listener.stop, args=(60,))
     stopping.start()
@@ -305,7 +307,7 @@ def test_stop_finishes_objects_in_flight_ends_idle_ones_and_refuses_newcomers(li
     with pytest.raises(Rejected) as refusal:
         Sender(running.address, CONTEXTS)
     assert refusal.value.pdu == bytes.fromhex("03000000000400020301")
-    busy.socket.sendall(wire[150_000:])
+    busy.socket.sendall(wire[450_000:])
     assert busy.status() == 0
     stopping.join(LONG_S)
     assert not stopping.is_alive()
@@ -321,7 +323,7 @@ def test_stop_cuts_off_what_is_not_done_in_time(listen, eventually) -> None:
         running = listen()
         with Sender(running.address, CONTEXTS) as slow:
             slow.socket.sendall(pdata(1, store_rq(CT_IMAGE, "1.2.1"), is_command=True))
-            slow.socket.sendall(pdata(1, data_set(CT_IMAGE, "1.2.1", 50_000), is_command=False, last=False))
+            slow.socket.sendall(pdata(1, data_set(CT_IMAGE, "1.2.1", 500_000), is_command=False, last=False))
             eventually(running.parts)
             took = seconds(lambda: running.listener.stop(0.3))
         assert running.parts() == [] and running.spool.counts()["received"] == 0
