@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
@@ -68,42 +69,50 @@ class EdgeSpread:
             np.bincount(where, weights, minlength=blocks * self.count + 1)[:-1].reshape(shape).astype(float)
             for weights in (None, part.ravel(), within)
         )
-        self._number, self._sums, self._offsets = number, values, offsets
-        if np.count_nonzero(number.sum(axis=0) == 0) > 0.02 * self.count:
+        self._blocks = np.stack([number, values, offsets])
+        self._filled = number.sum(axis=0) > 0
+        if np.count_nonzero(~self._filled) > 0.02 * self.count:
             raise NoEdge("too few rows to fill the bins of the oversampled edge")
         inside = within[chosen.ravel()]
         mean_offset = offsets.sum(axis=0) / np.maximum(number.sum(axis=0), 1)
-        self.variance = max(float(np.mean(inside**2) - np.mean(mean_offset**2)), 0.0) * self.bin**2
+        self.variance = max(float(inside @ inside) / inside.size - float(np.mean(mean_offset**2)), 0.0) * self.bin**2
         self.values = self._edge(np.ones((1, blocks)))[0]
         self._find_reach(line, across_mm)
 
-    def _edge(self, weights: Floats) -> Floats:
-        """The ESF with each block of rows counted so often; bins left empty borrow from the whole."""
-        number = weights @ self._number + 1e-3 * self._number.sum(axis=0) + 1e-9
-        sums = weights @ self._sums + 1e-3 * self._sums.sum(axis=0)
-        offsets = weights @ self._offsets + 1e-3 * self._offsets.sum(axis=0)
+    def _edge(self, weights: Floats, bins: slice = slice(None)) -> Floats:
+        """The ESF in some bins with each block of rows counted so often; bins left empty borrow from the whole."""
+        number, sums, offsets = (weights + 1e-3) @ self._blocks[:, :, bins]
+        number += 1e-9
         values = sums / number
-        empty = self._number.sum(axis=0) == 0
-        if empty.any():
-            places = np.arange(self.count)
+        filled = self._filled[bins]
+        if not filled.all():
+            places = np.arange(filled.size)
             for row in values:
-                row[empty] = np.interp(places[empty], places[~empty], row[~empty])
-        slope = np.gradient(values, axis=1)
-        return np.asarray(values - slope * offsets / number)
+                row[~filled] = np.interp(places[~filled], places[filled], row[filled])
+        offsets /= number
+        # Each bin's mean position is not its middle.
+        slope = np.empty_like(values)
+        np.subtract(values[:, 2:], values[:, :-2], out=slope[:, 1:-1])
+        slope[:, 1:-1] *= 0.5
+        slope[:, 0], slope[:, -1] = values[:, 1] - values[:, 0], values[:, -1] - values[:, -2]
+        slope *= offsets
+        values -= slope
+        return values
 
     def _find_reach(self, line: EdgeLine, across_mm: float) -> None:
         """How far from the edge its spread goes on, and what the plateaus are beyond."""
         per_pixel = max(round(across_mm / self.bin), 1)
         far = np.abs(self.centres) > 0.5 * self.centres[-1]
         left, right = far & (self.centres < 0), far & (self.centres > 0)
-        self._tilt = np.zeros(self.count)
+        tilted = np.zeros(self.count)
         self.slope_across = 0.0
         for side, half in ((left, self.centres < 0), (right, self.centres > 0)):
             tilt, error = _slope(self.centres[side], self.values[side])
             if abs(tilt) > 5 * error:
-                self._tilt[half] = tilt * self.centres[half]
+                tilted[half] = tilt * self.centres[half]
                 self.slope_across += abs(tilt) * self.centres[-1] / (line.high - line.low)
-        self.values = self.values - self._tilt
+        self.values = self.values - tilted
+        self._blocks[1] -= tilted * self._blocks[0]
         low, high = float(self.values[left].mean()), float(self.values[right].mean())
         step = high - low
         smooth = np.convolve(self.values, np.ones(per_pixel) / per_pixel, mode="same")
@@ -115,26 +124,33 @@ class EdgeSpread:
         self.reach = min(max(1.3 * reach, 4.0 * across_mm), 0.7 * float(self.centres[-1]))
         taper = np.clip((np.abs(self.centres) - self.reach) / (0.3 * self.reach), 0.0, 1.0)
         self._window = 0.5 + 0.5 * np.cos(np.pi * taper)
-        outside = np.abs(self.centres) > 1.3 * self.reach
-        self._sides = (outside & (self.centres < 0), outside & (self.centres > 0))
+        beside = int(np.count_nonzero(self.centres < -1.3 * self.reach))
+        self._sides = (slice(0, beside), slice(self.count - beside, None))
         risen = (self.values - low) / step
         self.rise = max(int(np.argmax(risen > 0.9)) - int(np.argmax(risen > 0.1)), 1)
 
-    def transform(self, frequencies: Floats, replicates: int, random: np.random.Generator) -> tuple[Floats, Floats]:
+    def transform(self, frequencies: Floats, replicates: int, seed: int) -> tuple[Floats, Floats]:
         """The MTF, and the MTFs of bootstrap replicates."""
-        blocks = self._number.shape[0]
-        weights = random.multinomial(blocks, np.full(blocks, 1.0 / blocks), size=max(replicates, 2)).astype(float)
-        edges = self._edge(np.vstack([np.ones((1, blocks)), weights])) - self._tilt
-        low, high = (edges[:, side].mean(axis=1, keepdims=True) for side in self._sides)
-        self._compare_halves(edges, low, high)
-        plateau = np.where(self.centres < 0, low, high)
-        tapered = plateau + self._window * (edges - plateau)
+        blocks, half = self._blocks.shape[1], self.count // 2
+        weights = _draws(blocks, max(replicates, 2), seed)
+        low, high = (self._plateau(weights, side) for side in self._sides)
+        # Beyond its reach the edge spread is level, and need not be known bin by bin.
+        reached = int(np.count_nonzero(np.abs(self.centres[1:] - 0.5 * self.bin) <= 1.35 * self.reach)) // 2
+        room = min(max(self.rise, 4), half - 1)
+        known = min(max(reached, room) + 2, half)
+        edges = self._edge(weights, slice(half - known, half + known))
+        self._compare_halves(edges[:, known - min(room + 1, known) : known + room + 1], low, high)
+        near = slice(known - reached - 1, known + reached + 1)
+        used = slice(half - reached - 1, half + reached + 1)
+        plateau = np.where(self.centres[used] < 0, low, high)
+        tapered = plateau + self._window[used] * (edges[:, near] - plateau)
         lines = np.diff(tapered, axis=1) / (high - low)
-        places = 0.5 * (self.centres[1:] + self.centres[:-1])
-        kept = np.abs(places) <= 1.35 * self.reach
-        phase = 2.0 * np.pi * np.outer(places[kept], frequencies)
-        inside = np.ascontiguousarray(lines[:, kept])
-        real, imaginary = inside @ np.cos(phase), inside @ np.sin(phase)
+        # They lie on both sides of the middle alike: the even part has the cosines, the odd part the sines.
+        right, left = np.ascontiguousarray(lines[:, reached:]), np.ascontiguousarray(lines[:, reached::-1])
+        phase = 2.0 * np.pi * np.outer(self.bin * np.arange(reached + 1), frequencies)
+        cosine, sine = np.cos(phase), np.sin(phase)
+        cosine[0] *= 0.5  # the middle itself is in both
+        real, imaginary = (right + left) @ cosine, (right - left) @ sine
         power = (real[1:] - real[1:].mean(axis=0)) ** 2 + (imaginary[1:] - imaginary[1:].mean(axis=0)) ** 2
         noise = power.mean(axis=0)
         correction = np.sinc(frequencies * self.bin) * np.exp(-2.0 * np.pi**2 * frequencies**2 * self.variance)
@@ -144,11 +160,14 @@ class EdgeSpread:
         copies = np.sqrt(np.maximum(squared[1:] - 2.0 * noise, 0.0)) / correction
         return mtf, copies
 
+    def _plateau(self, weights: Floats, side: slice) -> Floats:
+        """Mean beside the edge, with each block of rows counted so often."""
+        number, sums = weights @ self._blocks[:2, :, side].sum(axis=2)[:, :, None]
+        return np.asarray(sums / number)
+
     def _compare_halves(self, edges: Floats, low: Floats, high: Floats) -> None:
         """Even part of the edge spreads (the image's and its replicates') that no shift of the edge explains."""
-        half = self.count // 2
-        room = min(max(self.rise, 4), half - 1)
-        risen = (edges[:, half - room - 1 : half + room + 1] - low) / (high - low)
+        risen = (edges - low) / (high - low)
         slope = 0.5 * (risen[:, 2:] - risen[:, :-2])
         risen = risen[:, 1:-1]
         even, slope = 0.5 * (risen + risen[:, ::-1] - 1.0), slope + slope[:, ::-1]
@@ -156,6 +175,16 @@ class EdgeSpread:
         even = ndimage.uniform_filter1d(even - shift[:, None] * slope, max(round(0.5 * self.pixel / self.bin), 1))
         worst = int(np.abs(even[0]).argmax())
         self.lopsided, self.lopsided_error = float(abs(even[0, worst])), float(even[1:, worst].std())
+
+
+@lru_cache(maxsize=8)
+def _draws(blocks: int, replicates: int, seed: int) -> Floats:
+    """How often each block counts: once in the image, as drawn in each replicate. Not to be written to."""
+    random = np.random.default_rng(seed)
+    drawn = random.multinomial(blocks, np.full(blocks, 1.0 / blocks), size=replicates)
+    weights = np.vstack([np.ones((1, blocks)), drawn])
+    weights.setflags(write=False)
+    return weights
 
 
 def _slope(x: Floats, y: Floats) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ SMALLEST = 16
 """Fewest pixels a side in which an edge is looked for."""
 
 _LEAST_STEP = 3.0  # times the noise of a pixel
+_MOST_BLOCKS = 64  # are enough for a start: of more, those between are passed over
 _BLOCK = 4  # rows that are averaged for the first look; at 8 degrees the edge moves half a pixel in them
 
 
@@ -82,18 +84,17 @@ def find_edge(image: Floats) -> EdgeLine:
     """
     if min(image.shape) < SMALLEST:
         raise NoEdge(f"the region has {image.shape[0]} × {image.shape[1]} pixels, fewer than {SMALLEST} a side")
-    known = np.isfinite(image)
     finite: NDArray[np.bool_] | None = None
-    if not known.all():
-        if known.mean() < 0.95:
+    profiles = image.mean(axis=1), image.mean(axis=0)
+    if not np.isfinite(profiles[1]).all():
+        finite = np.isfinite(image)
+        if finite.mean() < 0.95:
             raise NoEdge("more than 5 % of the pixels hold no number")
-        finite = known
-        image = np.where(known, image, np.median(image[known]))
-    low, high = image.min(), image.max()
-    if not low < high:
+        image = np.where(finite, image, np.median(image[finite]))
+        profiles = image.mean(axis=1), image.mean(axis=0)
+    down, across = map(_half_difference, profiles)
+    if max(abs(down), abs(across)) <= 1e-9 * abs(image[0, 0]) and image.min() == image.max():
         raise NoEdge("all pixels are equal")
-    across = _half_difference(image)
-    down = _half_difference(image.T)
     transposed = abs(down) > abs(across)
     step = down if transposed else across
     pixels = image.T if transposed else image
@@ -103,56 +104,56 @@ def find_edge(image: Floats) -> EdgeLine:
     slope, offset = _first_look(pixels)
     width = _width(pixels, slope, offset)
     for _ in range(2):
-        line = _refine(pixels, slope, offset, width)
-        slope, offset = line.slope, line.offset
+        rows = _Rows(pixels, slope, offset, width)
+        line = _StraightLine(rows.centred, rows.position)
+        slope, offset = slope + line.tilt, offset + line.at(-rows.middle)
+    quiet, noise, slow = rows.noises()
+    step = rows.high - rows.low
+    if step < _LEAST_STEP * noise:
+        raise NoEdge(f"no edge: its step is {step / noise:.1f} times the noise of a pixel")
+    sagitta, sagitta_uncertainty = line.bend()
     return EdgeLine(
-        pixels, finite, transposed, offset, slope, line.first, line.last, width, line.low, line.high, line.noise,
-        line.quiet_noise, line.slow_noise, line.residual, line.sagitta, line.sagitta_uncertainty,
+        pixels, finite, transposed, offset, slope, rows.first, rows.last, width, rows.low, rows.high, noise, quiet,
+        slow, float(np.sqrt(np.mean(line.residual**2))), sagitta, sagitta_uncertainty,
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Line:
-    slope: float
-    offset: float
-    first: int
-    last: int
-    low: float
-    high: float
-    noise: float
-    quiet_noise: float
-    slow_noise: float
-    residual: float
-    sagitta: float
-    sagitta_uncertainty: float
+def _half_difference(profile: Floats) -> float:
+    third = profile.size // 3
+    return float(profile[-third:].mean() - profile[:third].mean())
 
 
-def _half_difference(image: Floats) -> float:
-    third = image.shape[1] // 3
-    return float(image[:, -third:].mean() - image[:, :third].mean())
+def _median(values: Floats) -> float:
+    """Of a few hundred numbers, in a tenth of the time that numpy's takes."""
+    middle = (values.size - 1) // 2, values.size // 2
+    return float(np.partition(values, middle)[list(middle)].mean())
 
 
 def _first_look(pixels: Floats) -> tuple[float, float]:
     """Slope and offset from the steepest place of every block of rows, by Theil–Sen."""
     rows, columns = pixels.shape
     block = _BLOCK if rows >= 8 * _BLOCK else max(rows // 8, 1)
-    count = rows // block
-    means = pixels[: count * block].reshape(count, block, columns).mean(axis=1)
+    every = block * max(rows // (block * _MOST_BLOCKS), 1)
+    count = rows // every
+    means = pixels[: count * every].reshape(count, every, columns)[:, :block].sum(axis=1)
     lag = max(3, min(9, columns // 16))
     summed = np.cumsum(means, axis=1)
-    boxes = summed[:, lag:] - summed[:, :-lag]
-    rise = boxes[:, lag:] - boxes[:, :-lag]
+    rise = summed[:, 2 * lag :] - 2.0 * summed[:, lag:-lag] + summed[:, : -2 * lag]
     where = rise.argmax(axis=1) + lag + 0.5
-    middle = (np.arange(count) + 0.5) * block - 0.5
-    chosen = np.linspace(0, count - 1, min(count, 96)).astype(int)
-    upper, lower = np.triu_indices(chosen.size, chosen.size // 4)
-    y, x = middle[chosen], where[chosen]
-    slope = float(np.median((x[lower] - x[upper]) / (y[lower] - y[upper])))
-    offset = float(np.median(where - slope * middle))
-    scatter = float(np.median(np.abs(where - slope * middle - offset)))
+    middle = np.arange(count) * every + 0.5 * (block - 1)
+    upper, lower = _pairs(count)
+    slope = _median((where[lower] - where[upper]) / (middle[lower] - middle[upper]))
+    offset = _median(where - slope * middle)
+    scatter = _median(np.abs(where - slope * middle - offset))
     if scatter > max(2.0, 0.06 * columns):
         raise NoEdge("no straight edge: the steepest places of the rows do not lie on a line")
     return slope, offset
+
+
+@lru_cache(maxsize=128)
+def _pairs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of the blocks that lie at least a quarter of all apart."""
+    return np.triu_indices(count, count // 4)
 
 
 def _rows_with_room(shape: tuple[int, ...], slope: float, offset: float, room: int) -> tuple[int, int]:
@@ -168,7 +169,8 @@ def gather(pixels: Floats, slope: float, offset: float, first: int, last: int, r
     edge = offset + slope * lines
     nearest = np.rint(edge).astype(np.intp)
     start = lines * pixels.shape[1] + nearest - room
-    windows = np.lib.stride_tricks.sliding_window_view(pixels.reshape(-1), 2 * room + 1)
+    flat, wide = pixels.reshape(-1), 2 * room + 1
+    windows = np.lib.stride_tricks.as_strided(flat, (flat.size - wide + 1, wide), 2 * flat.strides, writeable=False)
     distance = np.arange(-room, room + 1)[None, :] + (nearest - edge)[:, None]
     return windows[start], distance
 
@@ -195,57 +197,65 @@ def _width(pixels: Floats, slope: float, offset: float) -> float:
     return width
 
 
-def _refine(pixels: Floats, slope: float, offset: float, width: float) -> _Line:
-    """Fit the line to every row's edge position, which is where the area under the row's profile puts it."""
-    ends = offset + slope * np.array([0.0, pixels.shape[0] - 1.0])
-    margin = int(min(max(ends.min(), 0), max(pixels.shape[1] - 1 - ends.max(), 0)))
-    room = int(max(min(max(2.5 * width + 3, 8), margin), 6))
-    first, last = _rows_with_room(pixels.shape, slope, offset, room)
-    if last - first < SMALLEST // 2:
-        raise NoEdge("the edge lies too close to the border of the region")
-    part, distance = gather(pixels, slope, offset, first, last, room)
-    tail = max(room // 4, 2)
-    lines = np.arange(first, last, dtype=float)
-    centred = lines - lines.mean()
-    sides = np.stack([part[:, :tail].mean(axis=1), part[:, -tail:].mean(axis=1)], axis=1)
-    gain = centred @ (sides - sides.mean(axis=0)) / (centred @ centred)
-    plateaus = sides.mean(axis=0) + centred[:, None] * gain
-    low, high = plateaus[:, 0], plateaus[:, 1]
-    noises = sorted(float(np.diff(side, axis=1).std() / np.sqrt(2)) for side in (part[:, :tail], part[:, -tail:]))
-    slow_noise = float((sides - plateaus).std(axis=0).max()) * math.sqrt(tail)
-    step = float((high - low).mean())
-    if not (step > 0 and np.all(high > low)):
-        raise NoEdge("there is no step across the steepest places of the rows")
-    if step < _LEAST_STEP * noises[1]:
-        raise NoEdge(f"no edge: its step is {step / noises[1]:.1f} times the noise of a pixel")
-    area = (part - low[:, None]).sum(axis=1) / (high - low)
-    position = distance[:, -1] + 0.5 - area  # relative to the line it was gathered about
-    weights = np.ones_like(position)
-    for _ in range(3):
-        total = weights.sum()
-        mean_y, mean_x = (weights @ centred) / total, (weights @ position) / total
-        tilt = (weights * (centred - mean_y)) @ (position - mean_x) / ((weights * (centred - mean_y)) @ centred)
-        residual = position - mean_x - tilt * (centred - mean_y)
-        scale = 1.4826 * float(np.median(np.abs(residual))) + 1e-9
-        weights = np.minimum(1.0, 2.5 * scale / np.maximum(np.abs(residual), 1e-12))
-    half = 0.5 * (lines[-1] - lines[0])
-    bend = (centred / half) ** 2
-    bend = bend - (weights @ bend) / weights.sum()
-    bend = bend - centred * ((weights * bend) @ centred) / ((weights * centred) @ centred)
-    power = float((weights * bend) @ bend)
-    sagitta = float((weights * bend) @ residual) / power
-    new_slope = slope + tilt
-    return _Line(
-        slope=float(new_slope),
-        offset=float(offset + mean_x - tilt * mean_y - tilt * lines.mean()),
-        first=first,
-        last=last,
-        low=float(low.mean()),
-        high=float(high.mean()),
-        noise=noises[1],
-        quiet_noise=noises[0],
-        slow_noise=max(slow_noise, noises[1]),
-        residual=float(np.sqrt(np.mean(residual**2))),
-        sagitta=abs(sagitta),
-        sagitta_uncertainty=float(scale / np.sqrt(power)),
-    )
+class _Rows:
+    """Every row's edge position, which is where the area under its profile puts it, and the plateaus on both sides."""
+
+    def __init__(self, pixels: Floats, slope: float, offset: float, width: float) -> None:
+        ends = offset + slope * np.array([0.0, pixels.shape[0] - 1.0])
+        margin = int(min(max(ends.min(), 0), max(pixels.shape[1] - 1 - ends.max(), 0)))
+        room = int(max(min(max(2.5 * width + 3, 8), margin), 6))
+        self.first, self.last = _rows_with_room(pixels.shape, slope, offset, room)
+        if self.last - self.first < SMALLEST // 2:
+            raise NoEdge("the edge lies too close to the border of the region")
+        part, distance = gather(pixels, slope, offset, self.first, self.last, room)
+        self._tail = tail = max(room // 4, 2)
+        self.middle = 0.5 * (self.first + self.last - 1)
+        self.centred = np.arange(self.first, self.last, dtype=np.float64) - self.middle
+        self._beside = part[:, :tail], part[:, -tail:]
+        self._sides = np.stack([side.mean(axis=1) for side in self._beside], axis=1)
+        mean = self._sides.mean(axis=0)
+        gain = self.centred @ (self._sides - mean) / (self.centred @ self.centred)
+        self._plateaus = mean + self.centred[:, None] * gain
+        low, high = self._plateaus.T
+        self.low, self.high = float(low.mean()), float(high.mean())
+        if not (self.high > self.low and np.all(high > low)):
+            raise NoEdge("there is no step across the steepest places of the rows")
+        area = (part.sum(axis=1) - part.shape[1] * low) / (high - low)
+        self.position = distance[:, -1] + 0.5 - area  # relative to the line it was gathered about
+
+    def noises(self) -> tuple[float, float, float]:
+        """Of a pixel on the quieter and on the noisier side, and of a mean times the root of its pixels."""
+        quiet, noise = sorted(float(np.diff(side, axis=1).std()) / math.sqrt(2.0) for side in self._beside)
+        slow = float((self._sides - self._plateaus).std(axis=0).max()) * math.sqrt(self._tail)
+        return quiet, noise, max(slow, noise)
+
+
+class _StraightLine:
+    """A robust line through positions (Huber weights)."""
+
+    def __init__(self, rows: Floats, position: Floats) -> None:
+        self._rows, self._weights = rows, np.ones_like(position)
+        for _ in range(3):
+            weights = self._weights
+            total = weights.sum()
+            self._mean_y, self._mean_x = float(weights @ rows) / total, float(weights @ position) / total
+            away = rows - self._mean_y
+            weighted = weights * away
+            self.tilt = float(weighted @ (position - self._mean_x)) / float(weighted @ rows)
+            self.residual = position - self._mean_x - self.tilt * away
+            size = np.abs(self.residual)
+            self._scale = 1.4826 * _median(size) + 1e-9
+            self._weights = np.minimum(1.0, 2.5 * self._scale / np.maximum(size, 1e-12))
+
+    def at(self, row: float) -> float:
+        """Position of the line."""
+        return float(self._mean_x + self.tilt * (row - self._mean_y))
+
+    def bend(self) -> tuple[float, float]:
+        """How far the positions bend away from the line, and its standard uncertainty."""
+        rows, weights = self._rows, self._weights
+        bend = (rows / (0.5 * (rows[-1] - rows[0]))) ** 2
+        bend = bend - (weights @ bend) / weights.sum()
+        bend = bend - rows * ((weights * bend) @ rows) / ((weights * rows) @ rows)
+        power = float((weights * bend) @ bend)
+        return abs(float((weights * bend) @ self.residual) / power), self._scale / math.sqrt(power)

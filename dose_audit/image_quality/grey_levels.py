@@ -41,13 +41,12 @@ def are_clipped(pixels: Floats, noise_sd: float) -> bool:
     >>> are_clipped(noise, 10.0), are_clipped(np.minimum(noise, 15.0), 10.0)
     (False, True)
     """
-    for values in (pixels, -pixels):
-        top = values.max()
-        at_top = values == top
+    for top, next_of in ((pixels.max(), np.max), (pixels.min(), np.min)):
+        at_top = pixels == top
         count = int(np.count_nonzero(at_top))
-        if _PILE * values.size < count < values.size:
-            following = values[~at_top].max()
-            if count > 2 * np.count_nonzero(values == following) and noise_sd > _DITHERED * (top - following):
+        if _PILE * pixels.size < count < pixels.size:
+            following = next_of(pixels[~at_top])
+            if count > 2 * np.count_nonzero(pixels == following) and noise_sd > _DITHERED * abs(top - following):
                 return True
     return False
 

@@ -117,7 +117,7 @@ def edge_mtf(
         spread = EdgeSpread(line, across, math.cos(math.radians(angle)))
     except NoEdge as error:
         return no_curve(str(error), nyquist_per_mm=nyquist, method=METHOD, angle_deg=angle)
-    mtf, copies = spread.transform(frequencies, replicates, np.random.default_rng(seed))
+    mtf, copies = spread.transform(frequencies, replicates, seed)
     step = line.high - line.low
     cnr = step / line.noise if line.noise > 0 else math.inf
     details = {

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 LEVELS = (0.5, 0.2, 0.1)
 _STEPS_TO_NYQUIST = 100
+_CENTRAL_95 = (0.025, 0.975)
 _RAISED, _RAISED_SIGMAS = 1.02, 3.0  # a curve significantly above this was raised by processing
 _BEYOND = 1.6  # the presampled MTF goes on behind the Nyquist frequency, and its crossings may lie there
 
@@ -145,7 +146,9 @@ def curve_from_replicates(
             why.append("noise hides where the curve crosses this level")
         elif spread_ > 0.1 * value:
             why.append(f"noise makes it uncertain by {spread_ / value:.0%}")
-        interval = np.quantile(reached, [0.025, 0.975]).tolist() if reached.size > 2 else [value, value]
+        interval = [value, value]
+        if reached.size > 2:
+            interval = np.interp(_CENTRAL_95, np.linspace(0.0, 1.0, reached.size), np.sort(reached)).tolist()
         found.append(
             Measured(
                 name,
