@@ -8,8 +8,9 @@ from dose_audit.dosimetry.skin.dose_map import DoseMap
 from dose_audit.dosimetry.skin.estimate import skin_dose
 from dose_audit.dosimetry.skin.geometry import Convention, conventions, find_convention
 from dose_audit.dosimetry.skin.hvl import half_value_layer, water_to_air
+from dose_audit.dosimetry.skin.orientation import Orientation
 from dose_audit.dosimetry.skin.phantom import REFERENCE_ADULT, Phantom, phantom_for
-from dose_audit.dosimetry.skin.result import EventShare, Orientation, SkinDose
+from dose_audit.dosimetry.skin.result import EventShare, SkinDose
 from dose_audit.dosimetry.skin.transmission import Support
 from dose_audit.dosimetry.skin.uncertainty import Budget
 

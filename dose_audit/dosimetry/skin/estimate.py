@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from dose_audit.dosimetry.skin.beam import Beam, read_beam
 from dose_audit.dosimetry.skin.dose_map import DoseMap, Entry, dose_at, enter, make_map
 from dose_audit.dosimetry.skin.geometry import Convention, find_convention
+from dose_audit.dosimetry.skin.orientation import Orientation, angles_of_patient, read_orientation
 from dose_audit.dosimetry.skin.phantom import Phantom, phantom_for
-from dose_audit.dosimetry.skin.result import EventShare, Orientation, SkinDose
+from dose_audit.dosimetry.skin.result import EventShare, SkinDose
 from dose_audit.dosimetry.skin.screening import SCREENING_UNCERTAINTY, screen
 from dose_audit.dosimetry.skin.shots import MAX_SHOTS, Shots, count_shots, lay_out
 from dose_audit.dosimetry.skin.transmission import Support
@@ -29,6 +31,7 @@ _MAP_METHOD = (
 _SCREENING_METHOD = "screening: all events of a plane on the same skin, at the reference point, no table"
 _LEAST_ON_PATIENT = 0.8
 _LEAST_MAPPED = 0.95
+_LEAST_TURNED = 0.1  # of the peak
 _UNVERIFIED = {"inferred": 40.0, "standard": 40.0}
 
 
@@ -81,6 +84,9 @@ def skin_dose(
     if convention is None:
         device = " ".join(name for name in (exam.equipment.manufacturer, exam.equipment.model_name) if name)
         return _screened(events, f"no declared geometry for {device or 'an unnamed device'}")
+    orientation = read_orientation(events)
+    if orientation.other:
+        return _screened(events, f"the patient lies neither on the back nor on the front ({orientation.other})")
     read = [read_beam(event, convention) for event in events]
     beams = [beam for beam in read if isinstance(beam, Beam)]
     refused = {event.index: beam for event, beam in zip(events, read, strict=True) if isinstance(beam, str)}
@@ -133,8 +139,14 @@ def _assembled(
     on_patient = _on_patient(beams, fraction)
     peak_mgy = dose_map.peak_mgy
     shares = _shares(events, beams, shots, entry, fraction, dose_map, refused, support)
-    doubts = _doubts(events, beams, refused, convention, on_patient)
-    orientation = _orientation(events)
+    orientation = read_orientation(events)
+    doubts = _doubts(events, beams, refused, convention, on_patient, orientation)
+    turned = _angle_spread(beams, dose_map, phantom, support, orientation)
+    if abs(turned) > _LEAST_TURNED:
+        doubts.append(
+            f"the patient lies {orientation.words}: with angles told as the patient sees them, and not as the table does, "
+            f"the peak were {100 * turned:+.0f} %"
+        )
     by_plane = dict.fromkeys(names, peak_mgy)
     if len(names) > 1:
         by_plane = {
@@ -157,11 +169,12 @@ def _assembled(
         _NAME,
         peak_mgy,
         _UNIT,
-        uncertainty=peak_mgy * spread.relative,
+        uncertainty=peak_mgy * math.hypot(spread.relative, turned),
         method=_MAP_METHOD,
         details={
             "relative_uncertainty_factors": spread.factors,
             "relative_uncertainty_geometry": spread.geometry,
+            "angles_of_patient": turned,
             "on_patient": on_patient,
             "phantom": phantom.origin,
         },
@@ -219,6 +232,7 @@ def _doubts(
     refused: dict[int, str],
     convention: Convention,
     on_patient: float | None,
+    orientation: Orientation,
 ) -> list[str]:
     """Everything that speaks against the map as a whole, each said once."""
     doubts = [convention.doubt] if convention.doubt else []
@@ -234,26 +248,24 @@ def _doubts(
         doubts.append(f"{len(left_out)} of {len(events)} events left out{part}: {reasons}")
     if on_patient is not None and on_patient < _LEAST_ON_PATIENT:
         doubts.append(f"only {100.0 * on_patient:.0f} % of the KAP falls on the phantom")
-    if not _orientation(events).said:
+    if orientation.turned:
+        doubts.append("the patient was turned during the exam; the map is of the table")
+    if not orientation.said:
         doubts.append("the report does not say how the patient lies")
     return doubts
 
 
-def _orientation(events: Sequence[ProjectionEvent]) -> Orientation:
-    """How the patient lies, by most of the events that say so."""
-    words = Counter(
-        (_word(event.patient_table_relationship), _word(event.patient_orientation_modifier))
-        for event in events
-        if event.patient_table_relationship or event.patient_orientation_modifier
-    )
-    if not words:
-        return Orientation(said=False)
-    relation, side = words.most_common(1)[0][0]
-    return Orientation(feet_first="feet" in relation, prone="prone" in side)
-
-
-def _word(code: object) -> str:
-    return (getattr(code, "meaning", None) or "").casefold()
+def _angle_spread(
+    beams: Sequence[Beam], dose_map: DoseMap, phantom: Phantom, support: Support, orientation: Orientation
+) -> float:
+    """By what part the peak changes if the angles are told as the patient sees them."""
+    if dose_map.peak_mgy <= 0:
+        return 0.0
+    turned = angles_of_patient(beams, orientation)
+    if all(one.pose == other.pose for one, other in zip(beams, turned, strict=True)):
+        return 0.0
+    cell_mm = abs(float(dose_map.around_mm[1] - dose_map.around_mm[0]))
+    return make_map(lay_out(turned), phantom, support, min(max(cell_mm, 1.0), 20.0)).peak_mgy / dose_map.peak_mgy - 1
 
 
 def _screened(events: Sequence[ProjectionEvent], why: str) -> SkinDose:
@@ -274,7 +286,7 @@ def _screened(events: Sequence[ProjectionEvent], why: str) -> SkinDose:
         )
         for share in shares
     )
-    orientation = _orientation(events)
+    orientation = read_orientation(events)
     if not by_plane:
         reason = f"{why}; and no event states air kerma or KAP"
         return SkinDose(not_measurable(_NAME, _UNIT, reason), "none", orientation=orientation, events=made)

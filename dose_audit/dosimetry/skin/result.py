@@ -8,37 +8,11 @@ from typing import Any, Literal
 
 from dose_audit.dosimetry.skin.dose_map import DoseMap
 from dose_audit.dosimetry.skin.geometry import Convention
+from dose_audit.dosimetry.skin.orientation import Orientation
 from dose_audit.dosimetry.skin.phantom import Phantom
 from dose_audit.measured import Measured
 
-__all__ = ["EventShare", "Orientation", "SkinDose"]
-
-
-@dataclass(frozen=True, slots=True)
-class Orientation:
-    """How the patient lies on the table, as far as the report says.
-
-    Parameters
-    ----------
-    feet_first, prone : bool
-    said : bool
-        Whether the report says so; otherwise head first and supine are taken.
-    """
-
-    feet_first: bool = False
-    prone: bool = False
-    said: bool = True
-
-    @property
-    def left_is_positive(self) -> bool:
-        """Whether the patient's left lies at +x of the table's frame: turning over or around swaps the sides."""
-        return self.feet_first == self.prone
-
-    @property
-    def words(self) -> str:
-        """``head first, supine`` and so on."""
-        words = f"{'feet' if self.feet_first else 'head'} first, {'prone' if self.prone else 'supine'}"
-        return words if self.said else f"{words} (taken)"
+__all__ = ["EventShare", "SkinDose"]
 
 
 @dataclass(frozen=True, slots=True)
