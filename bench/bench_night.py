@@ -67,10 +67,10 @@ def add_the_night(folder: Path, aside: Path) -> None:
 def night(folder: Path, until: datetime, *, keep: bool = True) -> tuple[dict[str, float], Any]:
     """CPU seconds of each step of a night's audit until it is frozen, and what it found."""
     from dose_audit.audit.examine import examine
-    from dose_audit.audit.freeze import table_sha256, write_values
+    from dose_audit.audit.frozen_parts import frozen_parts
     from dose_audit.audit.mapping import StoredMapping
     from dose_audit.audit.nightly import default_since
-    from dose_audit.audit.runs import json_ready, write_report
+    from dose_audit.audit.runs import json_ready, report_texts, write_report
     from dose_audit.audit.schedule import nightly_schedule
     from dose_audit.drl import ExamMapping, MappingTable, load_sets
 
@@ -95,9 +95,9 @@ def night(folder: Path, until: datetime, *, keep: bool = True) -> tuple[dict[str
         progress=lambda step, _fraction: marks.append((step, time.process_time())),
     )
     marks[-1] = ("freezing", marks[-1][1])
-    table_sha256(result.values)
-    write_values(result.values, folder / "frozen-values.parquet")
-    write_report(json_ready({"comparisons": result.comparisons, **result.sections}), folder / "frozen-report.json")
+    frozen_parts(result.values).write(folder / "frozen-values.parquet", folder if keep else None)
+    report = json_ready({"comparisons": result.comparisons, **result.sections})
+    write_report(report_texts(report), folder / "frozen-report.json")
     marks.append(("", time.process_time()))
     steps = {name: round(after - before, 2) for (name, before), (_, after) in pairwise(marks)}
     return steps | {"total": round(marks[-1][1] - marks[0][1], 2)}, result

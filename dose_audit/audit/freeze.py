@@ -81,12 +81,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dose_audit.audit.contents import table_sha256
 from dose_audit.audit.values import exam_refs
 
 if TYPE_CHECKING:
@@ -95,9 +94,7 @@ if TYPE_CHECKING:
     from dose_audit.audit.columns import Texts
     from dose_audit.audit.values import Values
 
-_GROUP_ROWS = 1 << 18
-
-__all__ = ["frozen_table", "input_sha256", "table_sha256", "write_values"]
+__all__ = ["frozen_table", "input_sha256", "table_sha256"]
 
 
 def frozen_table(values: Values) -> pa.Table:
@@ -149,100 +146,11 @@ def _or_none(texts: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(places.take(texts.indices), pa.array(known, pa.string()))
 
 
-def table_sha256(table: pa.Table) -> str:
-    """Hash of a table's contents, column by column; independent of file format, compression and library
-    version.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> table_sha256(pa.table({"a": [1.0, None]})) == table_sha256(pa.table({"a": pa.array([1.0, None])}))
-    True
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    digest = hashlib.sha256()
-    for name in table.column_names:
-        column = table.column(name).combine_chunks()
-        # The texts, however they are held.
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        digest.update(f"{name}\x1f{kind}\x1f{len(column)}\x1e".encode())
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            words, numbers = _in_order_of_appearance(column)
-            digest.update(_with_lengths(words).data)
-            digest.update(numbers.astype("<i8").data)
-            continue
-        digest.update(column.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8).data)
-        if pa.types.is_timestamp(column.type):
-            column = column.cast(pa.int64())
-        width = "<f8" if pa.types.is_floating(column.type) else "<i8"
-        digest.update(
-            pc.fill_null(column.cast(_plain(column.type)), 0).to_numpy(zero_copy_only=False).astype(width).data
-        )
-    return digest.hexdigest()
-
-
-def _with_lengths(words: pa.Array) -> NDArray[np.uint8]:
-    """The bytes of texts, ahead of each its length in eight: no two lists of texts give the same."""
-    import pyarrow as pa
-
-    _, ends, data = words.cast(pa.large_string()).buffers()
-    if data is None or not len(words):
-        return np.zeros(8 * len(words), dtype=np.uint8)
-    end = np.frombuffer(ends, dtype=np.int64, count=len(words) + 1)
-    told = np.frombuffer(data, dtype=np.uint8)[end[0] : end[-1]]
-    places = (end[:-1] - end[0] + 8 * np.arange(len(words)))[:, None] + np.arange(8)
-    found = np.empty(told.size + 8 * len(words), dtype=np.uint8)
-    text = np.ones(found.size, dtype=np.bool_)
-    text[places] = False
-    found[places] = np.diff(end).astype("<u8")[:, None].view(np.uint8)
-    found[text] = told
-    return found
-
-
-def _in_order_of_appearance(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
-    """Distinct texts in the order in which they come, and the column as numbers into them; -1 where there is none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    encoded = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column)
-    # A dictionary that was made elsewhere may have texts that do not occur, and any order.
-    numbers = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    first = np.full(len(encoded.dictionary) + 1, numbers.size, dtype=np.int64)  # the last place is that of -1
-    first[numbers[::-1]] = np.arange(numbers.size)[::-1]
-    present = np.flatnonzero(first[:-1] < numbers.size)
-    present = present[np.argsort(first[present])]
-    rank = np.full(len(encoded.dictionary) + 1, -1, dtype=np.int64)
-    rank[present] = np.arange(present.size)
-    return encoded.dictionary.take(pa.array(present)), rank[numbers]
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    return pa.float64() if pa.types.is_floating(kind) else pa.int64()
-
-
 def input_sha256(values_sha256: str, facts: dict[str, Any]) -> str:
-    """Hash over the values, by `table_sha256`, and everything else that decided the result (period, editions, mapping,
+    """Hash over the values, by `FrozenParts.sha256`, and everything else that decided the result (period, editions, mapping,
     completeness).
 
     The same hash means the same report, whenever and wherever it is made.
     """
     text = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
     return hashlib.sha256(f"{values_sha256}\n{text}".encode()).hexdigest()
-
-
-def write_values(table: pa.Table, path: Path) -> None:
-    """Write the frozen table, with texts as plain texts."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    # Texts of which few are distinct are written as they are held; an exam's number is a text of its own.
-    place = table.column_names.index("exam_ref") if "exam_ref" in table.column_names else None
-    schema = table.schema if place is None else table.schema.set(place, pa.field("exam_ref", pa.string()))
-    few = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=few, store_schema=False) as writer:
-        for start in range(0, max(1, table.num_rows), _GROUP_ROWS):
-            writer.write_table(table.slice(start, _GROUP_ROWS).cast(schema))

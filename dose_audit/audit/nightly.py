@@ -8,6 +8,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, time
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,13 @@ from dose_audit.audit.emptiness import why_nothing_compared
 from dose_audit.audit.engine import copy_or_database
 from dose_audit.audit.examine import Progress, Result, examine
 from dose_audit.audit.findings import sort_findings
-from dose_audit.audit.freeze import input_sha256, table_sha256, write_values
+from dose_audit.audit.freeze import input_sha256
+from dose_audit.audit.frozen_parts import frozen_parts
 from dose_audit.audit.mapping import StoredMapping, stored_mapping
 from dose_audit.audit.methods import ALGORITHMS, method_texts
 from dose_audit.audit.phantom_findings import phantom_findings
 from dose_audit.audit.references import editions_in_force
-from dose_audit.audit.runs import AuditOutcome, json_ready, run_name, write_report
+from dose_audit.audit.runs import AuditOutcome, json_ready, report_texts, run_name, write_report
 from dose_audit.audit.schedule import PERIODS, first_of_period, nightly_schedule, one_look
 from dose_audit.audit.seal import seal_run, write_inputs
 from dose_audit.audit.telling import exit_code, finding_record, known_findings, raise_all
@@ -141,12 +143,14 @@ def run_audit(
     sets = _sets_record(settings, registry, since, until, drl_on)
     result.sections["local_levels"] = local_level_records(registry.examinations, sets)
     result.sections["significant_exposures"] = worksheets(result.findings, result.values)
-    result = replace(result, sections=json_ready(result.sections))
-    values_sha256 = table_sha256(result.values)
-    run = _run_record(settings, registry, mapping, result, values_sha256, sets, since, until, now, drl_on)
+    # Of a large network these are millions of numbers: they become text once, which is hashed and written.
+    sections = report_texts(json_ready(result.sections))
+    frozen = frozen_parts(result.values)
+    values_sha256 = frozen.sha256
+    run = _run_record(settings, registry, mapping, result, sections, values_sha256, sets, since, until, now, drl_on)
     run_dir = (out or settings.reports_dir) / run["id"]
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_values(result.values, run_dir / "values.parquet")
+    frozen.write(run_dir / "values.parquet", parquet_dir)
     run["inputs_sha256"] = write_inputs(run_dir, _inputs(result, run, values_sha256))
     states = raise_all(result.findings, run["id"], clear=nightly)
     code = exit_code(
@@ -158,7 +162,8 @@ def run_audit(
     ahead = {"run": run, "completeness": result.completeness, "comparisons": result.comparisons, "findings": findings}
     ahead |= {"unmapped": result.unmapped, "excluded": result.excluded}
     methods = method_texts(run["drl_sets"], mapping, settings.drl_view, schedule, settings.drl_doses)
-    write_report({**json_ready(ahead), **result.sections, "methods": json_ready(methods)}, run_dir / "report.json")
+    texts = report_texts(json_ready(ahead)) | sections | report_texts({"methods": json_ready(methods)})
+    write_report(texts, run_dir / "report.json")
     seal_run(run_dir)
     _keep_run(run, code)
     tell("done", 1.0)
@@ -209,6 +214,7 @@ def _run_record(
     registry: DrlRegistry,
     mapping: StoredMapping,
     result: Result,
+    sections: Mapping[str, str],
     values_sha256: str,
     sets: list[dict[str, Any]],
     since: date,
@@ -229,7 +235,7 @@ def _run_record(
         "completeness": result.completeness,
         "findings": [(f.key, f.severity, f.message) for f in result.findings],
         "schedule": [period.record() for period in result.schedule.periods],
-        "sections": result.sections,
+        "sections": {name: sha256(text.encode()).hexdigest() for name, text in sections.items()},
         "algorithms": ALGORITHMS,
         "engine": dose_audit.__version__,
     }

@@ -20,6 +20,7 @@ __all__ = [
     "AuditOutcome",
     "find_run",
     "json_ready",
+    "report_texts",
     "run_name",
     "write_report",
 ]
@@ -27,6 +28,7 @@ __all__ = [
 NOTHING_TO_DO = 0
 FINDINGS_RAISED = 3
 _PLAIN = frozenset({str, int, bool, type(None)})
+_PLAIN_OR_FLOAT = _PLAIN | {float}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +108,34 @@ def find_run(reports_dir: Path, run_id: str | None = None) -> Path:
     raise FileNotFoundError(f"no audit run {run_id} in {reports_dir}{latest}")
 
 
-def write_report(report: Mapping[str, Any], path: Path) -> None:
-    """Write ``report.json`` whole or not at all: each entry, and each member of a list of them, on a line of its own.
+def report_texts(report: Mapping[str, Any]) -> dict[str, str]:
+    """Each entry of a report as ``report.json`` has it: members of a list on a line of their own.
 
     Parameters
     ----------
     report : mapping
         As `json_ready` gives it.
-    path : Path
+
+    Examples
+    --------
+    >>> report_texts({"run": {"n": 1}, "monitors": [1.5, None]})
+    {'run': '{"n": 1}', 'monitors': '[\\n1.5,\\nnull\\n]'}
     """
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+    return {
+        name: "[\n" + ",\n".join(map(encode, entry)) + "\n]" if isinstance(entry, list) and entry else encode(entry)
+        for name, entry in report.items()
+    }
+
+
+def write_report(texts: Mapping[str, str], path: Path) -> None:
+    """Write ``report.json`` of the texts of its entries, whole or not at all."""
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8") as file:
         ahead = "{\n"
-        for name, entry in report.items():
-            text = (
-                "[\n" + ",\n".join(map(encode, entry)) + "\n]" if isinstance(entry, list) and entry else encode(entry)
-            )
-            file.write(f"{ahead}{encode(name)}: {text}")
+        for name, text in texts.items():
+            file.write(f"{ahead}{json.dumps(name)}: ")
+            file.write(text)
             ahead = ",\n"
         file.write("\n}\n")
     part.replace(path)
@@ -144,10 +156,10 @@ def json_ready(value: Any) -> Any:
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         kinds = set(map(type, value))
-        if kinds <= _PLAIN or (
-            kinds <= _PLAIN | {float} and all(math.isfinite(item) for item in value if type(item) is float)
-        ):
-            return list(value)
+        if kinds <= _PLAIN_OR_FLOAT:
+            numbers = value if len(kinds) == 1 else [item for item in value if type(item) is float]
+            if float not in kinds or all(map(math.isfinite, numbers)):
+                return list(value)
         return [json_ready(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
