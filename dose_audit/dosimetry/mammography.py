@@ -22,6 +22,7 @@ _MOST_KERMA_MGY = 100.0
 _AGREE = 0.25  # vendors' models (Dance, Wu, Boone) differ by up to a fifth
 _PLAUSIBLE_AGD_MGY = (0.1, 15.0)
 _K_UNCERTAINTY, _G_UNCERTAINTY, _S_UNCERTAINTY, _C_UNCERTAINTY = 0.05, 0.02, 0.02, 0.07
+_HVL_HALF_WIDTH_MM_AL, _THICKNESS_HALF_WIDTH_MM = 0.03, 5.0  # displayed values are taken to be as near, rectangular
 _NO_FACTOR = {("W", "Al"): "it changes with the breast's thickness, in a table of Dance 2009 that is not here"}
 _SYMBOLS = {
     "molybdenum": "Mo",
@@ -74,7 +75,9 @@ def mean_glandular_dose(
     Notes
     -----
     ``MGD = K g c s`` and, for tomosynthesis, ``K g c s T``. g is interpolated linearly in HVL and thickness and never
-    beyond the table. The model's breast is simple: newer ones find about 30 % less (Dance and Sechopoulos 2016).
+    beyond the table. The uncertainty (k = 1) holds K to 5 %, g and s to 2 % each, c to 7 % where it is not given, and what
+    g changes by for a half-value layer that is off by up to 0.03 mm Al and a thickness by up to 5 mm. The model's breast is
+    simple: newer ones find about 30 % less (Dance and Sechopoulos 2016).
 
     References
     ----------
@@ -106,9 +109,9 @@ def mean_glandular_dose(
     g = _conversion(hvl_mm_al, thickness_mm / 10)
     c, t = (1.0 if c_factor is None else c_factor), (t_factor if tomosynthesis and t_factor is not None else 1.0)
     value = entrance_air_kerma_mgy * g * c * s_factor * t
-    relative = math.sqrt(
-        _K_UNCERTAINTY**2 + _G_UNCERTAINTY**2 + _S_UNCERTAINTY**2 + (c_factor is None) * _C_UNCERTAINTY**2
-    )
+    by_inputs = _spread_of_g(hvl_mm_al, thickness_mm / 10)
+    by_composition = _C_UNCERTAINTY if c_factor is None else 0.0
+    relative = math.hypot(_K_UNCERTAINTY, _G_UNCERTAINTY, _S_UNCERTAINTY, by_composition, *by_inputs)
     details: dict[str, float | None] = {"g": g, "c": c, "s": s_factor, "t": t, "machine_agd_mgy": machine_agd_mgy}
     if c_factor is None:
         method += "; c = 1, 50 % glandular"
@@ -176,6 +179,18 @@ def _symbol(material: str | None) -> str:
 def _conversion(hvl_mm_al: float, thickness_cm: float) -> float:
     layers, thicknesses, g = _dance_g()
     return float(np.interp(hvl_mm_al, layers, [np.interp(thickness_cm, thicknesses, line) for line in g]))
+
+
+def _spread_of_g(hvl_mm_al: float, thickness_cm: float) -> tuple[float, float]:
+    """Relative standard uncertainties of g on account of half-value layer and thickness."""
+    layers, thicknesses, _ = _dance_g()
+    g = _conversion(hvl_mm_al, thickness_cm)
+    layer, thick = _HVL_HALF_WIDTH_MM_AL / math.sqrt(3), _THICKNESS_HALF_WIDTH_MM / 10 / math.sqrt(3)
+    low, high = max(layers[0], hvl_mm_al - layer), min(layers[-1], hvl_mm_al + layer)
+    thin, wide = max(thicknesses[0], thickness_cm - thick), min(thicknesses[-1], thickness_cm + thick)
+    by_layer = (_conversion(high, thickness_cm) - _conversion(low, thickness_cm)) / (high - low)
+    by_thickness = (_conversion(hvl_mm_al, wide) - _conversion(hvl_mm_al, thin)) / (wide - thin)
+    return by_layer * layer / g, by_thickness * thick / g
 
 
 @cache

@@ -19,6 +19,8 @@ _EAR_GAP_MM, _EAR_MM, _EAR_MM2, _EAR_HU = 10.0, 75.0, (60.0, 1000.0), (-150.0, 1
 _EAR_AT = (0.2, 0.8)  # of a head's height in the image
 _SHEET_MM, _CRUMB_MM = 8.0, 12.0
 _LEAST_TOUCH = 8  # pixels
+_BENEATH = 0.8  # of the body's height
+_FAINT_HU, _LEAST_FAINT = -800.0, 2  # foam has less; pixels
 
 
 def find_protrusions(rest: Mask, body: Mask, image_hu: NDArray[np.floating], inside: Mask, pixel_mm: float) -> Mask:
@@ -40,7 +42,9 @@ def find_protrusions(rest: Mask, body: Mask, image_hu: NDArray[np.floating], ins
         thickness_mm = np.count_nonzero(piece) * pixel_mm / length  # on average
         if length * pixel_mm <= _PROTRUSION_MM:
             sticks_out = thickness_mm < _SHEET_MM and base[index] < _NARROW_BASE * length
-            keep[index] = not (sticks_out and _leaves_view(piece, where, inside))
+            keep[index] = not (
+                sticks_out and (_leaves_view(piece, where, inside) or _goes_on(piece, where, body, image_hu))
+            )
         else:
             broad = base[index] >= _BROAD_BASE * length and thickness_mm > _THICK_MM
             keep[index] = broad and float(image_hu[where][piece].mean()) > _SOFT_TISSUE_HU
@@ -60,20 +64,35 @@ def _is_ear(piece: Mask, where: Box, body: Mask, image_hu: NDArray[np.floating],
     if not _EAR_HU[0] < float(np.percentile(image_hu[where][piece], 75)) < _EAR_HU[1]:
         return False
     reach = round(_EAR_GAP_MM / pixel_mm)
-    grown = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in where)
-    around = np.zeros(body[grown].shape, bool)
-    top, left = where[0].start - grown[0].start, where[1].start - grown[1].start
-    around[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
+    grown, around = _grown(piece, where, reach, body.shape)
     return bool((dilate(around, reach) & body[grown]).any())
 
 
 def _leaves_view(piece: Mask, where: Box, inside: Mask) -> bool:
     """Whether a piece reaches the edge of the field of view, as what is left of a plate does."""
-    grown = tuple(slice(max(0, part.start - 2), part.stop + 2) for part in where)
     at_border = any(part.start <= 1 or part.stop >= size - 1 for part, size in zip(where, inside.shape, strict=True))
     if at_border:
         return True
-    around = np.zeros(inside[grown].shape, bool)
-    top, left = where[0].start - grown[0].start, where[1].start - grown[1].start
-    around[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
+    grown, around = _grown(piece, where, 2, inside.shape)
     return bool((dilate(around, 2) & ~inside[grown]).any())
+
+
+def _goes_on(piece: Mask, where: Box, body: Mask, image_hu: NDArray[np.floating]) -> bool:
+    """Whether a thin piece beneath the body goes on more faintly, as a wall does whose number is about the threshold's."""
+    rows = np.nonzero(body.any(axis=1))[0]
+    if where[0].start < rows[0] + _BENEATH * len(rows):
+        return False
+    grown, around = _grown(piece, where, 3, body.shape)
+    beyond = dilate(around, 3) & ~dilate(around, 1) & ~dilate(body[grown], 3)
+    return bool(np.count_nonzero(image_hu[grown][beyond] > _FAINT_HU) >= _LEAST_FAINT)
+
+
+def _grown(piece: Mask, where: Box, reach: int, shape: tuple[int, ...]) -> tuple[Box, Mask]:
+    """A piece's box with a margin as far as the image goes, and the piece in it."""
+    rows, columns = (
+        slice(max(0, part.start - reach), min(size, part.stop + reach)) for part, size in zip(where, shape, strict=True)
+    )
+    around = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
+    top, left = where[0].start - rows.start, where[1].start - columns.start
+    around[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
+    return (rows, columns), around

@@ -17,7 +17,7 @@ _WIDTH_MM = (30.0, 700.0)  # of a patient, in any direction
 _MOST_CTDI_MGY = 10_000.0
 _KINDS = {"water_equivalent": "water-equivalent diameter", "effective": "effective diameter", "age": "age"}
 _SIZE_UNCERTAINTY = {"water_equivalent": 0.01, "effective": 0.02, "age": 0.12}
-_DISPLAYED = 0.10  # ±20 % allowed deviation of a displayed CTDIvol, rectangular
+_DISPLAYED = 0.20 / math.sqrt(3)  # allowed deviation of a displayed CTDIvol, rectangular
 
 
 def effective_diameter(ap_mm: float | None = None, lat_mm: float | None = None) -> Measured:
@@ -172,7 +172,7 @@ def ssde(
 
     Notes
     -----
-    ``SSDE = f(D) · CTDIvol``. Uncertainty: the displayed CTDIvol 10 %, the factor 10 %, the size by its slope.
+    ``SSDE = f(D) · CTDIvol``. Uncertainty: the displayed CTDIvol ±20 % (rectangular), the factor 10 %, the size by its slope.
 
     References
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,3 +182,19 @@ def test_any_event_gives_a_finite_dose_or_a_reason(
         event = exposure(anode_material="Mo", filters=given_filters, extra=extra, **numbers)
         for item in exam_dosimetry(Exam(modality="MG", events=[event])):
             assert item.reason if item.value is None else math.isfinite(item.value) and item.value >= 0
+
+
+@pytest.mark.parametrize("thickness", [30.0, 53.0, 80.0])
+@pytest.mark.parametrize("c_factor", [None, 1.0])
+def test_the_stated_uncertainty_covers_what_the_inputs_may_be_off(thickness: float, c_factor: float | None) -> None:
+    """Displayed kerma, half-value layer and thickness drawn about true ones; 95 % of the doses lie within twice of it."""
+    random = np.random.default_rng(4)
+    true = mean_glandular_dose(5.0, 0.45, thickness, "W", "Rh", c_factor=1.0).value
+    covered = 0
+    for _ in range(400):
+        kerma, layer = 5.0 * (1 + random.normal(0, 0.05)), 0.45 + random.uniform(-0.03, 0.03)
+        shown = mean_glandular_dose(kerma, layer, thickness + random.uniform(-5, 5), "W", "Rh", c_factor=c_factor)
+        model = (1 + random.normal(0, 0.02)) * (1 + random.normal(0, 0.02))
+        composition = 1 + random.normal(0, 0.07) if c_factor is None else 1.0
+        covered += abs(shown.value - true * model * composition) < 2 * shown.uncertainty
+    assert 0.92 <= covered / 400 <= 0.985

@@ -37,3 +37,12 @@ def test_a_soft_pad_is_no_part_of_the_body(body: str, seed: int) -> None:
     scene = draw_scene(30_000 + seed, body=body, table="pad", extras=())
     result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
     assert result.value == pytest.approx(scene.dw_mm, rel=0.01) or result.status == "suspect"
+
+
+@pytest.mark.parametrize("seed", [910_069, 910_105])
+def test_a_wall_of_about_the_thresholds_number_leaves_no_splinter_on_an_infant(seed: int) -> None:
+    """Where the threshold cuts a wall into pieces, those that touch the body are short as fingers are, but go on faintly."""
+    scene = draw_scene(seed, body="infant", table="curved", extras=())
+    result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
+    assert result.value == pytest.approx(scene.dw_mm, rel=0.006)
+    assert abs(result.value - scene.dw_mm) < 2 * result.uncertainty

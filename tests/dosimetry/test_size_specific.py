@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,3 +144,13 @@ def test_impossible_widths_give_a_reason(ap_mm: float | None, lat_mm: float | No
     result = effective_diameter(ap_mm, lat_mm)
     assert result.value is None
     assert result.reason
+
+
+def test_the_stated_uncertainty_covers_what_ctdi_factor_and_size_may_be_off() -> None:
+    random = np.random.default_rng(5)
+    true = 10.0 * ssde(1.0, 300.0, 32).value
+    covered = 0
+    for _ in range(400):
+        shown = ssde(10.0 * (1 + random.uniform(-0.2, 0.2)), 300.0 * (1 + random.normal(0, 0.01)), 32)
+        covered += abs(shown.value - true * (1 + random.normal(0, 0.1))) < 2 * shown.uncertainty
+    assert 0.92 <= covered / 400 <= 0.985
