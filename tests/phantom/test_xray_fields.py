@@ -127,6 +127,20 @@ def test_edge_against_the_rendered_mtf(tmp_path: Path, invert: bool) -> None:
     assert values["mtf50"].value == pytest.approx(truth["psf"]["mtf50_per_mm"], rel=0.01)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [{"PresentationIntentType": "FOR PRESENTATION"}, {"PixelIntensityRelationship": "", "PresentationIntentType": ""}],
+)
+def test_an_edge_through_a_look_up_table_is_doubted_unless_the_header_says_linear(tmp_path: Path, said: dict) -> None:
+    # Squared, an edge rises elsewhere and as evenly: its pixels alone do not tell.
+    path, truth = _written(tmp_path, "edge-dx", (640, 640))
+    pixels = pydicom.dcmread(path).pixel_array.astype(float)
+    _changed(path, pixels**2 / pixels.max(), **said)
+    found = _values(path)["mtf50"]
+    assert found.status == "suspect" and "linear" in found.reason
+    assert abs(found.value / truth["psf"]["mtf50_per_mm"] - 1) > 0.05
+
+
 def test_edge_in_the_plane_of_the_object(tmp_path: Path) -> None:
     path, truth = _written(tmp_path, "edge-dx", (640, 640))
     _changed(path, EstimatedRadiographicMagnificationFactor="1.25")

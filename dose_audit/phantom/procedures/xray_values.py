@@ -20,6 +20,7 @@ from dose_audit.phantom.workbench import Workbench
 __all__ = ["doubted", "frame_roi", "in_plane_spacing", "named", "no_zero", "not_linear", "patch", "plane_of"]
 
 Floats = NDArray[np.float64]
+_RECONSTRUCTED = ("CT", "MR", "NM", "PT", "RTIMAGE")  # have no such attribute; all others have to tell the relationship
 
 
 def not_linear(bench: Workbench, measure: Measure | None = None) -> str:
@@ -30,7 +31,9 @@ def not_linear(bench: Workbench, measure: Measure | None = None) -> str:
     Notes
     -----
     Presentation Intent Type and Pixel Intensity Relationship (PS3.3 C.8.11.1, C.8.11.3). A negative sign of the
-    relationship and MONOCHROME1 only turn the scale round; they do not bend it: see `no_zero` for what that costs.
+    relationship and MONOCHROME1 only turn the scale round; they do not bend it: see `no_zero` for what that costs. Projection
+    radiographs are linear where the header says so (LIN), or is that of an image for processing and says nothing else: the
+    pixels of an edge or disc do not tell a power of the dose.
     """
     if measure is not None and measure.settings.get("assume_linear"):
         return ""
@@ -47,6 +50,8 @@ def not_linear(bench: Workbench, measure: Measure | None = None) -> str:
         return "the image was compressed with loss"
     if bench.series.modality == "CR" and relation != "LIN":
         return "the header does not say that pixel values are linear in dose, and those of a CR reader seldom are"
+    if bench.series.modality not in _RECONSTRUCTED and relation != "LIN" and "PROCESSING" not in intent:
+        return "the header does not say that pixel values are linear in dose"
     return ""
 
 
