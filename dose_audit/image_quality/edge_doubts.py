@@ -8,7 +8,7 @@ import numpy as np
 
 from dose_audit.image_quality.edge_spread import EdgeSpread
 from dose_audit.image_quality.edges import EdgeLine, gather
-from dose_audit.image_quality.grey_levels import are_clipped, too_few_levels
+from dose_audit.image_quality.grey_levels import ROUNDED, are_clipped, too_few_levels
 from dose_audit.image_quality.mtf_curve import Floats
 
 __all__ = ["ANGLES_DEG", "edge_doubts"]
@@ -51,7 +51,7 @@ def edge_doubts(line: EdgeLine, angle: float, cnr: float, spread: EdgeSpread) ->
         doubts.append(f"single rows lie {line.residual_px:.2f} pixels (rms) off the straight edge")
     if cnr < _LEAST_CNR:
         doubts.append(f"the step is only {cnr:.1f} times the noise of a pixel")
-    if line.quiet_noise == 0 and line.noise > 1e-6 * step:
+    if line.quiet_noise == 0 and line.noise > 1e-6 * step and line.noise > ROUNDED * _grey_level(line.pixels):
         doubts.append("one side of the edge has no noise at all: its values are clipped")
     elif _ends_abruptly(line, spread) or (line.noise > 1e-6 * step and are_clipped(line.pixels, line.noise)):
         doubts.append("many pixels share the extreme value: the image is clipped on one side of the edge")
@@ -112,6 +112,11 @@ def _noisier_on_the_edge(line: EdgeLine, spread: EdgeSpread, angle: float) -> bo
     rest = rest - slope * (np.sum(rest * slope, axis=1) / np.sum(slope * slope, axis=1))[:, None]
     scatter = math.sqrt(float(np.mean(rest[slope > 0.5 * slope.max()] ** 2)))
     return scatter > math.hypot(_NOISIER * plateaus, _BETWEEN_BINS * spread.bin * float(steepness.max()))
+
+
+def _grey_level(pixels: Floats) -> float:
+    """Smallest difference of two values: rounding by itself leaves a plateau some noise, or none."""
+    return float(np.diff(np.unique(pixels)).min())
 
 
 def _level(part: Floats) -> Floats:

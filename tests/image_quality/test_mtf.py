@@ -196,3 +196,12 @@ def test_quantum_noise_and_its_correlation_are_not_held_against_an_edge(sigma):
         for image in (quanta, gaussian_filter(quanta, 1.0)):
             curve = edge_mtf(image, 0.1)
             assert curve.status == "ok", curve.reason
+
+
+@pytest.mark.parametrize("sigma", [0.06, 0.12, 0.2])
+def test_rounding_alone_clips_nothing(sigma):
+    # Without noise one plateau may be one grey level through and through, and the tail of the other none.
+    image = np.round(truth.edge((200, 200), (0.1, 0.1), 3.0, sigma, low=500.0, high=1500.0))
+    curve = edge_mtf(image, 0.1)
+    assert curve.status == "ok", curve.reason
+    assert curve.mtf50.value == pytest.approx(true_mtf50((0.1, 0.1), 3.0, sigma), rel=0.01)
