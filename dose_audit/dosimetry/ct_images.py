@@ -24,6 +24,7 @@ ENHANCED_CT = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1
 
 _PHANTOMS = {"113690": 16, "113691": 32}
 _LEAST_AXIAL = 0.85  # cosine: gantry tilts reach 30°
+_CT_NUMBERS = {"HU", "HU_MOD", "US"}  # PS3.3 C.11.1.1.2; "unspecified" has the numbers to show what it is
 _NOT_ORIGINAL = frozenset({"LOCALIZER", "DERIVED", "SECONDARY", "MPR", "MIP", "REFORMATTED"})
 _MOST_FRAMES = 20_000
 _MOST_BYTES = 2 << 30
@@ -260,6 +261,9 @@ def _refusal(
         return "not axial"
     if form.frames > 1 and not enhanced:
         return "more than one frame"
+    unit = (header.text("RescaleType") or "HU").strip().upper()
+    if unit not in _CT_NUMBERS:
+        return f"pixel values are no CT numbers ({unit})"
     if not (header.number("RescaleSlope") or 0) > 0 or header.number("RescaleIntercept") is None:
         return "no rescale to HU"
     return ""

@@ -24,6 +24,13 @@ _PLAUSIBLE_AGD_MGY = (0.1, 15.0)
 _K_UNCERTAINTY, _G_UNCERTAINTY, _S_UNCERTAINTY, _C_UNCERTAINTY = 0.05, 0.02, 0.02, 0.07
 _HVL_HALF_WIDTH_MM_AL, _THICKNESS_HALF_WIDTH_MM = 0.03, 5.0  # displayed values are taken to be as near, rectangular
 _NO_FACTOR = {("W", "Al"): "it changes with the breast's thickness, in a table of Dance 2009 that is not here"}
+# PS3.16 CID 4014 and 4015, for meanings in other languages.
+_VIEW_CODES = {
+    "127457009": "specimen", "G-8310": "specimen",
+    "399209000": "implant", "R-102D5": "implant",
+    "399163009": "magnification", "R-102D6": "magnification",
+    "399055006": "spot", "R-102D7": "spot",
+}  # fmt: skip
 _SYMBOLS = {
     "molybdenum": "Mo",
     "rhodium": "Rh",
@@ -106,6 +113,9 @@ def mean_glandular_dose(
     if isinstance(s_factor, str):
         return not_measurable(_NAME, "mGy", s_factor, method=method)
     assert entrance_air_kerma_mgy is not None and hvl_mm_al is not None and thickness_mm is not None
+    if entrance_air_kerma_mgy == 0 and machine_agd_mgy is not None and machine_agd_mgy > 0:
+        reason = f"incident air kerma of 0 beside a machine's AGD of {machine_agd_mgy:.2f} mGy"
+        return not_measurable(_NAME, "mGy", reason, method=method)
     g = _conversion(hvl_mm_al, thickness_mm / 10)
     c, t = (1.0 if c_factor is None else c_factor), (t_factor if tomosynthesis and t_factor is not None else 1.0)
     value = entrance_air_kerma_mgy * g * c * s_factor * t
@@ -239,6 +249,7 @@ def exposure_kind(event: ProjectionEvent) -> str:
         )
         if text
     )
+    words += "".join(f" {_VIEW_CODES.get(code.value, '')}" for code in (event.view, event.view_modifier) if code)
     implant = event.extra.get("breast_implant_present")
     if "biops" in words or "specimen" in words or "stereo" in words:
         return "biopsy"

@@ -73,7 +73,7 @@ def effective_diameter(ap_mm: float | None = None, lat_mm: float | None = None) 
 
 
 def size_factor(
-    size_mm: float, phantom_cm: int, *, body_part: str = "body", allow_unverified: bool = False
+    size_mm: float | None, phantom_cm: int, *, body_part: str = "body", allow_unverified: bool = False
 ) -> Measured:
     """Factor from CTDIvol to SSDE.
 
@@ -128,6 +128,8 @@ def size_factor(
         if not allow_unverified:
             return not_measurable(name, "1", f"{row['report']}: {UNVERIFIED}, not used unless allowed", method=method)
     low, high = 10 * float(row["from_cm"]), 10 * float(row["to_cm"])
+    if size_mm is None:
+        return not_measurable(name, "1", "no size is known", method=method)
     if not (math.isfinite(size_mm) and low <= size_mm <= high):
         return not_measurable(name, "1", f"size of {size_mm:g} mm is outside {low:.0f} to {high:.0f} mm", method=method)
     value = float(row["a"]) * math.exp(-float(row["b_per_cm"]) * size_mm / 10)
@@ -135,8 +137,8 @@ def size_factor(
 
 
 def ssde(
-    ctdi_vol_mgy: float,
-    size_mm: float,
+    ctdi_vol_mgy: float | None,
+    size_mm: float | None,
     phantom_cm: int,
     *,
     size_kind: str = "water_equivalent",
@@ -188,9 +190,12 @@ def ssde(
     factor = size_factor(size_mm, phantom_cm, body_part=body_part, allow_unverified=allow_unverified)
     method = f"{factor.method}, {_KINDS[size_kind]}"
     if not _is_ctdi(ctdi_vol_mgy):
-        return not_measurable("ssde", "mGy", f"CTDIvol of {ctdi_vol_mgy} mGy", method=method)
+        return not_measurable(
+            "ssde", "mGy", "no CTDIvol" if ctdi_vol_mgy is None else f"CTDIvol of {ctdi_vol_mgy} mGy", method=method
+        )
     if factor.value is None:
         return not_measurable("ssde", "mGy", factor.reason, method=method)
+    assert size_mm is not None and ctdi_vol_mgy is not None
     value = factor.value * ctdi_vol_mgy
     relative = math.hypot(
         _DISPLAYED, (factor.uncertainty or 0) / factor.value, _by_size(size_kind, size_mm, phantom_cm)

@@ -83,6 +83,8 @@ def test_one_series_for_each_irradiation_event_the_widest(tmp_path: Path) -> Non
         ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, "not axial"),
         ({"PixelSpacing": None}, "spacing"),
         ({"RescaleIntercept": None}, "rescale"),
+        ({"RescaleType": "mgml"}, "no CT numbers"),
+        ({"RescaleType": "Z_EFF"}, "no CT numbers"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"}, "not a CT image"),
     ],
 )

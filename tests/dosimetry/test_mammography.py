@@ -134,6 +134,10 @@ def exposure(**fields: object) -> ProjectionEvent:
         ({"view_modifier": Code("R-102D7", "SRT", "Spot compression")}, "spot"),
         ({"view_modifier": Code("R-102D5", "SRT", "Implant displaced")}, "implant"),
         ({"acquisition_protocol": "STEREO"}, "biopsy"),
+        ({"view_modifier": Code("399163009", "SCT", "Vergrößerung")}, "magnification"),
+        ({"view_modifier": Code("399055006", "SCT", "Compression localisée")}, "spot"),
+        ({"view_modifier": Code("399209000", "SCT", "Implantat verschoben")}, "implant"),
+        ({"view": Code("127457009", "SCT", "Präparat")}, "biopsy"),
         ({"comment": "Biopsy control"}, "biopsy"),
     ],
 )
@@ -198,3 +202,10 @@ def test_the_stated_uncertainty_covers_what_the_inputs_may_be_off(thickness: flo
         composition = 1 + random.normal(0, 0.07) if c_factor is None else 1.0
         covered += abs(shown.value - true * model * composition) < 2 * shown.uncertainty
     assert 0.92 <= covered / 400 <= 0.985
+
+
+def test_a_kerma_of_zero_beside_the_machines_dose_is_no_dose_of_zero() -> None:
+    """Entrance Dose (0040,0302) is rounded to whole dGy: a 0 in it says nothing."""
+    result = mean_glandular_dose(0.0, 0.4, 50.0, "W", "Rh", machine_agd_mgy=1.3)
+    assert (result.value, result.status) == (None, "not_measurable")
+    assert mean_glandular_dose(0.0, 0.4, 50.0, "W", "Rh", machine_agd_mgy=0.0).value == 0.0

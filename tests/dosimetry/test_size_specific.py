@@ -154,3 +154,8 @@ def test_the_stated_uncertainty_covers_what_ctdi_factor_and_size_may_be_off() ->
         shown = ssde(10.0 * (1 + random.uniform(-0.2, 0.2)), 300.0 * (1 + random.normal(0, 0.01)), 32)
         covered += abs(shown.value - true * (1 + random.normal(0, 0.1))) < 2 * shown.uncertainty
     assert 0.92 <= covered / 400 <= 0.985
+
+
+def test_without_a_size_or_ctdi_there_is_no_estimate() -> None:
+    assert ssde(10.0, None, 32).reason == "no size is known"
+    assert ssde(None, 300.0, 32).reason == "no CTDIvol"
