@@ -336,3 +336,11 @@ def test_a_beam_beyond_the_backscatter_tables_is_told() -> None:
     inside, outside = skin_dose(exam(event())), skin_dose(exam(event(kvp_kv=45.0)))
     assert not any("backscatter" in note for note in inside.events[0].notes)
     assert any("beyond the backscatter tables" in note for note in outside.events[0].notes)
+
+
+@pytest.mark.parametrize(("factor", "area"), [(1e-3, "1e+05"), (1e3, "0.1")])
+def test_a_kerma_that_contradicts_kap_by_a_unit_is_told(factor: float, area: str) -> None:
+    slipped = event(dose_rp_mgy=100.0 * factor, collimated_field_area_cm2=400.0)
+    result = skin_dose(exam(slipped))
+    assert result.peak.status == "suspect"
+    assert f"mean field of {area} cm²" in result.peak.reason

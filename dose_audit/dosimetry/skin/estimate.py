@@ -32,6 +32,7 @@ _SCREENING_METHOD = "screening: all events of a plane on the same skin, at the r
 _LEAST_ON_PATIENT = 0.8
 _LEAST_MAPPED = 0.95
 _LEAST_TURNED = 0.1  # of the peak
+_MEAN_FIELD_CM2 = (2.0, 2500.0)  # real reports have 45 to 414
 _UNVERIFIED = {"inferred": 40.0, "standard": 40.0}
 
 
@@ -238,6 +239,7 @@ def _doubts(
     doubts = [convention.doubt] if convention.doubt else []
     dosed = [beam for beam in beams if beam.kerma_mgy > 0]
     doubts += list(dict.fromkeys(doubt for beam in dosed for doubt in beam.doubts))
+    doubts += _contradiction(dosed)
     left_out = [event for event in events if event.index in refused]
     lost = sum(event.dose_rp_mgy or 0.0 for event in left_out)
     unknown = sum(1 for event in left_out if event.dose_rp_mgy is None)
@@ -253,6 +255,16 @@ def _doubts(
     if not orientation.said:
         doubts.append("the report does not say how the patient lies")
     return doubts
+
+
+def _contradiction(beams: Sequence[Beam]) -> list[str]:
+    """What KAP and air kerma of the whole exam say of each other: a unit that slipped in one of them is a field nobody has."""
+    kap = sum(beam.kap_gy_cm2 for beam in beams if beam.kap_gy_cm2)
+    kerma = sum(beam.kerma_mgy for beam in beams if beam.kap_gy_cm2)
+    area_cm2 = 1000.0 * kap / kerma if kap and kerma else None
+    if area_cm2 is None or _MEAN_FIELD_CM2[0] <= area_cm2 <= _MEAN_FIELD_CM2[1]:
+        return []
+    return [f"KAP over air kerma is a mean field of {area_cm2:.3g} cm², which cannot be: one of the two is wrong"]
 
 
 def _angle_spread(
