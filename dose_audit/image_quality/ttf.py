@@ -69,7 +69,7 @@ def disc_ttf(
 
     Notes
     -----
-    Centre (moving linearly through the slices), radius, blur and contrast over a tilted background are fitted to all
+    Centre (moving linearly through the slices), radius, blur and contrast over a tilted and cupped background are fitted to all
     pixels around the circle. Then the edge spread is expanded about the fitted Gaussian of sd s,
     ``ESF(t) = Φ(t) − φ(t) Σ a_k He_(2k−1)(t)``, ``t = (R − r)/s``, with as many terms as are significant, so that
 
@@ -201,6 +201,7 @@ class _Disc:
     angle: Floats
     down: Floats
     right: Floats
+    bowl: Floats
     values: Floats
 
 
@@ -262,7 +263,9 @@ def _fit_disc(stack: Floats, spacing: tuple[float, float], guess: _Guess) -> _Di
     right = np.broadcast_to(places, r.shape)[chosen]
     values = stack[:, chosen]
     slice_ = (np.arange(count) - (count - 1) / 2)[:, None] if count > 1 else np.zeros((1, 1))
-    pieces = [np.ones(values.size), np.tile(down, count), np.tile(right, count)]
+    # Cupping: a paraboloid anywhere is a plane and a round bowl about the disc.
+    bowl = (down**2 + right**2) / guess.radius**2
+    pieces = [np.ones(values.size), *(np.tile(one, count) for one in (down, right, bowl))]
 
     def geometry(p: NDArray[np.float64]) -> tuple[Floats, Floats, Floats]:
         dy, dx = down[None] - p[0] - p[2] * slice_, right[None] - p[1] - p[3] * slice_
@@ -272,20 +275,20 @@ def _fit_disc(stack: Floats, spacing: tuple[float, float], guess: _Guess) -> _Di
         radius, dy, dx = geometry(p)
         t = (p[4] - radius) / p[5]
         risen = ndtr(t)
-        residual = (p[6] * risen + p[7] + p[8] * down + p[9] * right - values).ravel()
+        residual = (p[6] * risen + p[7] + p[8] * down + p[9] * right + p[10] * bowl - values).ravel()
         density = p[6] * np.exp(-0.5 * t * t) / math.sqrt(2 * math.pi) / p[5]
         by_row, by_column = density * dy / radius, density * dx / radius
         columns_ = [by_row, by_column, by_row * slice_, by_column * slice_, density, -density * t, risen]
         return residual / scale, np.stack([c.ravel() for c in columns_] + pieces, axis=1) / scale
 
     scale = max(abs(guess.contrast), 1e-12)
-    start = np.array([0, 0, 0, 0, guess.radius, max(spacing), guess.contrast, guess.background, 0, 0], dtype=float)
-    free = np.ones(10, dtype=bool)
+    start = np.array([0, 0, 0, 0, guess.radius, max(spacing), guess.contrast, guess.background, 0, 0, 0], dtype=float)
+    free = np.ones(11, dtype=bool)
     if count == 1:
         free[2:4] = False
     widest, least = 0.5 * room, 0.05 * min(spacing)
 
-    low, high = np.full(10, -np.inf), np.full(10, np.inf)
+    low, high = np.full(11, -np.inf), np.full(11, np.inf)
     low[5], high[5] = least, max(widest, 2 * start[5])
     low[4], high[4] = 0.5 * guess.radius, 1.5 * guess.radius
     low[0:2], high[0:2] = -0.6 * guess.radius, 0.6 * guess.radius
@@ -298,7 +301,7 @@ def _fit_disc(stack: Floats, spacing: tuple[float, float], guess: _Guess) -> _Di
         return f"the blur (sd {p[5]:.2g} mm) is too wide for a disc of radius {p[4]:.3g} mm"
     radius, dy, dx = geometry(p)
     residual = residual * scale
-    noise = math.sqrt(float(residual @ residual) / max(residual.size - 10, 1))
+    noise = math.sqrt(float(residual @ residual) / max(residual.size - 11, 1))
     jacobian = model(p)[1][:, free] * scale
     covariance = np.linalg.pinv(jacobian.T @ jacobian) * noise**2
     at = int(np.flatnonzero(np.flatnonzero(free) == 6)[0])
@@ -313,11 +316,12 @@ def _fit_disc(stack: Floats, spacing: tuple[float, float], guess: _Guess) -> _Di
         angle=np.arctan2(dy, dx).ravel(),
         down=pieces[1],
         right=pieces[2],
+        bowl=pieces[3],
         values=values.ravel(),
     )
 
 
-_FIXED = 9  # columns in front of the even terms
+_FIXED = 10  # columns in front of the even terms
 
 
 def _design(disc: _Disc, orders: Sequence[int]) -> Floats:
@@ -328,6 +332,7 @@ def _design(disc: _Disc, orders: Sequence[int]) -> Floats:
         np.ones_like(t),
         disc.down,
         disc.right,
+        disc.bowl,
         density,
         density * np.cos(angle),
         density * np.sin(angle),
@@ -380,7 +385,7 @@ def _roundness(disc: _Disc, fit: BlockFit) -> tuple[float, float]:
     moved = np.bincount(sector, density * fit.residual, minlength=16) / power
     # By how much the sectors scatter more than white noise would make them: noise is correlated from pixel to pixel.
     shifts = bell * np.cos(disc.angle), bell * np.sin(disc.angle)
-    excess = np.mean([fit.error(5 + k) ** 2 * float(shift @ shift) for k, shift in enumerate(shifts)])
+    excess = np.mean([fit.error(6 + k) ** 2 * float(shift @ shift) for k, shift in enumerate(shifts)])
     noise = min(max(math.sqrt(float(excess)), disc.noise), 2.0 * disc.noise)
     return float(np.abs(moved).max()), noise / math.sqrt(float(np.median(power)))
 
@@ -390,8 +395,8 @@ def _doubts(disc: _Disc, fit: BlockFit, total_cnr: float, spacing: tuple[float, 
     if total_cnr < _LEAST_CNR:
         doubts.append(f"the contrast is only {total_cnr:.1f} times the noise")
     # ∂ESF/∂s of one direction against the other: twice the coefficient is the relative difference in width.
-    difference = 2 * math.hypot(fit.solution[7], fit.solution[8]) / abs(fit.solution[0])
-    error = 2 * math.hypot(fit.error(7), fit.error(8)) / abs(fit.solution[0])
+    difference = 2 * math.hypot(fit.solution[8], fit.solution[9]) / abs(fit.solution[0])
+    error = 2 * math.hypot(fit.error(8), fit.error(9)) / abs(fit.solution[0])
     if difference > max(0.15, 4 * error):
         doubts.append(f"the blur differs by {difference:.0%} between directions")
     displaced, displaced_error = _roundness(disc, fit)
