@@ -315,7 +315,8 @@ def _measured(bench: Workbench, candidate: Candidate, overrides: Overrides | Non
     bench.plane_reach_mm = None if reach is None else float(reach)
     pose = find_locator(definition.locator).locate(bench, definition)
     if overrides:
-        pose = overrides.apply(pose, [float(z) for z in bench.series.z_mm], bench.series.shape)
+        sized = any(one.endswith("_mm") and one != "plane_reach_mm" for one in definition.body)
+        pose = overrides.apply(pose, [float(z) for z in bench.series.z_mm], bench.series.shape, sized=sized)
     analysis = Analysis(
         definition,
         bench.series,

@@ -7,6 +7,10 @@ from math import cos, isfinite, radians, sin
 
 __all__ = ["OverrideError", "Overrides", "Pose"]
 
+_SCALES_APART = (
+    0.08  # of a size chosen by hand and the one that the image shows, beyond what phantoms are recognised with
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Pose:
@@ -163,10 +167,13 @@ class Overrides:
     def __bool__(self) -> bool:
         return any(one is not None for one in (self.slice, self.angle_deg, self.centre_px, self.scale))
 
-    def apply(self, pose: Pose, z_mm: list[float], shape: tuple[int, int] | None = None) -> Pose:
+    def apply(
+        self, pose: Pose, z_mm: list[float], shape: tuple[int, int] | None = None, *, sized: bool = False
+    ) -> Pose:
         """The pose with a person's choices laid over it; a doubt of the finder stays only where it found something itself.
 
-        `z_mm` are the positions of the slices and `shape` the rows and columns of an image, where the centre has to lie.
+        `z_mm` are the positions of the slices and `shape` the rows and columns of an image, where the centre has to lie; `sized`
+        says that the phantom was recognised by its size.
         """
         notes = list(pose.notes)
         changed: dict[str, object] = {}
@@ -189,4 +196,9 @@ class Overrides:
         if self.scale is not None:
             changed["scale"] = self.scale
             notes.append(f"scale {self.scale} chosen by hand")
-        return replace(pose, notes=tuple(notes), **changed)  # type: ignore[arg-type]
+        chosen: Pose = replace(pose, notes=tuple(notes), **changed)  # type: ignore[arg-type]
+        # A finder that neither measures the size nor asks for it leaves it at 1; elsewhere the image has a say too.
+        seen = pose.scale != 1.0 or (sized and pose.status == "ok")
+        if self.scale is not None and seen and abs(self.scale / pose.scale - 1.0) > _SCALES_APART:
+            return chosen.doubt(f"scale {self.scale:g} was chosen by hand where the image shows {pose.scale:.3g}")
+        return chosen

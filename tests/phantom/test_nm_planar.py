@@ -166,3 +166,23 @@ def test_pet_pixels_that_are_no_activity_are_doubted(tmp_path: Path) -> None:
     assert values["cylinder_mean"].status == "suspect" and "counts" in values["cylinder_mean"].reason
     # Each slice of a PET series is scaled by itself: without the scale slices cannot be compared.
     assert values["cylinder_slices"].status == "suspect" and "Rescale Slope" in values["cylinder_slices"].reason
+
+
+def test_the_useful_field_is_outlined_as_it_is(tmp_path: Path) -> None:
+    write_series(tmp_path, recipe("nm-flood"))
+    dataset = pydicom.dcmread(next(tmp_path.glob("*.dcm")))
+    image = dataset.pixel_array
+    rows, columns = np.nonzero(image > 5000)
+    down, right = np.abs(np.mgrid[: image.shape[0], : image.shape[1]] - [[[rows.mean()]], [[columns.mean()]]])
+    corner = 0.5 * (np.ptp(rows) + np.ptp(columns)) - 25.0
+    dataset.PixelData = np.where(down + right < corner, image, 0).astype("<u2").tobytes()
+    (analysis,) = analyse(dataset).analyses
+    outline = next(roi for one in analysis.measurements for roi in one.rois if roi.label == "UFOV")
+    corners = np.array(outline.points)
+    # Not a corner of the picture lies in what the octagon has cut off, and none far inside of it.
+    reach = np.abs(corners[:, 0] - rows.mean()) + np.abs(corners[:, 1] - columns.mean())
+    assert reach.max() < corner + 2.0
+    x, y = corners[:, 1], corners[:, 0]
+    area = 0.5 * abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1)))
+    lit = float(((down + right < corner) & (image > 5000)).sum())
+    assert 0.8 * lit < area < lit

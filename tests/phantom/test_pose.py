@@ -76,3 +76,18 @@ def test_a_choice_outside_the_images_refuses_the_series_with_what_is_possible(tm
         outcome = analyse(tmp_path, overrides=choice)
         assert not outcome.analyses
         assert [one.defect for one in outcome.refused] == [False] and told in outcome.refused[0].reason
+
+
+def test_a_size_that_the_image_contradicts_is_doubted_and_one_that_it_cannot_know_is_not() -> None:
+    plain, measured = Pose(0.0, (5.0, 5.0), (1.0, 1.0)), Pose(0.0, (5.0, 5.0), (1.0, 1.0), scale=1.31)
+    assert Overrides(scale=2.0).apply(measured, [0.0]).doubts_values
+    assert "1.31" in Overrides(scale=2.0).apply(measured, [0.0]).reason
+    assert Overrides(scale=1.35).apply(measured, [0.0]).status == "ok"
+    assert Overrides(scale=2.0).apply(plain, [0.0]).status == "ok"
+    assert Overrides(scale=2.0).apply(plain, [0.0], sized=True).doubts_values
+
+
+def test_every_value_of_a_phantom_at_twice_its_size_by_hand_is_doubted(tmp_path: Path) -> None:
+    write_series(tmp_path, recipe("magnet-slice-width"))
+    (analysis,) = analyse(tmp_path, overrides=Overrides(scale=2.0)).analyses
+    assert all(one.measured.status != "ok" for one in analysis.measurements)

@@ -179,3 +179,19 @@ def test_a_letter_in_the_middle_of_a_field_is_something_in_it(tmp_path: Path) ->
     pixels[240:280, 250:262] *= 0.1
     _changed(path, pixels)
     assert not analyse(path, known=_FIELDS).analyses
+
+
+@pytest.mark.parametrize("colours", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_flat_field_turned_round_without_a_word_is_no_sure_ratio(tmp_path: Path, colours: str) -> None:
+    path, truth = _written(tmp_path, "flat-dx", (640, 640))
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = ((1 << dataset.BitsStored) - 1 - dataset.pixel_array).astype("<u2").tobytes()
+    dataset.PhotometricInterpretation = colours
+    for keyword in ("PixelIntensityRelationship", "PixelIntensityRelationshipSign", "PresentationLUTShape"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    dataset.save_as(path)
+    values = _values(path)
+    for name in ("uniformity_snr", "uniformity_global_signal", "nnps_noise"):
+        assert values[name].status == "suspect" and "rise or fall" in values[name].reason
+    assert abs(values["uniformity_snr"].value / truth["expected"]["snr"] - 1) > 0.5

@@ -78,15 +78,9 @@ def _frame_uniformity(bench: Workbench, measure: Measure, frame: int, label: str
     )
     rois = []
     for mask, text in ((found.ufov, "UFOV"), (found.cfov, "CFOV")):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if rows.size and columns.size:
+        if mask.any():
             factors = _factors(bench, found)
-            down, right = (
-                (start + int(used[0]) * factor, start + int(used[-1] + 1) * factor)
-                for start, used, factor in zip(_first_pixels(bench, factors), (rows, columns), factors, strict=True)
-            )
-            outline = frame_roi(down, right, text)
-            rois.append(replace(outline, frame=frame))
+            rois.append(Roi("polygon", _border(mask, _first_pixels(bench, factors), factors), frame=frame, label=text))
     before, after = (f"{label}_", f", {label.replace('_', ', ')}") if label else ("", "")
     values = [
         (found.integral_ufov, f"{before}integral_ufov", f"Integral uniformity, useful field{after}"),
@@ -97,6 +91,23 @@ def _frame_uniformity(bench: Workbench, measure: Measure, frame: int, label: str
     ]
     reasons = [] if lit is None else [*_no_plain_counts(image, lit, bool(field)), *_left_out(bench, lit, found)]
     yield from named(values, measure, tuple(rois), *reasons)
+
+
+def _border(mask: NDArray[np.bool_], first: list[int], factors: list[int]) -> tuple[tuple[float, float], ...]:
+    """Corners of a field without gaps in a row, in pixels of the image: down on its left, up on its right."""
+    lines = np.flatnonzero(mask.any(axis=1))
+    corners: list[tuple[float, float]] = []
+    for ends, order in ((mask.argmax(axis=1), lines), (mask.shape[1] - mask[:, ::-1].argmax(axis=1), lines[::-1])):
+        down = order[0] <= order[-1] and order is lines
+        for line in order:
+            column = first[1] + int(ends[line]) * factors[1] - 0.5
+            for row in (line, line + 1) if down else (line + 1, line):
+                corners.append((first[0] + int(row) * factors[0] - 0.5, column))
+    return tuple(
+        one
+        for before, one, after in zip([corners[-1], *corners], corners, [*corners[1:], corners[0]], strict=False)
+        if not (before[0] == one[0] == after[0] or before[1] == one[1] == after[1])
+    )
 
 
 def _left_out(bench: Workbench, lit: Lit, found: NemaUniformity) -> list[str]:

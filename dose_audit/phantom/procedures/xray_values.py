@@ -60,6 +60,11 @@ def no_zero(bench: Workbench, values: NDArray[Any], measure: Measure | None = No
 
     Differences, and noise by itself, hold all the same. A site that knows the zero gives it as ``offset`` in the measure's
     settings.
+
+    Notes
+    -----
+    Of a radiograph the header has to tell: by the relationship's sign, or by values in proportion to the beam (LIN). Neither
+    MONOCHROME1 nor MONOCHROME2 does: some send high values for high dose, others for what is to be bright.
     """
     if measure is not None and (measure.settings.get("assume_linear") or measure.settings.get("offset")):
         return ""
@@ -68,6 +73,9 @@ def no_zero(bench: Workbench, values: NDArray[Any], measure: Measure | None = No
         return (
             "pixel values fall as the dose rises (Pixel Intensity Relationship Sign -1): where no dose lies is not told"
         )
+    relation = str(bench.series.header.get("PixelIntensityRelationship") or "").upper()
+    if sent is None and relation != "LIN" and bench.series.modality not in _RECONSTRUCTED:
+        return "the header does not say whether pixel values rise or fall with the dose, nor where no dose lies"
     if values.size and float(np.percentile(values[::4, ::4], 1)) < 0:
         return "pixel values lie below zero: where no dose lies is not told"
     return ""
