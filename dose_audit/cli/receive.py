@@ -92,7 +92,9 @@ def scan(
         )
         for reason, count in summary.not_relevant.most_common():
             print(f"  {count} × {reason}")
-        print(_told(ingested) if summary.changed else "Nothing new: the store is as it was.")
+        # What an interrupted scan had found waits in the spool: it is read now though nothing in the folder is new.
+        read = summary.changed or ingested.objects
+        print(_told(ingested) if read else "Nothing new: the store is as it was.")
         if measured.studies:
             print(_told_phantoms(measured, settings))
     if summary.files and not summary.dicom and summary.unreadable_count:

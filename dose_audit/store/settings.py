@@ -6,11 +6,14 @@ that expect a module of upper-case names.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dose_audit.config import Settings, SettingsError, load_settings
+from dose_audit.locks import lock_file
 
 __all__ = ["database", "prepare", "setup"]
 
@@ -122,23 +125,34 @@ def prepare(settings: Settings) -> None:
         settings.database_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     setup(settings)
 
+    from django.core.management import call_command
     from django.db import connection
 
     if not _pending_migrations():
         return
+    with _migrating_alone(settings):
+        # Somebody else may have done it in the meantime; then there is nothing to do.
+        call_command("migrate", verbosity=0, interactive=False)
+    if connection.vendor == "sqlite" and isinstance(settings.database_path, Path):
+        settings.database_path.chmod(0o600)
+
+
+@contextmanager
+def _migrating_alone(settings: Settings) -> Iterator[None]:
+    """One process at a time: two programs may be started for the first time at one moment."""
+    from django.db import connection
+
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
-    try:
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0, interactive=False)
-    finally:
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
+            try:
+                yield
+            finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
-    if connection.vendor == "sqlite" and isinstance(settings.database_path, Path):
-        settings.database_path.chmod(0o600)
+    else:
+        with settings.database_path.with_suffix(".lock").open("wb") as file:
+            lock_file(file.fileno())
+            yield
 
 
 def _pending_migrations() -> bool:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pydicom
 
+from dose_audit.config import Settings
+from dose_audit.ingest.run import scan_paths
+
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "testdata"
 
 
@@ -59,6 +62,14 @@ def test_second_scan_changes_nothing_and_says_so(tmp_path: Path) -> None:
     second = json.loads(run(home, "scan", str(tree), "--site", "North", "--json").stdout)
     assert not second["changed"] and second["registered"] == 0
     assert "Nothing new" in run(home, "scan", str(tree), "--site", "North").stdout
+
+
+def test_a_scan_tells_what_it_read_of_one_that_was_interrupted(tmp_path: Path) -> None:
+    home, report = tmp_path / "home", next(SAMPLES.glob("*ct*.dcm"))
+    scan_paths(Settings(home=home), [report])  # and no further
+    told = run(home, "scan", str(report)).stdout
+    assert "0 new, 1 known before" in told
+    assert "1 objects read: 1 extracted" in told and "Nothing new" not in told
 
 
 def test_audit_of_nothing_is_calm_and_draws_a_report(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 
 from dose_audit.config import Settings, SettingsError
 from dose_audit.store.settings import database, prepare, setup
+from tests.children import ending_with_us
+from tests.patience import LONG_S
 
 
 def test_a_url_chooses_postgresql() -> None:
@@ -60,3 +64,31 @@ def test_migrations_are_shipped_for_every_model(sqlite_store: Settings) -> None:
     from django.core.management import call_command
 
     call_command("makemigrations", "store", check=True, dry_run=True, verbosity=0)  # exits when one is missing
+
+
+_FIRST_START = """
+import sys, time
+from pathlib import Path
+from dose_audit.config import Settings
+from dose_audit.store.settings import prepare, setup
+home = Path(sys.argv[1])
+print("ready", flush=True)
+while not (home / "go").exists():
+    time.sleep(0.001)
+prepare(Settings(home=home))
+"""
+
+
+def test_programs_started_for_the_first_time_at_one_moment_make_one_store(tmp_path: Path) -> None:
+    programs = [
+        subprocess.Popen(
+            ending_with_us(sys.executable, "-c", _FIRST_START, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    for program in programs:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+    (tmp_path / "go").touch()
+    told = [program.communicate(timeout=LONG_S)[1] for program in programs]
+    assert [(program.returncode, text) for program, text in zip(programs, told, strict=True)] == [(0, b"")] * 4
