@@ -36,6 +36,7 @@ def above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> 
     where = np.nonzero(juts)[0]
     if not len(where):
         return mask, 0.0
+    where = where[where > where[-1] - 2 * step]  # the top of a low body juts out too
     below = slice(int(where[0]) + 2 * step, len(left) - 1)
     if below.stop - below.start < 1 or max(np.ptp(left[below]), np.ptp(right[below])) > 2 * step:
         return mask, 0.0
@@ -48,7 +49,9 @@ def above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> 
     inner = between[erode(mask[plate, middle], 1)]
     mixed = inner.size > 0 and float(np.ptp(np.percentile(inner, [5, 95]))) > _HOMOGENEOUS_HU
     if unlike or mixed:  # the body, with its bone, goes on between the ledges
-        return mask, float(np.count_nonzero(sides))
+        alike = np.abs(between - _median(image_hu[plate][sides])) < _PLATE_LIKE_HU
+        hidden = np.count_nonzero(alike & mask[plate, middle])
+        return mask, max(float(np.count_nonzero(sides)), np.count_nonzero(sides) / 2 + hidden / 2)
     cut = mask.copy()
     cut[plate] = False
     return cut, 0.0

@@ -46,3 +46,11 @@ def test_a_wall_of_about_the_thresholds_number_leaves_no_splinter_on_an_infant(s
     result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
     assert result.value == pytest.approx(scene.dw_mm, rel=0.006)
     assert abs(result.value - scene.dw_mm) < 2 * result.uncertainty
+
+
+def test_two_legs_in_a_block_that_is_less_than_ten_centimetres_deep_are_doubted() -> None:
+    """The top of a low body juts out on both sides, too: it is no ledge, and must not hide the block's own."""
+    scene = draw_scene(960_031, body="legs", table="block", extras=())
+    result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
+    assert (result.status, "plate beneath" in result.reason) == ("suspect", True)
+    assert abs(result.value - scene.dw_mm) < 2 * result.uncertainty
