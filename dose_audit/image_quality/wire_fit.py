@@ -21,11 +21,11 @@ from dose_audit.image_quality.profile_shapes import (
 )
 from dose_audit.image_quality.rois import as_floats
 
-__all__ = ["Wire", "fit_wire"]
+__all__ = ["UNSURE", "Wire", "fit_wire", "noise_doubt"]
 
 Floats = NDArray[np.float64]
 _ROOT2 = math.sqrt(2.0)
-_UNSURE = 0.04  # relative uncertainty of a width from which the shape of the profile is left open
+UNSURE = 0.04  # relative uncertainty of a width from which the shape of the profile is left open
 _OPEN, _OPEN_MM = 0.12, 0.35  # uncertainty of a width, relative and along the wire, up to which it is trusted
 
 
@@ -49,6 +49,8 @@ class Wire:
         Place of the wire across its region.
     reason : str
         Why the fit is to be doubted; empty otherwise.
+    noisy : bool
+        Whether noise alone is the reason: several such fits together may be sure.
     """
 
     fwhm: float
@@ -60,6 +62,29 @@ class Wire:
     blur: float
     across: float
     reason: str = ""
+    noisy: bool = False
+
+
+def noise_doubt(width: float, spread: float, along: float = 1.0) -> str:
+    """Why noise leaves a width in doubt; empty where it does not.
+
+    Parameters
+    ----------
+    width, spread : float
+        Full width at half maximum and its standard uncertainty, mm.
+    along : float
+        Millimetres of this width for each millimetre along the wire: the tangent where the width is a thickness.
+
+    Examples
+    --------
+    >>> noise_doubt(5.0, 0.1)
+    ''
+    """
+    if spread > 0.2 * width:
+        return "the noise is too high for this thickness"
+    if spread > max(_OPEN_MM * along, _OPEN * width):
+        return "the noise leaves open whether the slice profile is a plateau or a peak"
+    return ""
 
 
 def fit_wire(
@@ -162,7 +187,7 @@ def fit_wire(
     widths = np.array([width for width, _ in both])
     fwhm = float(weights @ widths)
     spread = math.sqrt(float(weights @ (np.array([error for _, error in both]) ** 2 + (widths - fwhm) ** 2)))
-    if spread > _UNSURE * fwhm:
+    if spread > UNSURE * fwhm:
         # Noise hides the shape. The plateau's width is kept, as a mean over shapes would draw all slices the same way.
         fwhm = float(widths[0])
         begin = np.asarray(fitted.x)
@@ -190,10 +215,7 @@ def fit_wire(
         doubts.append("the wire's image runs out of its region")
     if spread > fwhm:
         return "the noise is too high for this thickness"
-    if spread > 0.2 * fwhm:
-        doubts.append("the noise is too high for this thickness")
-    elif spread > max(_OPEN_MM, _OPEN * fwhm):
-        doubts.append("the noise leaves open whether the slice profile is a plateau or a peak")
+    noisy = noise_doubt(fwhm, spread)
     shape = (float(p[8]), float(p[9]), fitted is peak_fit)
     thinner = shape_fwhm(*shape) - shape_fwhm(*shape, unknown_mm / math.sqrt(12.0))
     return Wire(
@@ -205,7 +227,8 @@ def fit_wire(
         misfit / abs(peak),
         float(p[6]),
         t0 + float(p[4]),
-        "; ".join(doubts),
+        "; ".join([*doubts, *([noisy] if noisy else [])]),
+        bool(noisy) and not doubts,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dose_audit.image_quality.rois import Position, Spacing, as_image, position_pair, spacing_pair
-from dose_audit.image_quality.wire_fit import Wire, fit_wire
+from dose_audit.image_quality.wire_fit import UNSURE, Wire, fit_wire, noise_doubt
 from dose_audit.measured import Measured, not_measurable
 
 __all__ = ["CATPHAN_TANGENT", "mean_thickness", "slice_thickness_wire"]
@@ -21,6 +21,7 @@ _STACK = "inclined wire on several slices: fits joined by their z positions, whi
 # Two or three values that happen to agree say little of their scatter: Student's t for 68 % of 1, 2 and 3 degrees of freedom.
 _FEW = {2: 1.84, 3: 1.32, 4: 1.20}
 _THICKEST_MM = 0.4  # the height of a wire that is not known, at most
+_SHAPE_SHARE = 0.08  # by which a plateau laid through a triangle reads too wide
 _LEAN_SHARE = 0.04  # of a tangent of 23 degrees: what a lean of 0.8 degrees makes of it
 
 
@@ -113,12 +114,13 @@ def mean_thickness(values: Sequence[Measured], *, name: str = "slice_thickness")
     Parameters
     ----------
     values : sequence of Measured
-        One per wire; those not measurable are left out, suspect ones too where a good one exists.
+        One per wire; those not measurable are left out, and where a good one exists also those in doubt for more than noise.
 
     Returns
     -------
     Measured
-        ``suspect`` when the wires differ by more than 30 % of their mean; its uncertainty is at least their scatter's.
+        ``suspect`` when the wires differ by more than 30 % of their mean, or noise leaves the mean itself in doubt; its
+        uncertainty is at least their scatter's.
 
     Examples
     --------
@@ -130,27 +132,45 @@ def mean_thickness(values: Sequence[Measured], *, name: str = "slice_thickness")
     if not there:
         reasons = "; ".join(dict.fromkeys(value.reason for value in values)) or "no wires"
         return not_measurable(name, "mm", reasons, method="mean of several wires")
-    good = [value for value in there if value.status == "ok"] or there
+    # Which of several noisy values looks sure depends on the value itself: all of them count, or the mean is drawn to the thin.
+    good = [value for value in there if value.status == "ok" or value.details.get("noisy")] or there
     numbers = np.array([float(value.value or 0.0) for value in good])
     known = [value.uncertainty for value in good if value.uncertainty is not None]
-    own = math.sqrt(sum(u * u for u in known)) / len(good) if len(known) == len(good) else None
-    scatter = float(numbers.std(ddof=1)) / math.sqrt(numbers.size) if numbers.size > 1 else 0.0
-    scatter *= _FEW.get(numbers.size, 1.0)
+    scatter = float(numbers.std(ddof=1)) if numbers.size > 1 else 0.0
+    spread: float | None = scatter / math.sqrt(numbers.size) * _FEW.get(numbers.size, 1.0) or None
+    if len(known) == len(good):
+        own = math.sqrt(sum(u * u for u in known)) / len(good)
+        spread = _together(own, scatter, np.array(known)) if numbers.size > 1 else own
     mean = float(numbers.mean())
     result = Measured(
         name,
         mean,
         "mm",
-        max(own, scatter) if own is not None else (scatter or None),
+        spread,
         method=f"mean of {len(good)} of {len(values)}: {good[0].method}",
         quality=min((value.quality for value in good if value.quality is not None), default=None),
         details={"values_mm": [value.value for value in values]},
     )
-    if good[0].status != "ok":
-        return result.doubt("; ".join(dict.fromkeys(value.reason for value in good)))
+    told = [value.reason for value in good if value.status != "ok" and not value.details.get("noisy")]
+    noisy = [value.details for value in good if value.details.get("noisy")]
+    if noisy:
+        told.append(noise_doubt(mean, result.uncertainty or 0.0, min(float(one["tangent"]) for one in noisy)))
+    if any(told):
+        return result.doubt("; ".join(dict.fromkeys(one for one in told if one)))
     if float(np.ptp(numbers)) > 0.3 * mean:
         return result.doubt(f"the single values differ by {float(np.ptp(numbers)):.2f} mm")
     return result
+
+
+def _together(spread: float, scatter: float, spreads: Floats) -> float:
+    """Uncertainty of a mean: not below what the scatter says, and with what its members have in common.
+
+    What their uncertainties have beyond their scatter is the same in all of them: the shape that noise leaves open, the wire's
+    height.
+    """
+    seen = scatter * _FEW.get(spreads.size, 1.0)
+    common = float(np.median(spreads)) ** 2 - seen**2
+    return math.hypot(max(spread, seen / math.sqrt(spreads.size)), math.sqrt(max(common, 0.0)))
 
 
 def _single(fit: Wire | str, tangent: float) -> Measured:
@@ -170,13 +190,20 @@ def _single(fit: Wire | str, tangent: float) -> Measured:
             "in_plane_blur_mm": fit.blur,
             "wire_contrast": fit.amplitude,
             "across_mm": fit.across,
+            "tangent": tangent,
+            "noisy": fit.noisy,
         },
     )
     return result.doubt(fit.reason) if fit.reason else result
 
 
 def _joined(fits: Sequence[Wire | str], z: Floats, tangent: float) -> Measured:
-    seen = [(fit, float(at)) for fit, at in zip(fits, z, strict=True) if not isinstance(fit, str) and not fit.reason]
+    # A slice's fit that noise alone puts in doubt counts: to keep the ones that look sure would be to keep the thin ones.
+    seen = [
+        (fit, float(at))
+        for fit, at in zip(fits, z, strict=True)
+        if not isinstance(fit, str) and (fit.noisy or not fit.reason)
+    ]
     if not seen:
         whole = [fit for fit in fits if not isinstance(fit, str)]
         if whole:
@@ -185,8 +212,9 @@ def _joined(fits: Sequence[Wire | str], z: Floats, tangent: float) -> Measured:
         return not_measurable("slice_thickness", "mm", reasons, method=_STACK)
     lengths = np.array([fit.fwhm for fit, _ in seen])
     spreads = np.array([max(fit.spread, 1e-3 * fit.fwhm) for fit, _ in seen])
-    # A weight per slice that no single, seemingly perfect fit can dominate.
-    weights = 1.0 / (spreads**2 + float(np.median(spreads)) ** 2)
+    # A weight per slice that no single, seemingly perfect fit can dominate, and that does not grow as the width falls.
+    shares = spreads / lengths
+    weights = 1.0 / (shares**2 + float(np.median(shares)) ** 2)
     near = np.abs(lengths - np.median(lengths)) <= 4 * np.hypot(
         spreads, 1.4826 * np.median(np.abs(lengths - np.median(lengths)))
     )
@@ -195,7 +223,11 @@ def _joined(fits: Sequence[Wire | str], z: Floats, tangent: float) -> Measured:
     spread = math.sqrt(float((weights**2 * spreads**2).sum())) / float(weights.sum())
     if near.sum() >= 2:
         # A fit that noise has led astray does not know it; its neighbours do.
-        spread = max(spread, float(np.std(lengths[near], ddof=1)) / math.sqrt(int(near.sum())))
+        scatter = float(np.std(lengths[near], ddof=1))
+        spread = _together(spread, scatter, spreads[near])
+    if float(np.median(shares[near])) > UNSURE:
+        # A plateau was laid through profiles of a shape that noise hides: however many slices, what that does stays.
+        spread = max(spread, _SHAPE_SHARE * length)
     # Until it is measured the tangent may be off by a lean of the phantom.
     used, measured_tangent, tangent_spread = tangent, None, tangent * _LEAN_SHARE
     at = np.array([place for _, place in seen])[near]
@@ -212,11 +244,13 @@ def _joined(fits: Sequence[Wire | str], z: Floats, tangent: float) -> Measured:
             used = measured_tangent
     value = length * used
     residual = float(np.median([fit.residual for fit, _ in seen]))
+    uncertainty = math.hypot(spread * used, length * tangent_spread)
+    noisy = noise_doubt(value, spread * used, used) if any(fit.noisy for fit, _ in seen) else ""
     result = Measured(
         "slice_thickness",
         value,
         "mm",
-        math.hypot(spread * used, length * tangent_spread),
+        uncertainty,
         method=_STACK,
         quality=max(0.0, 1.0 - residual),
         details={
@@ -226,8 +260,11 @@ def _joined(fits: Sequence[Wire | str], z: Floats, tangent: float) -> Measured:
             "lengths_mm": [float(v) for v in lengths],
             "z_mm": [place for _, place in seen],
             "residual": residual,
+            "noisy": bool(noisy),
         },
     )
+    if noisy:
+        result = result.doubt(noisy)
     if measured_tangent is not None and abs(measured_tangent / tangent - 1) > 0.15:
         return result.doubt(f"the wire's measured tangent {measured_tangent:.3f} is far from the nominal {tangent:.3f}")
     return result
