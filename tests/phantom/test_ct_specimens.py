@@ -18,7 +18,7 @@ from dose_audit.phantom.digital.recipes._catphan import GAUGE_BARS, GAUGE_R_MM, 
 from dose_audit.phantom.digital.render import Scene, render_image
 from dose_audit.phantom.locate.ring_turn import bar_turn, rod_turn
 from dose_audit.phantom.pose import Pose as Found
-from tests.phantom.ct_truth import centre_error_px, rods_disagree, values
+from tests.phantom.ct_truth import rods_disagree, values
 
 _SHAPE = (288, 288)
 _PITCH_MM = 250.0 / 288
@@ -289,17 +289,26 @@ def test_a_gantry_that_was_tilted_is_doubted(tmp_path: Path) -> None:
     assert all(one.measured.status != "ok" for one in analysis.measurements)
 
 
-def test_a_round_field_of_view_is_not_taken_for_the_body(tmp_path: Path) -> None:
-    """Reconstructed to 196 mm about the image's middle: the phantom beside it is found by its inserts, its size is not told."""
+@pytest.mark.parametrize(("field_mm", "cropped", "padding_hu"), [(196.0, False, -1000.0), (184.0, True, -2000.0)])
+def test_a_round_field_of_view_is_not_taken_for_the_body(
+    tmp_path: Path, field_mm: float, cropped: bool, padding_hu: float
+) -> None:
+    """Reconstructed to a circle about the image's middle, also one as wide as the image: found by its inserts, no size."""
     truth = written(tmp_path, "catphan504", (-4.0, 0.0, 4.0), 4.0)
     images = [pydicom.dcmread(path) for path in truth.files]
     down, right = np.mgrid[: _SHAPE[0], : _SHAPE[1]] - (_SHAPE[0] - 1) / 2
-    outside = np.hypot(down, right) * _PITCH_MM > 98.0
+    outside = np.hypot(down, right) * _PITCH_MM > field_mm / 2
+    off = (_SHAPE[0] - round(field_mm / _PITCH_MM)) // 2 if cropped else 0
     for image in images:
-        air = round((-1000.0 - float(image.RescaleIntercept)) / float(image.RescaleSlope))
-        image.PixelData = np.where(outside, air, image.pixel_array).astype(image.pixel_array.dtype).tobytes()
+        hu = image.pixel_array * float(image.RescaleSlope) + float(image.RescaleIntercept)
+        shown = np.where(outside, padding_hu, hu)[off : _SHAPE[0] - off, off : _SHAPE[1] - off]
+        image.Rows, image.Columns = shown.shape
+        image.RescaleSlope, image.RescaleIntercept, image.PixelRepresentation = 1, 0, 1
+        image.PixelData = np.rint(shown).astype(np.int16).tobytes()
     (analysis,) = analyse(images, known=measuring("body_diameter", among="504")).analyses
-    assert centre_error_px(analysis, truth.record) < 0.2
+    for entry in truth.record["slices"]:
+        row, column = analysis.pose.centre_at(entry["z_mm"])
+        assert (row + off, column + off) == pytest.approx(entry["axis_row_column"], abs=0.2)
     assert values(analysis)["body_diameter"].status == "not_measurable"
 
 

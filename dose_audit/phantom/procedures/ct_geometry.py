@@ -11,6 +11,7 @@ import numpy as np
 from dose_audit.image_quality.inserts import fit_insert
 from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Feature, Measure
+from dose_audit.phantom.locate.ct_axis import bodies
 from dose_audit.phantom.locate.ct_scale import finder
 from dose_audit.phantom.locate.outline import outlines
 from dose_audit.phantom.pose import Pose
@@ -34,11 +35,13 @@ def body_diameter(
     """Outer diameter: median over the slices that show the whole edge."""
     title = "Outer diameter"
     found = []
-    for one, z_mm in zip(outlines(finder(bench)), bench.series.z_mm, strict=True):
-        row, column = pose.centre_at(float(z_mm))
+    looked_at = finder(bench)
+    for index in bodies(looked_at, definition):
+        one = outlines(looked_at)[index]
+        row, column = pose.centre_at(float(bench.series.z_mm[index]))
         away = hypot((one.row - row) * pose.spacing_mm[0], (one.column - column) * pose.spacing_mm[1])
         # A circle about another centre is not this body's: the field of view's, or a table's.
-        if one.radius_mm is not None and away <= _CONCENTRIC_MM:
+        if away <= _CONCENTRIC_MM:
             found.append(one)
     if not found:
         yield absent(measure.name, "mm", "no slice shows the body's whole edge", measure, title=title)

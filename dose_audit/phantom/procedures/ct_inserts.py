@@ -23,8 +23,9 @@ from dose_audit.phantom.workbench import Workbench
 
 __all__ = ["contrast_to_noise", "ct_numbers", "linearity", "task_transfer"]
 
-# Share of an insert's radius that the region covers: clear of the edge's blur.
-_ROI_SHARE = 0.65
+# Share of an insert's radius that the region covers at most, and at least; what it keeps off the edge, in standard deviations
+# of the edge's blur.
+_ROI_SHARE, _LEAST_SHARE, _OFF_EDGE = 0.65, 0.3, 2.5
 _LEAST_PIXELS = 20
 _UNIFORM = "ct_uniformity.noise"
 # Specimens of one plastic, beams, and lists of nominal values differ by up to 40 HU (Delrin 325 to 365 at 120 kV); an insert
@@ -39,25 +40,31 @@ _LOWEST_HU, _LEAST_NOISE_HU = -950.0, 1.5
 _VACUUM_HU, _AT_VACUUM_HU, _MOST_TOLD = -1000.0, 2.0, 0.98
 
 
-def _place(plane: Plane, pose: Pose, feature: Feature) -> tuple[tuple[float, float], bool]:
-    """Where the insert is: its own edge where it stands out, its nominal place where it does not."""
+def _place(plane: Plane, pose: Pose, feature: Feature) -> tuple[tuple[float, float], float | None]:
+    """Where the insert is, and its edge's blur in mm: its own edge where it stands out, its nominal place where it does not."""
     nominal = pose.to_pixel(feature.x_mm, feature.y_mm, plane.z_mm)
     fit = fit_insert(plane.image, pose.spacing_mm, nominal, feature.size_mm[0] / 2, search_mm=1.5)
     if fit.position_px is not None and abs(fit.contrast.value or 0.0) > 60.0:
-        return fit.position_px, True
-    return nominal, False
+        return fit.position_px, float(fit.contrast.details["blur_mm"])
+    return nominal, None
 
 
-def _statistics(plane: Plane, pose: Pose, feature: Feature, share: float) -> RoiStatistics:
-    place, _ = _place(plane, pose, feature)
-    return disc_statistics(plane.image, place, share * feature.size_mm[0] / 2, pose.spacing_mm)
+def _clear_share(features: Sequence[Feature], blurs_mm: Sequence[float | None], share: float) -> float:
+    """Share of the inserts' radius that is clear of their edges' blur: smooth kernels reach further in."""
+    seen = [one for one in blurs_mm if one is not None]
+    if not seen:
+        return share
+    radius = 0.5 * min(one.size_mm[0] for one in features)
+    return max(_LEAST_SHARE, min(share, 1.0 - _OFF_EDGE * float(np.median(seen)) / radius))
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One insert: its statistics, its CT number with the standard uncertainty, and the share of it that is cut off."""
+    """One insert: its statistics over a share of its radius, its CT number with the standard uncertainty, and the share of its
+    pixels that is cut off."""
 
     found: RoiStatistics
+    share: float
     hu: float | None
     spread: float | None
     cut_off: float = 0.0
@@ -86,26 +93,30 @@ def _measured_inserts(
     all inserts together, or of the uniform section where that shows it to be more. Air that the scale's end cuts off has
     its median.
     """
-    found = [_statistics(plane, pose, feature, share) for feature in features]
+    placed = [_place(plane, pose, feature) for feature in features]
+    share = _clear_share(features, [blur for _, blur in placed], share)
+    found = [
+        disc_statistics(plane.image, place, share * feature.size_mm[0] / 2, pose.spacing_mm)
+        for feature, (place, _) in zip(features, placed, strict=True)
+    ]
     areas = [one.correlation_area for one in found if one.correlation_area is not None and one.pixels >= _LEAST_PIXELS]
     area = max(float(np.mean(areas)), _noise_area(bench, pose, definition)) if areas else None
     noise = float(np.median([one.sd for one in found if one.sd is not None] or [0.0]))
     seen = []
-    for feature, one in zip(features, found, strict=True):
+    for feature, (place, _), one in zip(features, placed, found, strict=True):
         spread = None if one.sd is None or area is None else one.sd * sqrt(min(area / max(one.pixels, 1), 1.0))
         if one.mean is None or one.mean > _LOWEST_HU + 50.0 or noise < _LEAST_NOISE_HU:
-            seen.append(_Seen(one, one.mean, spread))
+            seen.append(_Seen(one, share, one.mean, spread))
             continue
-        place, _ = _place(plane, pose, feature)
         pixels = _pixels(bench, plane, place, share * feature.size_mm[0] / 2)
         least = float(pixels.min())
         cut = float(np.mean(pixels == least)) if least <= _LOWEST_HU else 0.0
         if cut <= max(_CUT_OFF, 3.0 / pixels.size):
-            seen.append(_Seen(one, one.mean, spread))
+            seen.append(_Seen(one, share, one.mean, spread))
         else:
             below = 0.5 * noise * max(0.0, NormalDist().inv_cdf(min(cut, _MOST_TOLD)))
             known = None if spread is None else hypot(1.25 * spread, below)
-            seen.append(_Seen(one, float(np.median(pixels)), known, cut, least))
+            seen.append(_Seen(one, share, float(np.median(pixels)), known, cut, least))
     return seen
 
 
@@ -129,7 +140,7 @@ def _pixels(bench: Workbench, plane: Plane, place: tuple[float, float], radius_m
 
 
 def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Measure) -> Iterable[PhantomMeasurement]:
-    """Mean CT number of each insert, ``hu.<insert>``, over 65 % of its radius."""
+    """Mean CT number of each insert, ``hu.<insert>``, over 65 % of its radius, or less where its edge's blur reaches in."""
     plane = section_plane(bench, pose, definition, measure)
     share = float(measure.settings.get("roi_share", _ROI_SHARE))
     features = definition.features_of(measure)
@@ -138,9 +149,9 @@ def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Me
             title = f"CT number of {feature.material or feature.id}"
             yield absent(f"hu.{feature.id}", "HU", plane, measure, title=title)
         return
-    method = f"mean of a disc over {100 * share:.0f} % of the insert's radius, {len(plane.frames)} slice(s)"
     for feature, seen in zip(features, _inserts(bench, plane, pose, definition, features, share), strict=True):
         found = seen.found
+        method = f"mean of a disc over {100 * seen.share:.0f} % of the insert's radius, {len(plane.frames)} slice(s)"
         name, title = f"hu.{feature.id}", f"CT number of {feature.material or feature.id}"
         if seen.hu is None or found.pixels < _LEAST_PIXELS:
             yield absent(name, "HU", f"only {found.pixels} pixels in the insert", measure, title=title)
@@ -151,7 +162,7 @@ def ct_numbers(bench: Workbench, pose: Pose, definition: Definition, measure: Me
             said = f"{seen.cut_off:.0%} of the pixels lie at {seen.least:g} HU, the least that these images hold"
             value = replace(value, method=method.replace("mean", "median", 1) + f", because {said}")
             value = value.doubt(said) if seen.lost else value
-        outline = circle(pose, feature, plane, share * feature.size_mm[0] / 2, feature.id)
+        outline = circle(pose, feature, plane, seen.share * feature.size_mm[0] / 2, feature.id)
         yield result(value, measure, title=title, rois=[outline])
 
 
