@@ -186,3 +186,20 @@ def test_the_useful_field_is_outlined_as_it_is(tmp_path: Path) -> None:
     area = 0.5 * abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1)))
     lit = float(((down + right < corner) & (image > 5000)).sum())
     assert 0.8 * lit < area < lit
+
+
+@pytest.mark.parametrize("curve", ["plain", "root", "sigmoid", "scaled"])
+def test_bars_through_a_display_curve_are_no_sure_modulation(curve: str, tmp_path: Path) -> None:
+    write_series(tmp_path, recipe("quadrant-bars"))
+    dataset = pydicom.dcmread(next(tmp_path.glob("*.dcm")))
+    counts = dataset.pixel_array / 440.0
+    pixels = {
+        "plain": 440.0 * counts,
+        "root": 4095.0 * np.sqrt(np.minimum(counts, 1.2)),
+        "sigmoid": 4095.0 / (1.0 + np.exp(-6.0 * (counts - 0.5))),
+        "scaled": 0.37 * 440.0 * counts,
+    }[curve]
+    dataset.PixelData = np.round(pixels).astype("<u2").tobytes()
+    (analysis,) = analyse(dataset).analyses
+    bars = [one.measured for one in analysis.measurements if "_mtf." in one.name]
+    assert bars and all((one.status == "ok") == (curve == "plain") for one in bars)

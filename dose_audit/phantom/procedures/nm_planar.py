@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from math import cos, log, pi, radians, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,20 +149,26 @@ def _no_plain_counts(image: NDArray[np.float32], lit: Lit, field_given: bool) ->
         )
     if not lit.bounded and not field_given:
         reasons.append("the field reaches the border of the image: its edge is not seen")
-    inner = ndimage.binary_erosion(lit.mask, iterations=3)
-    apart = [
-        np.diff(image, axis=axis)[np.minimum(*pair)]
-        for axis, pair in ((0, (inner[1:], inner[:-1])), (1, (inner[:, 1:], inner[:, :-1])))
-    ]
-    mean = float(image[inner].mean()) if inner.any() else 0.0
-    if mean > 0 and min(one.size for one in apart) > 100:
-        chance = min(float(np.mean(np.square(one, dtype=np.float64))) for one in apart) / (2.0 * mean)
+    chance = _chance(image, ndimage.binary_erosion(lit.mask, iterations=3))
+    if chance is not None:
         if chance < _LEAST_CHANCE:
             reasons.append(f"neighbouring pixels differ by {chance:.2f} of the variance of counts: scaled or filtered")
         factor = _common_factor(inside)
         if chance > _MOST_CHANCE and factor > 1.0:
             reasons.append(f"all pixels are multiples of {factor:g}: counts were multiplied before they were stored")
     return reasons
+
+
+def _chance(image: NDArray[Any], even: NDArray[np.bool_]) -> float | None:
+    """Variance of neighbouring pixels in an even part over that of counts; 1 for counts as they were counted."""
+    apart = [
+        np.diff(image, axis=axis)[np.minimum(*pair)]
+        for axis, pair in ((0, (even[1:], even[:-1])), (1, (even[:, 1:], even[:, :-1])))
+    ]
+    mean = float(image[even].mean()) if even.any() else 0.0
+    if not mean > 0 or min(one.size for one in apart) <= 100:
+        return None
+    return min(float(np.mean(np.square(one, dtype=np.float64))) for one in apart) / (2.0 * mean)
 
 
 def _common_factor(values: NDArray[np.float32]) -> float:
@@ -266,12 +273,13 @@ def quadrant_bars(
     if not seen:
         return
     parts = {name: image[one.rows[0] : one.rows[1], one.columns[0] : one.columns[1]] for name, one in seen}
-    gap = _open_level(bench, image, max(float(part.mean()) for part in parts.values()))
-    if gap is None:
+    level = _open_level(bench, image, max(float(part.mean()) for part in parts.values()))
+    if level is None:
         for name, _ in seen:
             reason = "no field without bars is seen beside them: their full contrast is not known"
             yield absent(f"{measure.name}_mtf.{name}", "1", reason, measure, title="Modulation")
         return
+    gap, open_field = level
     lead = 2 * float(np.mean([part.mean() for part in parts.values()])) - gap
     random = np.random.default_rng(0)
     solids = [random.poisson(max(level, 0.0), (60, 60)).astype(float) for level in (lead, gap)]
@@ -281,6 +289,11 @@ def quadrant_bars(
         if lead < -0.05 * gap
         else ""
     )
+    chance = _chance(image, open_field)
+    if chance is not None and not _LEAST_CHANCE <= chance <= _MOST_CHANCE:
+        # A factor shifts what noise adds to the variance; a curve bends the modulation itself.
+        said = f"pixels beside the bars differ by {chance:.2g} of the variance of counts: they are no plain counts"
+        doubt = f"{doubt}; {said}" if doubt else said
     order = sorted(seen, key=lambda entry: entry[1].frequency_per_mm)
     values = bar_mtf_curve(
         [BarGroup(one.frequency_per_mm, parts[name]) for name, one in order],
@@ -297,7 +310,9 @@ def quadrant_bars(
             (replace(value, details={**value.details, "bar_mm": width}), f"mtf.{name}", f"Modulation, {text}"),
             (bars, f"bar.{name}", f"Width of the bars, {text}"),
         ]
-        yield from named(rows, measure, (outline,), doubt)
+        yield from named(rows[:1], measure, (outline,), doubt)
+        # A pitch is the same on any scale of values.
+        yield from named(rows[1:], measure, (outline,))
     yield result(
         _resolution(order, list(values), f"{measure.name}_fwhm", doubt),
         measure,
@@ -305,8 +320,8 @@ def quadrant_bars(
     )
 
 
-def _open_level(bench: Workbench, image: Floats, pattern: float) -> float | None:
-    """Counts of the field where there are no bars."""
+def _open_level(bench: Workbench, image: Floats, pattern: float) -> tuple[float, NDArray[np.bool_]] | None:
+    """Counts of the field where there are no bars, and where that is."""
     lit = lit_field(bench, fullest_frame(bench))
     if lit is None:
         return None
@@ -316,7 +331,8 @@ def _open_level(bench: Workbench, image: Floats, pattern: float) -> float | None
     if bright.sum() * bench.spacing_mm[0] * bench.spacing_mm[1] < 500.0:
         return None
     top = float(np.median(smooth[bright]))
-    return float(np.median(smooth[bright & (smooth > 0.93 * top)]))
+    even = bright & (smooth > 0.93 * top)
+    return float(np.median(smooth[even])), even
 
 
 def _resolution(order: list[tuple[str, Quadrant]], values: list[Measured], name: str, doubt: str) -> Measured:
