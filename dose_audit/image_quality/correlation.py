@@ -20,12 +20,15 @@ def correlation_areas(part: Floats, chosen: Mask, *, reach: int = 6) -> tuple[fl
     """Sums of the noise's autocorrelation and of its square, in pixels, after a plane is removed.
 
     A mean over ``n`` pixels of correlated noise has the variance ``sd² · Σρ / n``, a sample variance the relative
-    variance ``2 Σρ² / n``. Only lags up to `reach` pixels that rise above the estimate's own noise are counted.
+    variance ``2 Σρ² / n``. Only lags up to `reach` pixels that rise above the estimate's own noise are counted; where the
+    correlation goes on there, the reach is doubled, and whole rows or columns that have something in common (the lines of a
+    read-out) are counted to their ends.
 
     A few hundred pixels, less their own plane, do not show how far their noise reaches: what all of them share is gone with
     the plane, and the sum comes out at a tenth. Neighbours still show how alike they are. There the correlation is that of
     white noise behind a Gaussian filter, ``ρ(h) = exp(-h²/4σ²)``, whose sums are ``4πσ² = -π/ln ρ(1)`` and half of it.
     """
+    full, its, whole = part, chosen, part.shape
     part, chosen = _middle(part, chosen)
     residual = np.where(chosen, remove_plane(part, chosen), 0.0)
     count = int(np.count_nonzero(chosen))
@@ -48,7 +51,18 @@ def correlation_areas(part: Floats, chosen: Mask, *, reach: int = 6) -> tuple[fl
     counted = (np.abs(rho) > 3.0 / np.sqrt(number)) & (pairs > 0.25 * count)
     counted[rows == 0, columns == 0] = True
     rho = np.where(counted, rho, 0.0)
-    return max(float(rho.sum()), 0.1), max(float((rho**2).sum()), 1.0)
+    along = rho[rows == 0][0, columns > 0], rho[rows > 0, columns == 0]
+    goes_on = [bool(one.size and one[-1] > 0) for one in along]
+    if any(goes_on) and 4 * reach <= min(part.shape):
+        return correlation_areas(full, its, reach=2 * reach)
+    area, squares = float(rho.sum()), float((rho**2).sum())
+    # What whole rows or columns have in common, they have in common to their ends.
+    for one, further, extent in zip(along, goes_on, whole[::-1], strict=True):
+        if further and extent > 2 * one.size:
+            alike = float(one[one.size // 2 :].mean())
+            area += alike * (extent - 2 * one.size)
+            squares += alike**2 * (extent - 2 * one.size)
+    return max(area, 0.1), max(squares, 1.0)
 
 
 def _by_neighbours(rho: Floats, rows: NDArray[np.int_], columns: NDArray[np.int_], count: int) -> tuple[float, float]:

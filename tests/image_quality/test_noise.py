@@ -185,3 +185,19 @@ def test_a_detector_that_saturates():
     assert signal_transfer(KERMA, [5.0] * 6).linearise([1.0]) is None
     with pytest.raises(ValueError, match="positive"):
         signal_transfer([0.0, 1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(("shared", "size"), [(10.0, 128), (4.0, 128), (10.0, 256)])
+def test_rows_with_something_in_common_widen_the_interval(shared: float, size: int) -> None:
+    # The lines of a read-out: 128 row levels tell their own spread to 6 % only, however many pixels each has.
+    found = []
+    for seed in range(30):
+        draw = np.random.default_rng(seed)
+        found.append(noise_sd(draw.normal(0.0, 10.0, (size, size)) + draw.normal(0.0, shared, (size, 1))))
+    true = float(np.hypot(10.0, shared))
+    errors = np.array([one.value for one in found]) - true
+    reported = np.array([one.uncertainty for one in found])
+    assert float(np.mean(np.abs(errors) <= 2 * reported)) >= 0.85
+    # Variances of the row levels alone and of the pixels alone, each known to sqrt(2/number).
+    expected = np.hypot(shared**2 * np.sqrt(0.5 / size), 100.0 * np.sqrt(0.5) / size) / true
+    assert 0.7 < float(np.median(reported)) / expected < 1.5
