@@ -1,14 +1,16 @@
 """A night with 5,000 new exams on many stored ones: CPU seconds of each step of the audit, on the first night, on the night
 after, and on a night on which nothing that was worked out before is kept.
 
-The exams of `bench_audit`, with every exam what it was the night before::
+The exams of `bench_audit`, with every exam what it was the night before. Of several sizes of the store it prints how the night
+grows while its new exams stay as many::
 
-    python bench/bench_night.py --exams 200000 --json
+    python -m bench.bench_night --exams 200000 1000000 --folder DIR
 """
 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import json
 import shutil
 import tempfile
@@ -103,8 +105,8 @@ def night(folder: Path, until: datetime, *, keep: bool = True) -> tuple[dict[str
     return steps | {"total": round(marks[-1][1] - marks[0][1], 2)}, result
 
 
-def measure(folder: Path, exams: int) -> dict[str, Any]:
-    """CPU seconds of the nights."""
+def measure(folder: Path, exams: int, *, whole: bool = True) -> dict[str, Any]:
+    """CPU seconds of the nights; with `whole` also of one on which nothing is kept, and whether it found the same."""
     bench_audit.LAST = np.datetime64(LAST, "us")
     # The exams reach back a year at least, so that verdict periods have closed.
     bench_audit.NIGHT = a_day = min(NIGHT, exams // 365)
@@ -116,32 +118,58 @@ def measure(folder: Path, exams: int) -> dict[str, Any]:
     first_s, _ = night(store, second - timedelta(days=NIGHT / a_day))
     add_the_night(store, aside)
     second_s, kept = night(store, second)
-    whole_s, whole = night(store, second, keep=False)
-    same = kept.findings == whole.findings and kept.comparisons == whole.comparisons and kept.sections == whole.sections
-    return {
+    figures = {
         "exams": exams,
+        "exams_in_period": kept.completeness["in_period"],
         "new": NIGHT,
         "blocks_of": BLOCK_ROWS,
         "first_night_cpu_s": first_s,
         "next_night_cpu_s": second_s,
-        "next_night_with_nothing_kept_cpu_s": whole_s,
-        "same_result": same,
     }
+    if whole:
+        shutil.copy(store / "frozen-values.parquet", folder / "kept.parquet")
+        whole_s, found = night(store, second, keep=False)
+        figures["next_night_with_nothing_kept_cpu_s"] = whole_s
+        same = all(getattr(kept, part) == getattr(found, part) for part in ("findings", "comparisons", "sections"))
+        frozen = (folder / "kept.parquet", store / "frozen-values.parquet")
+        figures["same_result"] = same and filecmp.cmp(*frozen, shallow=False)
+    return figures
+
+
+def growth(sizes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By step, the CPU seconds that each further million of exams in the audited period adds to a night."""
+    found = []
+    for small, large in pairwise(sizes):
+        more = (large["exams_in_period"] - small["exams_in_period"]) / 1e6
+        one, other = small["next_night_cpu_s"], large["next_night_cpu_s"]
+        by_step = {step: round((other[step] - one[step]) / more, 2) for step in other}
+        found.append({"from": small["exams"], "to": large["exams"], "cpu_s_a_million_exams_of_the_period": by_step})
+    return found
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--exams", type=int, default=200_000)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--exams", type=int, nargs="+", default=[200_000], help="sizes of the store, ascending")
+    parser.add_argument("--folder", type=Path, help="where the stores are made, and taken away again")
+    parser.add_argument("--without-whole", action="store_true", help="leave out the night on which nothing is kept")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="dose-audit-bench-") as name:
-        figures = measure(Path(name), arguments.exams)
-    if arguments.json:
-        print(json.dumps(figures))
+    sizes = []
+    for exams in arguments.exams:
+        with tempfile.TemporaryDirectory(prefix="dose-audit-bench-", dir=arguments.folder) as name:
+            sizes.append(measure(Path(name), exams, whole=not arguments.without_whole))
+        _print(sizes[-1], as_json=arguments.json)
+    for step in growth(sizes):
+        _print(step, as_json=arguments.json)
+
+
+def _print(figures: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(figures), flush=True)
         return
     for key, value in figures.items():
-        print(f"{key:>36}  {value}")
+        print(f"{key:>36}  {value}", flush=True)
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ class Texts:
         return self.words[self.codes[rows]]
 
     def __eq__(self, other: object) -> Any:
-        return np.asarray(self.words == other)[self.codes]
+        return self._where(np.asarray(self.words == other))
 
     def __ne__(self, other: object) -> Any:
-        return np.asarray(self.words != other)[self.codes]
+        return self._where(np.asarray(self.words != other))
 
     def __setitem__(self, rows: Any, word: Any) -> None:
         self.codes[rows] = self.words.tolist().index(word)
@@ -61,7 +61,15 @@ class Texts:
     def isin(self, words: Iterable[Any]) -> NDArray[np.bool_]:
         """Which of them are one of some words."""
         wanted = set(words)
-        return np.array([word in wanted for word in self.words], dtype=np.bool_)[self.codes]
+        return self._where(np.array([word in wanted for word in self.words], dtype=np.bool_))
+
+    def _where(self, hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of them are words that are hit."""
+        hits = np.flatnonzero(hit)
+        if hits.size == 1:  # numbers are compared many times faster than they are looked up
+            found: NDArray[np.bool_] = self.codes == int(hits[0])
+            return found
+        return hit[self.codes] if hits.size else np.zeros(self.codes.shape, dtype=np.bool_)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         found = self.words[self.codes]

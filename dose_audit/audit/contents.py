@@ -61,7 +61,7 @@ def content_digests(table: pa.Table, edges: list[int], order: NDArray[np.int64] 
                 places, used = used_codes(numbers[a:b])
                 known, rank = words_in_order(words, used)
                 digest.update(_with_lengths(known).data)
-                digest.update(rank[places].astype("<i4").data)
+                digest.update(rank.astype("<i4")[places].data)
             else:
                 # A part says of each row whether it has a number, or of none where all have.
                 told = b"" if valid is None or valid[a:b].all() else valid[a:b].tobytes()

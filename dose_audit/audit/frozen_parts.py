@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,29 +78,32 @@ class FrozenParts:
         int
             Rows that were encoded anew.
         """
+        folder = None if kept is None else kept / FOLDER
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        named: set[str] = set()
         anew = 0
-        if kept is not None:
-            kept = kept / FOLDER
-            kept.mkdir(parents=True, exist_ok=True)
-        bodies, named = [], set()
-        for part in self.parts:
-            known = None if kept is None else kept / f"{_key(self.table, part)}.parquet"
-            body: bytes | memoryview | None = None
-            if known is not None:
-                named.add(known.name)
-                body = read_kept(known)
-            if body is None:
-                body = _encoded(_narrowed(self.table, part.rows))
-                anew += part.rows.size
+
+        def bodies() -> Iterator[bytes | memoryview]:
+            nonlocal anew
+            for part in self.parts:
+                known = None if folder is None else folder / f"{_key(self.table, part)}.parquet"
+                body = None if known is None else read_kept(known)
+                if body is None:
+                    body = memoryview(_encoded(_narrowed(self.table, part.rows)))
+                    anew += part.rows.size
+                    if known is not None:
+                        write_kept(known, [body])
                 if known is not None:
-                    write_kept(known, [body])
-            bodies.append(body)
+                    named.add(known.name)
+                yield body
+
         aside = path.with_suffix(".part")
         with aside.open("wb") as file:
-            file.writelines(join_row_groups(bodies))
+            file.writelines(join_row_groups(bodies()))
         aside.replace(path)
-        if kept is not None:
-            _forget(kept, named)
+        if folder is not None:
+            _forget(folder, named)
         return anew
 
 

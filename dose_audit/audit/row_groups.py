@@ -7,7 +7,7 @@ only the footer is new: the same entries, moved by as many bytes as lie before t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 __all__ = ["RowGroupsError", "join_row_groups"]
@@ -35,13 +35,13 @@ class RowGroupsError(ValueError):
     """The files are not Parquet, or not of one layout."""
 
 
-def join_row_groups(parts: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+def join_row_groups(parts: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """Yield the joined file in pieces.
 
     Parameters
     ----------
-    parts : sequence of bytes
-        One or more whole Parquet files with the same columns, unencrypted.
+    parts : iterable of bytes
+        One or more whole Parquet files with the same columns, unencrypted; each is let go of once it is yielded.
 
     Raises
     ------
@@ -60,10 +60,10 @@ def join_row_groups(parts: Sequence[bytes | memoryview]) -> Iterator[bytes | mem
     >>> pq.read_table(io.BytesIO(joined))["n"].to_pylist()
     [1, 2, 3]
     """
-    if not parts:
-        raise RowGroupsError("no file to join")
     yield _MAGIC
-    length, whole, groups, rows = len(_MAGIC), None, [], 0
+    length, rows = len(_MAGIC), 0
+    whole: _Struct | None = None
+    groups: list[_Struct] = []
     for part in parts:
         body, footer = _parted(memoryview(part))
         if whole is None:
@@ -76,7 +76,8 @@ def join_row_groups(parts: Sequence[bytes | memoryview]) -> Iterator[bytes | mem
         rows += footer[_ROWS][1]
         length += len(body)
         yield body
-    assert whole is not None
+    if whole is None:
+        raise RowGroupsError("no file to join")
     whole[_ROWS] = (_I64, rows)
     whole[_ROW_GROUPS] = (_LIST, (_STRUCT, groups))
     told = bytearray()

@@ -89,7 +89,7 @@ class StoredExams:
         **values: Any,
     ) -> int:
         """Add an exam, its events and the object it came in; returns its exam_id."""
-        exam_id = len(self.exams) + 1
+        exam_id = 1 + max((row["exam_id"] for row in self.exams), default=0)
         row = {
             "exam_id": exam_id,
             "study_datetime": when,

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dose_audit.audit.columns import Columns
+from dose_audit.audit.columns import Columns, Texts
 from dose_audit.audit.freeze import table_sha256
 
 
@@ -83,3 +83,16 @@ def test_the_hash_does_not_tell_how_texts_are_held() -> None:
     chunks = pa.chunked_array([pa.array(words[:2]), pa.array(words[2:])])
     assert table_sha256(pa.table({"x": chunks})) == table_sha256(plain)
     assert table_sha256(pa.table({"x": pa.array(["b", "", "a", "b", ""])})) != table_sha256(plain)
+
+
+@pytest.mark.parametrize("words", [["a"], ["", "a", "b", None], [None, "a"], []])
+def test_encoded_texts_are_compared_as_texts_are(words: list[str | None]) -> None:
+    """One word, several, all and none, against an array of objects."""
+    random = np.random.default_rng(4)
+    codes = random.integers(0, max(1, len(words)), 50 if words else 0).astype(np.int8)
+    texts, plain = Texts(codes, words), np.array([words[code] for code in codes] + [None], dtype=object)[:-1]
+    for other in ("a", "", "b", None, "nowhere"):
+        assert (texts == other).tolist() == [text == other for text in plain]
+        assert (texts != other).tolist() == [text != other for text in plain]
+    for some in ([], ["a"], ["a", "b"], ["", "a", "b", None]):
+        assert texts.isin(some).tolist() == [text in some for text in plain]

@@ -13,6 +13,7 @@ import pytest
 
 from dose_audit.audit import steps
 from dose_audit.audit.examine import Result, examine
+from dose_audit.audit.frozen_parts import frozen_parts
 from dose_audit.audit.kept import FOLDER, KeptResults
 from dose_audit.audit.mapping import StoredMapping
 from dose_audit.audit.nightly import default_since
@@ -47,6 +48,7 @@ class Nights:
         self.registry, self.folder = registry, folder
         self.random = np.random.default_rng(seed)
         self.stored = StoredExams()
+        self.own: list[dict[str, object]] = []
         self.protocols = {"Chest": "ct-chest-lung-cancer", "CAP": "ct-chest-abdomen-pelvis-cancer"}
 
     def add(self, first: datetime, days: float, n: int, *, factor: float = 1.0) -> None:
@@ -139,6 +141,67 @@ def test_nights_with_what_was_kept_are_what_they_are_without(
     (tmp_path / "parquet" / FOLDER / "results.json").write_bytes(b"damaged")
     (tmp_path / "parquet" / FOLDER / "grown.bin").write_bytes(b"\0" * 100)
     assert the_same(date(2026, 7, 1)) > 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_arrives_the_frozen_run_is_that_of_a_night_without_anything_kept(
+    registry, tmp_path: Path, seed: int
+) -> None:
+    """New exams, late ones, corrections, deletions, exams sent again under later numbers, other names, another mapping."""
+    nights = Nights(registry, tmp_path / "parquet", seed)
+    nights.add(datetime(2025, 6, 2), 340, 420)
+    random, stored = nights.random, nights.stored
+    nights.night(date(2026, 5, 10))
+    day = datetime(2026, 5, 10)
+
+    def correct() -> None:
+        row = stored.exams[int(random.integers(len(stored.exams)))]
+        row["ct_dlp_mgy_cm"] *= float(random.uniform(0.5, 2.0))
+
+    def take_out() -> dict[str, object]:
+        gone = stored.exams.pop(int(random.integers(len(stored.exams))))
+        nights.own = [event for event in stored.events if event["exam_id"] == gone["exam_id"]]
+        stored.events = [event for event in stored.events if event["exam_id"] != gone["exam_id"]]
+        return gone
+
+    def move() -> None:
+        """The same exam under the latest number, as when it is taken out and sent again: it lies in another block."""
+        gone = take_out()
+        number = max(row["exam_id"] for row in stored.exams) + 1
+        stored.exams.append(gone | {"exam_id": number})
+        stored.events += [event | {"exam_id": number} for event in nights.own]
+
+    def rename() -> None:
+        row = stored.exams[int(random.integers(len(stored.exams)))]
+        for other in stored.exams:
+            if other["equipment_id"] == row["equipment_id"]:
+                other["equipment"] = f"Unit {int(random.integers(1000))}"
+
+    def map_anew() -> None:
+        nights.protocols["CAP"] = ("ct-abdomen-pelvis-abscess", "ct-chest-abdomen-pelvis-cancer")[
+            int(nights.protocols["CAP"] != "ct-abdomen-pelvis-abscess")
+        ]
+
+    changes = [
+        lambda: nights.add(day - timedelta(days=float(random.uniform(30, 300))), 5.0, 4),
+        lambda: nights.add(day, 0.9, 12, factor=3.0),
+        correct, take_out, move, rename, map_anew,
+    ]  # fmt: skip
+    copy, encoded = tmp_path / "parquet", 0
+    for _ in range(5):
+        day += timedelta(days=1)
+        nights.add(day - timedelta(days=1), 0.9, 8)
+        for change in random.choice(len(changes), 2, replace=False).tolist():
+            changes[change]()
+        kept = nights.night(day.date())
+        anew = nights.night(day.date(), keep=False)
+        assert _report(kept) == _report(anew)
+        frozen, whole = frozen_parts(kept.values), frozen_parts(anew.values)
+        assert frozen.sha256 == whole.sha256
+        encoded += frozen.write(tmp_path / "kept.parquet", copy)
+        assert whole.write(tmp_path / "anew.parquet") == whole.table.num_rows
+        assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "anew.parquet").read_bytes()
+    assert encoded < 5 * whole.table.num_rows
 
 
 def test_scores_go_on_where_they_were() -> None:
