@@ -74,7 +74,7 @@ def _figure(entry: dict[str, Any], number_in_page: int) -> Figure:
         title,
         f"{title}, {entry['site']}: {plural(entry['n'], 'exam')}"
         f"{f' ({len(points)} drawn)' if len(points) < entry['n'] else ''}; "
-        f"{told or 'no signal, and nothing happened to the device'}.",
+        f"{told or 'no signal, no step and no recorded event'}.",
         finished(chart),
         ["Day", "What", "Factor", "95 % interval"],
         [[event["day"], event["text"], event["factor"], event["interval"]] for event in events],
