@@ -18,6 +18,7 @@ __all__ = [
     "SEVERITIES",
     "Finding",
     "finding_key",
+    "finding_roles",
     "kind_words",
     "likely_causes",
     "role_for",
@@ -140,6 +141,11 @@ def _table() -> dict[str, dict[str, str]]:
 def role_for(kind: str) -> str:
     """Return the role that a kind of finding goes to, from ``data/roles.csv``."""
     return _table()[kind]["role"]
+
+
+def finding_roles() -> list[str]:
+    """Return the roles that findings go to, sorted."""
+    return sorted({row["role"] for row in _table().values()})
 
 
 def kind_words() -> dict[str, str]:

@@ -32,6 +32,7 @@ __all__ = [
     "counted",
     "fail",
     "group",
+    "known_site",
     "nearest",
     "print_json",
     "run",
@@ -192,6 +193,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
     found = get_close_matches(word, list(known), n=1)
     return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def known_site(name: str) -> str:
+    """A site's name as somebody typed it, once the store knows it; ends the command where it does not."""
+    from dose_audit.store.models import Site
+
+    names = list(Site.objects.order_by("name").values_list("name", flat=True))
+    if name not in names:
+        fail(f"no site {name!r} in the store; there are: {', '.join(names) or 'none'}.{nearest(name, names)}")
+    return name
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -16,6 +16,7 @@ from dose_audit.cli.common import (
     counted,
     fail,
     group,
+    known_site,
     nearest,
     print_json,
     settings_for,
@@ -154,9 +155,13 @@ def propose(
     Example: dose-audit drl propose local-north-ct --site North --since 2026-01-01 --until 2026-06-30 --by MPE
     """
     from dose_audit.audit.local_levels import ProposalError, propose_levels
+    from dose_audit.store.settings import prepare
 
     kind = "typical" if site else "local"
     settings = settings_for(home, config)
+    if site:
+        prepare(settings)
+        known_site(site)
     try:
         edition, values = propose_levels(
             settings, kind=kind, set_id=name, site=site, since=since.date(), until=until.date(), proposed_by=by

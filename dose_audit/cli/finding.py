@@ -12,6 +12,8 @@ from dose_audit.cli.common import (
     JsonOption,
     fail,
     group,
+    known_site,
+    nearest,
     print_json,
     settings_for,
     show_table,
@@ -37,12 +39,16 @@ def list_findings(
 
     Example: dose-audit finding list --role MPE
     """
-    from dose_audit.audit.findings import role_for
+    from dose_audit.audit.findings import finding_roles, role_for
     from dose_audit.store.settings import prepare
 
     prepare(settings_for(home, config))
     from dose_audit.store.models import Finding
 
+    if site is not None:
+        known_site(site)
+    if role is not None and role not in (known := finding_roles()):
+        fail(f"no finding goes to {role!r}; roles are: {', '.join(known)}.{nearest(role, known)}")
     rows = [
         {
             "key": row.key,

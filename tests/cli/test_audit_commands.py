@@ -105,6 +105,8 @@ def test_a_finding_is_acknowledged_and_reopened_on_record(audited_home: Path) ->
     placed = next(row for row in rows if row["site"] and row["equipment"])
     of_site = json.loads(run(home, "finding", "list", "--json", "--site", placed["site"]).stdout)
     assert of_site == [row for row in rows if row["site"] == placed["site"]]
+    assert "Did you mean 'North'?" in run(home, "finding", "list", "--site", "Norht", expect=1).stderr
+    assert "Did you mean 'MPE'?" in run(home, "finding", "list", "--role", "MPF", expect=1).stderr
     done = run(home, "finding", "acknowledge", key, "--by", "MPE, North", "--reason", "known and planned")
     assert "Acknowledged" in done.stdout
     assert key not in {row["key"] for row in json.loads(run(home, "finding", "list", "--json").stdout)}
