@@ -100,11 +100,12 @@ def low_contrast_visible(
     ``p = (1 + #{null ≥ output})/(1 + #null)``, and the normal tail of that distribution where the output lies beyond it.
 
     Of nine discs of 2-15 mm it sees as many as the ideal observer in white noise (0.1 fewer to 0.1 more on average, within one
-    in 19 of 20 images), in noise as of filtered back-projection with its peak at 0.25/mm 0.2 fewer of clear discs and up to 1.3
-    fewer of faint ones. What is lost is background: that observer knows it, and has an unlimited surround in which the
-    noise's low frequencies vanish; prewhitening within the filter's reach would get back a twentieth of d'. Of noise that
-    vanishes at high frequencies (its peak at 0.1/mm) the ideal observer sees two to four more, by what lies below a hundredth of
-    the noise's highest power; no measured spectrum, and no disc whose blur is not known exactly, can be trusted so far.
+    in 19 of 20 images). In noise as of filtered back-projection, with its peak at 0.25 to 0.35/mm, it sees 0.2 to 0.8 fewer of
+    clear discs (within one in 8 to 9 of 10 images) and 0.75 to 1.6 fewer of faint ones (within one in 5 to 7 of 10). What is lost
+    is background: that observer knows it, and has an unlimited surround in which the noise's low frequencies vanish;
+    prewhitening within the filter's reach would get back a twentieth of d'. Of noise that vanishes at high frequencies (its peak
+    at 0.14/mm) the ideal observer sees one and a half to four and a half more, by what lies below a hundredth of the noise's
+    highest power; no measured spectrum, and no disc whose blur is not known exactly, can be trusted so far.
 
     References
     ----------
