@@ -41,6 +41,20 @@ def test_refusals_name_file_and_setting(tmp_path: Path, text: str, words: str) -
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_settings_in_another_encoding_are_refused_by_name(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "dose-audit.toml"
+    path.write_text("network_name = 'Köln'", encoding=encoding)
+    with pytest.raises(SettingsError, match="save it as UTF-8") as caught:
+        load_settings(home=tmp_path, environment={})
+    assert str(path) in str(caught.value)
+
+
+def test_settings_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "dose-audit.toml").write_text("network_name = 'Köln'", encoding="utf-8-sig")
+    assert load_settings(home=tmp_path, environment={}).network_name == "Köln"
+
+
 def test_environment_that_is_no_number_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="DOSE_AUDIT_PORT: 'x' is not a whole number"):
         load_settings(home=tmp_path, environment={"DOSE_AUDIT_PORT": "x"})

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -114,18 +114,26 @@ def settings_for(home: Path | None = None, config: Path | None = None, **overrid
     return settings
 
 
+_INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
+
+
 def run() -> int:
     """Run the program and return its exit code."""
     guard_streams()
     try:
         outcome = app(standalone_mode=False)
+        if outcome == _INTERRUPTED:  # Typer makes this of an interruption within a command
+            raise KeyboardInterrupt
         return outcome if isinstance(outcome, int) else 0
     except typer.Exit as ending:
         return int(ending.exit_code)
-    except typer.Abort:
-        return 1
     except KeyboardInterrupt:
-        print("dose-audit: stopped; what was done so far is kept.", file=sys.stderr)
+        print(
+            "dose-audit: stopped; what was done so far is kept, and the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return _INTERRUPTED
+    except typer.Abort:
         return 1
     except BrokenPipeError:
         # Whoever read our output has had enough; nothing is wrong, and nothing more may be written.
@@ -234,16 +242,30 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def show_table(
-    columns: list[str], rows: list[list[Any]], *, title: str | None = None, right: tuple[str, ...] = ()
+    columns: list[str],
+    rows: list[list[Any]],
+    *,
+    title: str | None = None,
+    right: tuple[str, ...] = (),
+    whole: tuple[str, ...] = (),
 ) -> None:
-    """Print a table; ``right`` names the columns of numbers. A cell is clean text on one line, cut where it is endless."""
+    """Print a table; a cell is clean text on one line, cut where it is endless.
+
+    Parameters
+    ----------
+    right : tuple of str
+        Columns of numbers.
+    whole : tuple of str
+        Columns of what other commands take: never broken over lines.
+    """
     from rich.table import Table
     from rich.text import Text
 
     heading = None if title is None else Text(_cell(title))
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column in whole)
     for row in rows:
         # As plain text: what a file or a sender says is never read as markup.
         table.add_row(*(Text(_cell(cell)) for cell in row))

@@ -65,7 +65,7 @@ def list_sets(
         print_json(records)
         return
     columns = ["Set", "Edition", "Status", "From", "To", "Rows", "Title"]
-    show_table(columns, [list(record.values()) for record in records], right=("Rows",))
+    show_table(columns, [list(record.values()) for record in records], right=("Rows",), whole=("Set", "Edition"))
 
 
 @part.command()
@@ -78,7 +78,7 @@ def show(
 ) -> None:
     """Show the rows of one set.
 
-    Example: dose-audit drl show uk-ndrl-ct-adult
+    Example: dose-audit drl show uk-adult-ct
     """
     from dose_audit.drl import load_sets
 

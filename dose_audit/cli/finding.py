@@ -68,7 +68,7 @@ def list_findings(
         print_json(rows)
     else:
         columns = ["Key", "Severity", "State", "For", "Site", "Device", "Subject", "Message"]
-        show_table(columns, [list(row.values()) for row in rows])
+        show_table(columns, [list(row.values()) for row in rows], whole=("Key",))
 
 
 @part.command()

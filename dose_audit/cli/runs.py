@@ -56,7 +56,7 @@ def list_runs(as_json: JsonOption = False, home: HomeOption = None, config: Conf
         ]
         for run in runs
     ]
-    show_table(["Run", "Period", "Ended with", "Signed by", "Files"], rows)
+    show_table(["Run", "Period", "Ended with", "Signed by", "Files"], rows, whole=("Run",))
 
 
 @part.command()

@@ -81,6 +81,8 @@ def read_ris(path: Path) -> Iterator[RisRow]:
     """
     with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as stream:
         headings = stream.readline(_MAX_LINE)
+        if "\0" in headings:
+            raise RisError("line 1: no CSV text, there are zero bytes in it; save it as CSV (UTF-8)")
         delimiter = max(",;\t", key=headings.count)
         places = _places(next(csv.reader([headings], delimiter=delimiter), []))
         reader = csv.reader(_bounded(stream), delimiter=delimiter)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pydicom
+import pytest
 
+from dose_audit.cli.common import show_table
 from dose_audit.config import Settings
 from dose_audit.ingest.run import scan_paths
+from tests.patience import LONG_S, wait_until
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "testdata"
 
@@ -106,3 +111,33 @@ def test_doctor_shows_checks_and_where_settings_come_from(tmp_path: Path) -> Non
     }
     assert told["settings"]["network_name"] == {"value": "Test network", "from": str(tmp_path / "dose-audit.toml")}
     assert told["settings"]["aet"]["from"] == "default"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends its Ctrl-C to a whole console")
+def test_an_interrupted_command_says_what_becomes_of_its_work(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for number in range(200):
+        shutil.copytree(SAMPLES, tree / str(number))
+    command = [sys.executable, "-m", "dose_audit.cli", "--home", str(tmp_path / "home"), "scan", str(tree)]
+    # A shell that starts programs in the background has them ignore the signal; a terminal does not.
+    program = subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTIBLE, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: (tmp_path / "home" / "spool").exists())
+    program.send_signal(signal.SIGINT)
+    told = program.communicate(timeout=LONG_S)[1]
+    assert (program.returncode, told.count("goes on from there")) == (130, 1), told
+    assert "Traceback" not in told
+
+
+_INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_key_that_another_command_takes_is_never_broken_over_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    key = "phantom_out_of_tolerance:32ca37c2562561a9fadd"
+    show_table(["Key", "Message"], [[key, "long " * 200]], whole=("Key",))
+    assert key in capsys.readouterr().out

@@ -387,6 +387,13 @@ def test_a_ris_list_that_cannot_be_read_is_told_by_line(tmp_path, text, told) ->
     assert "Nobody" not in str(failure.value)
 
 
+def test_a_ris_list_in_utf_16_is_refused_as_such(tmp_path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("uid,date\n1.2.3,20260301\n", encoding="utf-16")
+    with pytest.raises(RisError, match="zero bytes in it; save it as CSV"):
+        list(read_ris(path))
+
+
 def test_period_and_modality_narrow_a_ris_list(tmp_path) -> None:
     path = tmp_path / "list.csv"
     path.write_text(
