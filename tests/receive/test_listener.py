@@ -35,6 +35,7 @@ from bench.dicom_sender import (
 from dose_audit.receive import incoming
 from dose_audit.receive.access import CallerRule
 from dose_audit.receive.header import peek
+from dose_audit.receive.pdu import BUFFER_BYTES
 from dose_audit.receive.routing import Route, Router, unwanted_images
 from dose_audit.receive.spool import Spool
 from tests.patience import LONG_S, quickest, seconds
@@ -297,9 +298,10 @@ def test_stop_finishes_objects_in_flight_ends_idle_ones_and_refuses_newcomers(li
     running = listen()
     idle = Sender(running.address, CONTEXTS)
     busy = Sender(running.address, CONTEXTS)
-    data = data_set(CT_IMAGE, "1.2.1", 900_000)
+    data = data_set(CT_IMAGE, "1.2.1", 2 * BUFFER_BYTES)
     wire = pdata(1, store_rq(CT_IMAGE, "1.2.1"), is_command=True) + pdata(1, data, is_command=False)
-    busy.socket.sendall(wire[:450_000])
+    sent = BUFFER_BYTES + 50_000  # so much that some of it is written
+    busy.socket.sendall(wire[:sent])
     eventually(running.parts)
     stopping = threading.Thread(target=running.listener.stop, args=(60,))
     stopping.start()
@@ -307,7 +309,7 @@ def test_stop_finishes_objects_in_flight_ends_idle_ones_and_refuses_newcomers(li
     with pytest.raises(Rejected) as refusal:
         Sender(running.address, CONTEXTS)
     assert refusal.value.pdu == bytes.fromhex("03000000000400020301")
-    busy.socket.sendall(wire[450_000:])
+    busy.socket.sendall(wire[sent:])
     assert busy.status() == 0
     stopping.join(LONG_S)
     assert not stopping.is_alive()
@@ -323,7 +325,8 @@ def test_stop_cuts_off_what_is_not_done_in_time(listen, eventually) -> None:
         running = listen()
         with Sender(running.address, CONTEXTS) as slow:
             slow.socket.sendall(pdata(1, store_rq(CT_IMAGE, "1.2.1"), is_command=True))
-            slow.socket.sendall(pdata(1, data_set(CT_IMAGE, "1.2.1", 500_000), is_command=False, last=False))
+            begun = data_set(CT_IMAGE, "1.2.1", 2 * BUFFER_BYTES)
+            slow.socket.sendall(pdata(1, begun, is_command=False, last=False))
             eventually(running.parts)
             took = seconds(lambda: running.listener.stop(0.3))
         assert running.parts() == [] and running.spool.counts()["received"] == 0
