@@ -104,9 +104,6 @@ def analyse(
 
     Example: dose-audit phantom analyse /images/catphan --report result
     """
-    from dose_audit.lean_imports import load_leanly
-
-    load_leanly()
 
     from dose_audit.phantom.analyse import analyse as run
     from dose_audit.phantom.definition import DefinitionError
