@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["why_nothing_compared"]
+__all__ = ["JUDGED", "why_nothing_compared"]
 
-_JUDGED = ("ABOVE", "WITHIN", "BELOW_P25_CHECK_IQ")
+JUDGED = ("ABOVE", "WITHIN", "BELOW_P25_CHECK_IQ")
+"""Verdicts that say something about a dose."""
 
 
 def why_nothing_compared(
@@ -37,7 +38,7 @@ def why_nothing_compared(
     >>> why_nothing_compared(facts, [], [], mapping_version=None, drl_sets=[{}])[:42]
     'nothing was compared: none of the 9 exams '
     """
-    if any(group["verdict"] in _JUDGED for group in comparisons):
+    if any(group["verdict"] in JUDGED for group in comparisons):
         return ""
     exams, stored = completeness["in_period"], completeness["exams"]
     told = "nothing was compared: "

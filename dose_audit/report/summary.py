@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dose_audit.audit.emptiness import JUDGED
 from dose_audit.report.words import plural
 
-__all__ = ["Line", "Tile", "summary_lines", "summary_tiles"]
-
-_JUDGED = ("ABOVE", "WITHIN", "BELOW_P25_CHECK_IQ")
+__all__ = ["Line", "Tile", "few_but_above", "summary_lines", "summary_tiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +95,40 @@ def _doses(data: dict[str, Any]) -> Line:
     if why:
         tone = "quiet" if not data["completeness"]["in_period"] else "act"
         return Line(tone, f"Doses: {why}")
-    judged = [row for row in data["comparisons"] if row["verdict"] in _JUDGED]
+    judged = [row for row in data["comparisons"] if row["verdict"] in JUDGED]
     above = [row for row in judged if row["verdict"] == "ABOVE"]
+    high = few_but_above(data["comparisons"])
+    rest = f" {_few_told(high)}" if high else ""
     if not judged:
-        return Line("check", "Doses: no group could be held against a reference level.")
+        return Line("check", f"Doses: no group could be held against a reference level.{rest}")
     if not above:
-        return Line("ok", f"Doses: none of {plural(len(judged), 'group')} has a median above its reference level.")
+        tone = "check" if high else "ok"
+        none = f"Doses: none of {plural(len(judged), 'group')} has a median above its reference level.{rest}"
+        return Line(tone, none)
     shown = sum(row["evidence"] == "exceeds" for row in above)
     sure = "all of them" if shown == len(above) > 1 else "it" if shown == len(above) else f"{shown} of them"
-    evidence = f"; the sample shows {sure} to be truly above" if shown else "; for none does the sample show it"
+    evidence = f"; chance alone does not explain {sure}" if shown else "; chance alone could explain it"
     return Line(
         "act" if shown else "check",
         f"Doses: {len(above)} of {plural(len(judged), 'group')} {'has' if len(above) == 1 else 'have'} a median above the "
-        f"reference level{evidence}.",
+        f"reference level{evidence}.{rest}",
+    )
+
+
+def few_but_above(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Groups with too few exams for a verdict of which even the lower end of the interval lies above the level."""
+    return [
+        row
+        for row in rows
+        if row["verdict"] == "INSUFFICIENT_N" and row["drl"] and (row["ci_low"] or 0) > row["drl"]["value"]
+    ]
+
+
+def _few_told(rows: list[dict[str, Any]]) -> str:
+    one = len(rows) == 1
+    return (
+        f"Too few exams for a verdict, but an interval wholly above the level: {plural(len(rows), 'group')}"
+        f"{'' if one else ', among them'} ({rows[0]['equipment']}, {rows[0]['examination_name']})."
     )
 
 
@@ -158,6 +178,17 @@ def _coverage(data: dict[str, Any]) -> Line:
     told = f" ({', '.join(rest)})" if rest else ""
     # A space between thousands, as everywhere in the report.
     compared = f"{complete['compared']:,}".replace(",", "\u202f")
-    return Line(
-        "check" if few else "ok", f"Data: {compared} of {plural(complete['in_period'], 'exam')} compared{told}."
-    )
+    text = f"Data: {compared} of {plural(complete['in_period'], 'exam')} compared{told}."
+    return Line("check" if few else "ok", text + _groups_judged(data["comparisons"]))
+
+
+def _groups_judged(rows: list[dict[str, Any]]) -> str:
+    """How far comparing got: exams of a group that is too small, or has no level, are compared with nothing."""
+    verdicts = [row["verdict"] for row in rows]
+    few, none = verdicts.count("INSUFFICIENT_N"), verdicts.count("NO_DRL")
+    if not few + none:
+        return ""
+    judged = sum(verdict in JUDGED for verdict in verdicts)
+    why = [f"{few} have too few exams" if few > 1 else "1 has too few exams"] if few else []
+    why += [f"{none} {'have' if none > 1 else 'has'} no level"] if none else []
+    return f" {judged} of {plural(len(verdicts), 'group')} judged; {', '.join(why)}."

@@ -100,15 +100,39 @@ def test_first_the_answer_then_the_actions_then_the_evidence(page: str) -> None:
     found.feed(page)
     words = " ".join(" ".join(found.text).split())
     assert "1 finding to act on and 1 to check." in words
-    assert (
-        "Doses: 1 of 2 groups has a median above the reference level; the sample shows it to be truly above." in words
-    )
+    assert "Doses: 1 of 2 groups has a median above the reference level; chance alone does not explain it." in words
     assert "Image quality: no phantom was measured and none is on a schedule." in words
     assert "83 objects received" in words
     assert "the states above add up" in words
     assert "1 object in quarantine: the object ends in the middle of an element" in words
     assert "Median 130 mGy·cm is above the level of 100." in words
     assert "Contains unverified reference levels: A set (2024-01-01)" in words
+
+
+def test_too_few_exams_above_the_level_are_no_verdict_and_no_all_clear(run_dir: Path) -> None:
+    path = run_dir / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    above = data["comparisons"][0]
+    above.update(n=16, verdict="INSUFFICIENT_N", evidence="insufficient", ci_low=104.0)
+    period = {"name": "2026-01-01 to 2026-06-30", "first": "2026-01-01", "last": "2026-06-30"}
+    period |= {"ci_low": 104.0, "ci_high": 161.0, "p_above": None, "p_below": None, "changed": False, "reason": ""}
+    period |= {"n": 16, "median": 130.0, "icrp_flag": None, "evidence": "insufficient", "finding": "unknown"}
+    well = period | {"n": 41, "median": 60.0, "icrp_flag": False, "evidence": "below", "finding": "clear"}
+    for row, one in zip(data["comparisons"], (period, well), strict=True):
+        row["verdicts"] = {"basis": "period", "finding": one["finding"], "periods": [one]}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    found = _Texts()
+    found.feed(render_run(run_dir, formats=("html",)).html.read_text(encoding="utf-8"))
+    words = " ".join(" ".join(found.text).split())
+    assert "◆ Doses: none of 1 group has a median above its reference level. Too few exams for a verdict" in words
+    assert "interval wholly above the level: 1 group (CT <b>1</b>, Head)." in words
+    assert "No period of 1 group with enough exams has a median above its level. 1 more group had too few" in words
+    assert "1 of 2 groups judged; 1 has too few exams." in words
+    assert any(
+        "0 of 1 group have a median above the reference level. Of 1 group with too few exams for a verdict, 1 lies above it:"
+        " CT <b>1</b>, Head: 1.30 times the level." in label
+        for label in found.labels
+    )
 
 
 def test_text_of_the_data_is_never_markup(page: str) -> None:

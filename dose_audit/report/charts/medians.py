@@ -6,11 +6,12 @@ from collections import defaultdict
 from itertools import groupby
 from typing import Any
 
+from dose_audit.audit.emptiness import JUDGED
 from dose_audit.report.charts.axes import log_scale
 from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import RULE, TONES
-from dose_audit.report.words import VERDICTS, band_order, number, quantity_label, unit_label, with_band
+from dose_audit.report.words import VERDICTS, band_order, number, plural, quantity_label, unit_label, with_band
 
 __all__ = ["median_figures"]
 
@@ -56,6 +57,34 @@ def _parts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         parts[-1] += together
         filled += len(together) + 2
     return parts
+
+
+def _said(rows: list[dict[str, Any]]) -> str:
+    """What the chart shows, in words: verdicts first, then medians that lie above without being one."""
+    judged = [row for row in rows if row["verdict"] in JUDGED]
+    few = [row for row in rows if row["verdict"] == "INSUFFICIENT_N"]
+    said = []
+    if judged or not few:
+        above = [row for row in judged if row["verdict"] == "ABOVE"]
+        have = "has" if len(above) == 1 else "have"
+        said.append(
+            f"{len(above)} of {plural(len(judged), 'group')} {have} a median above the reference level{_named(above)}."
+        )
+    if few:
+        high = [row for row in few if row["ratio"] > 1.0]
+        lie = "lies" if len(high) == 1 else "lie"
+        said.append(
+            f"Of {plural(len(few), 'group')} with too few exams for a verdict, {len(high)} {lie} above it{_named(high)}."
+        )
+    return " ".join(said)
+
+
+def _named(rows: list[dict[str, Any]]) -> str:
+    named = "; ".join(
+        f"{row['equipment']}, {with_band(row['examination_name'], row['band'])}: {number(row['ratio'], 3)} times the level"
+        for row in rows[:6]
+    )
+    return f": {named}{' and others' if len(rows) > 6 else ''}" if named else ""
 
 
 def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tuple[int, int]) -> Figure:
@@ -119,15 +148,7 @@ def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tupl
     )
     spec = finished(chart)
     _share_rule(spec)
-    above = [row for row in rows if row["verdict"] == "ABOVE"]
-    named = "; ".join(
-        f"{row['equipment']}, {with_band(row['examination_name'], row['band'])}: {number(row['ratio'], 3)} times the level"
-        for row in above[:6]
-    )
-    alt_text = (
-        f"{modality} {quantity_label(quantity)}: {len(above)} of {len(rows)} groups have a median above their reference "
-        f"level{': ' + named if named else ''}."
-    )
+    alt_text = f"{modality} {quantity_label(quantity)}: {_said(rows)}"
     return Figure(
         f"medians-{modality}-{quantity}".lower() + (f"-{part[0]}" if part[0] > 1 else ""),
         f"{modality}: {quantity_label(quantity)} against reference levels"
