@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dose_audit.cli.common import HomeOption, Progress, app, fail, settings_for
+from dose_audit.cli.common import HomeOption, Progress, app, counted, fail, settings_for
+
+if TYPE_CHECKING:
+    from dose_audit.config import Settings
 
 
 @app.command()
@@ -60,9 +63,10 @@ def demo(
             shutil.rmtree(dicom, ignore_errors=True)
     sent, scanned = sum(result.sent.values()), sum(result.scanned.values())
     print(
-        f"\n{files.exam_count} exams in {files.object_count} objects: {sent} over C-STORE, {scanned} from a folder and a zip, "
-        f"and {result.repeated} there that had come before."
+        f"\n{files.exam_count} exams in {files.object_count} objects: {sent} over C-STORE, {scanned} from a folder and a zip; "
+        f"{result.repeated} of them had come before, byte for byte."
     )
+    print(_became(settings))
     print(f"{measured} phantom runs measured; pages and pictures under {settings.phantoms_dir}")
     planted = f"what was planted, and what should be found, is in {files.truth_json}" if keep_dicom else "as planted"
     print(f"The audit raised {outcome.findings_new} findings; {planted}\n")
@@ -78,6 +82,17 @@ def demo(
     print(f"  {me} report {where}    # the same run, drawn again, byte for byte")
     print(f"  {me} phantom trend {where}")
     print(f"  {me} listen {where}    # then send to {settings.aet} at {settings.host}:{settings.port}")
+
+
+def _became(settings: Settings) -> str:
+    """How many exams the objects have become, and how many objects no reader can read."""
+    from dose_audit.ingest import open_spool
+    from dose_audit.store.models import Exam
+
+    with open_spool(settings) as spool:
+        refused = spool.counts()["quarantined"]
+    exams = counted(Exam.objects.count(), "exam")
+    return f"{exams} stored; {counted(refused, 'object')} unreadable, kept in quarantine."
 
 
 def _sample(folder: Path) -> Path:

@@ -50,7 +50,7 @@ def add(
 ) -> None:
     """Enter a factor; raw and corrected values are both kept, and the exams concerned are estimated again.
 
-    Example: dose-audit dosimetry calibration add "Room 1" kap 1.08 --uncertainty 0.03 --from 2026-01-31 \\
+    Example: dose-audit dosimetry calibration add "Room 1" kap 1.08 --uncertainty 0.03 --from 2026-01-31
     --certificate K-17 --by "Medical physics"
     """
     from dose_audit.dosimetry import CalibrationFactor

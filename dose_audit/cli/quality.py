@@ -46,7 +46,7 @@ def trend(
         cells = [
             [
                 row["equipment"],
-                row["phantom"],
+                row["definition"],
                 row["title"],
                 short_number(row["value"]),
                 row["unit"],
@@ -77,7 +77,8 @@ def _show_points(record: dict[str, Any]) -> None:
         ]
         for point in record["points"]
     ]
-    title = f"{record['equipment']}, {record['site']}: {record['phantom']}, {record['title']} ({record['unit']})"
+    phantom = f"{record['phantom']} ({record['definition']})"
+    title = f"{record['equipment']}, {record['site']}: {phantom}, {record['title']} ({record['unit']})"
     show_table(["When", "Value", "State", "Run", "Software"], sorted(points + marks), title=title, right=("Value",))
     print(f"  under {record['conditions'] or 'unknown conditions'}")
     for one in record["baselines"]:

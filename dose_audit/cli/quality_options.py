@@ -38,7 +38,9 @@ NeededPhantom = Annotated[
 RoleOption = Annotated[
     str, typer.Option("--role", metavar="ROLE", help="Who decides, by role: medical physics expert.")
 ]
-DayOption = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE")]
+DayOption = Annotated[
+    dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="A day, as 2026-01-31.")
+]
 
 
 def prepared(home: Path | None, config: Path | None) -> Settings:

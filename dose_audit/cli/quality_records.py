@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dose_audit.cli.common import ConfigOption, HomeOption, JsonOption, fail, print_json, show_table
+from dose_audit.cli.common import ConfigOption, HomeOption, JsonOption, counted, fail, print_json, show_table
 from dose_audit.cli.quality_options import (
     DayOption,
     EquipmentOption,
@@ -88,7 +88,8 @@ def set_baselines(
     except BaselineError as error:
         fail(str(error))
     limited = sum(one.sigma is not None for one in made)
-    print(f"{len(made)} baselines from {len(chosen)} runs, {limited} with control limits (they need eight runs).")
+    made_from = f"{counted(len(made), 'baseline')} from {counted(len(chosen), 'run')}"
+    print(f"{made_from}, {limited} with control limits (they need eight runs).")
 
 
 def _chosen(
@@ -252,7 +253,7 @@ def set_schedule(
 ) -> None:
     """Put a phantom on a device's schedule; an earlier schedule for it ends the day before.
 
-    Example: dose-audit phantom schedule set --equipment CT1 --phantom water-uniform --every 7 --role "lead radiographer"
+    Example: dose-audit phantom schedule set --equipment CT1 --phantom catphan504 --every 7 --role "lead radiographer"
     """
     settings = prepared(home, config)
     from dose_audit.phantom.definition import definitions

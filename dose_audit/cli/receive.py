@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -94,7 +94,10 @@ def scan(
             print(f"  {count} × {reason}")
         # What an interrupted scan had found waits in the spool: it is read now though nothing in the folder is new.
         read = summary.changed or ingested.objects
-        print(_told(ingested) if read else "Nothing new: the store is as it was.")
+        if summary.registered and not ingested.objects and not measured.objects:
+            print("The new ones are read by another program on this store, such as a listener: dose-audit status")
+        else:
+            print(_told(ingested) if read else "Nothing new: the store is as it was.")
         if measured.studies:
             print(_told_phantoms(measured, settings))
     if summary.files and not summary.dicom and summary.unreadable_count:
@@ -185,17 +188,39 @@ def status(as_json: JsonOption = False, home: HomeOption = None, config: ConfigO
     if as_json:
         print_json(state)
         return
-    for name, value in state.items():
-        if isinstance(value, dict):
-            print(f"{name}: " + (", ".join(f"{key} {number}" for key, number in value.items()) or "none"))
-        elif isinstance(value, list):
-            if value:
-                columns = list(value[0])
-                show_table(columns, [[row[column] for column in columns] for row in value], title=name)
-        elif name.endswith("_bytes") and isinstance(value, int):
-            print(f"{name.removesuffix('_bytes')}: {value / 1e9:.1f} GB")
-        else:
-            print(f"{name}: {value}")
+    _show_status(state)
+
+
+_FATES = {
+    "received": "received",
+    "pending": "wait to be read",
+    "phantom": "wait for phantom analysis",
+    "in_work": "are being read",
+    "extracted": "read, their dose stored",
+    "measured": "phantom images, measured",
+    "duplicate": "had come before, the same bytes",
+    "superseded": "told by another object of their study",
+    "conflict": "replaced by another of the same SOP Instance UID",
+    "not_relevant": "without dose",
+    "quarantined": "in quarantine",
+}
+"""What became of objects, in the words of `status`."""
+
+
+def _show_status(state: dict[str, Any]) -> None:
+    fates = [[_FATES.get(name, name), number] for name, number in state["counts"].items() if number]
+    show_table(["Objects", "Number"], fates or [["received", 0]], right=("Number",))
+    print("\nIn the last " + ", ".join(f"{span}: {number}" for span, number in state["received_last"].items()))
+    if state["sources"]:
+        cells = [[row[name] for name in ("source", "objects", "duplicates", "last_at")] for row in state["sources"]]
+        print()
+        show_table(["Sender", "Kept", "Had come before", "Last"], cells, right=("Kept", "Had come before"))
+    print(
+        f"\nFree disk: {state['free_bytes'] / 1e9:.1f} GB; below {state['min_free_bytes'] / 1e9:g} GB objects are refused"
+    )
+    for name, title in (("drops", "Dropped by a rule"), ("refusals", "Refused")):
+        told = ", ".join(one_line(f"{key} {number}") for key, number in state[name].items())
+        print(f"{title}: {told or 'none'}")
 
 
 @quarantine.command("list")

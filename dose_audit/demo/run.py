@@ -34,7 +34,7 @@ _CHUNK = 400
 
 @dataclass(slots=True)
 class DemoResult:
-    """What was sent and scanned, by site."""
+    """What was sent and scanned, by site: every object that was brought, and how many had come before, the same bytes."""
 
     sent: Counter[str] = field(default_factory=Counter)
     scanned: Counter[str] = field(default_factory=Counter)
@@ -85,6 +85,7 @@ def receive_network(settings: Settings, files: NetworkFiles, progress: Callable[
     result = DemoResult()
     titles = {site.name: site.calling_aet for site in SITES}
     with open_spool(settings) as spool:
+        before = spool.counts()["duplicate"]
         listener = Listener(listener_settings(settings, port=0), spool)
         listener.start()
         try:
@@ -99,6 +100,7 @@ def receive_network(settings: Settings, files: NetworkFiles, progress: Callable[
                 )
         finally:
             listener.stop()
+        result.repeated = spool.counts()["duplicate"] - before
     for site, path in (*files.folder.items(), *files.archive.items()):
         summary = scan_paths(
             settings,
@@ -106,7 +108,7 @@ def receive_network(settings: Settings, files: NetworkFiles, progress: Callable[
             site=site,
             progress=lambda now, site=site: progress(f"scanning {site}", now.files, max(now.files, 1)),
         )
-        result.scanned[site] += summary.registered
+        result.scanned[site] += summary.registered + summary.conflicts + summary.duplicates
         result.repeated += summary.duplicates
         result.unreadable += summary.unreadable
     return result

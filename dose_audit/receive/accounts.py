@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 
 from .ledger import Ledger
 from .objects import END_STATES, OPEN_STATES
-from .rows import SOURCES
+from .rows import DUPLICATE_FROM, SOURCES
 from .tallies import Tallies
+
+NOT_RECORDED = "not recorded"
+"""Sender of duplicates that came before their senders were noted."""
 
 
 class Accounts:
@@ -27,9 +30,13 @@ class Accounts:
         """
         counts = dict.fromkeys(OPEN_STATES + END_STATES, 0)
         counts.update(self.ledger.read("SELECT state, COUNT(*) FROM objects GROUP BY state"))
-        at_the_door = self.ledger.read("SELECT value FROM counters WHERE kind = 'duplicate' AND name = 'at the door'")
-        counts["duplicate"] += at_the_door[0][0] if at_the_door else 0
+        counts["duplicate"] += self._at_the_door()
         return {"received": sum(counts.values()), **counts}
+
+    def _at_the_door(self) -> int:
+        """Duplicates for which nothing was stored."""
+        rows = self.ledger.read("SELECT value FROM counters WHERE kind = 'duplicate' AND name = 'at the door'")
+        return rows[0][0] if rows else 0
 
     def tally(self, kind: str, name: str, *, durable: bool = False) -> None:
         """Count something that leaves no row: ``kind`` is ``drop`` or ``refusal``, ``name`` the rule or reason.
@@ -51,7 +58,7 @@ class Accounts:
     def drops(self) -> dict[str, dict[str, int]]:
         """What was acknowledged and dropped, and what was refused: ``{"drop": {rule: n}, "refusal": {reason: n}}``."""
         result: dict[str, dict[str, int]] = {"drop": {}, "refusal": {}}
-        rows = self.ledger.read("SELECT kind, name, value FROM counters WHERE kind <> 'duplicate'")
+        rows = self.ledger.read("SELECT kind, name, value FROM counters WHERE kind IN ('drop', 'refusal')")
         rows += [(*key, value) for key, value in self._tallies.unwritten().items()]
         for kind, name, value in rows:
             group = result.setdefault(kind, {})
@@ -59,9 +66,19 @@ class Accounts:
         return result
 
     def sources(self) -> list[dict[str, object]]:
-        """Every sender: objects and bytes received, and when the last one came."""
-        rows = self.ledger.read(SOURCES)
-        return [{"source": s, "objects": n, "bytes": b, "last_at": at} for s, n, b, at in rows]
+        """Every sender: objects and bytes kept, when the last of them came, and duplicates for which nothing was kept.
+
+        Over all senders ``objects`` and ``duplicates`` add up to ``received`` of `counts`. ``last_at`` is None for who
+        brought duplicates only; those of an earlier version, which did not note their sender, are of ``not recorded``.
+        """
+        kept = {s: {"source": s, "objects": n, "bytes": b, "last_at": at} for s, n, b, at in self.ledger.read(SOURCES)}
+        again = dict(self.ledger.read("SELECT name, value FROM counters WHERE kind = ?", (DUPLICATE_FROM,)))
+        if (unknown := self._at_the_door() - sum(again.values())) > 0:
+            again[NOT_RECORDED] = unknown
+        nothing = {"objects": 0, "bytes": 0, "last_at": None}
+        return [
+            {"source": s, **nothing, **kept.get(s, {}), "duplicates": again.get(s, 0)} for s in sorted({*kept, *again})
+        ]
 
     def received_since(self, moment: datetime) -> int:
         """How many objects were recorded since a moment (UTC)."""

@@ -76,10 +76,20 @@ def prometheus(status: dict[str, object], listener: dict[str, int]) -> str:
         [(_labels(source=row["source"]), row["objects"]) for row in sources],
     )
     family(
+        "source_duplicates_total",
+        "counter",
+        "Objects that came again and were not stored, by sender.",
+        [(_labels(source=row["source"]), row["duplicates"]) for row in sources],
+    )
+    family(
         "source_last_object_timestamp_seconds",
         "gauge",
         "When the last object of a sender came, Unix time.",
-        [(_labels(source=row["source"]), datetime.fromisoformat(row["last_at"]).timestamp()) for row in sources],
+        [
+            (_labels(source=row["source"]), datetime.fromisoformat(row["last_at"]).timestamp())
+            for row in sources
+            if row["last_at"]
+        ],
     )
     for key, text in (("drops", "Objects acknowledged and dropped, by rule."), ("refusals", "Refusals, by reason.")):
         rows: dict = status[key]  # type: ignore[assignment]

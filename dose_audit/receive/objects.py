@@ -6,7 +6,7 @@ from pathlib import Path
 
 # What may become of an object. Every one is in exactly one of these states at any time.
 OPEN_STATES = ("pending", "phantom", "in_work")  # waits for dose extraction, for phantom analysis; somebody has it
-END_STATES = ("extracted", "measured", "duplicate", "superseded", "not_relevant", "quarantined")
+END_STATES = ("extracted", "measured", "duplicate", "superseded", "conflict", "not_relevant", "quarantined")
 
 PHANTOM = "phantom"
 """Route of what goes to phantom analysis, and the state in which it waits for it."""

@@ -78,6 +78,9 @@ def count_sources(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE sources_counted SET up_to = (SELECT coalesce(max(id), 0) FROM objects)")
 
 
+DUPLICATE_FROM = "duplicate from"
+"""Kind of the counters of duplicates at the door by their sender, whose sum is that of all since they are kept."""
+
 RECOVERED = "recovered"
 """Source of what a crash left without a row: who brought it and where it goes shows when it is sent again."""
 
@@ -133,6 +136,7 @@ def admit_row(
                 (source, route, waiting_state(route), identifier, RECOVERED),
             )
             count(connection, "duplicate", "at the door")
+            count(connection, DUPLICATE_FROM, source)
             return Receipt(identifier, "duplicate")
     conflict = bool(uids[1]) and any(row[2] != sha256 for row in known)
     identifier = insertion(name, sha256, uids=uids, size=size, source=source, route=route)(connection)

@@ -114,12 +114,12 @@ class Part:
 
     @property
     def fate(self) -> Fate:
-        """Its end state in the spool's words: for the spool, an object in conflict is superseded by the newer one."""
+        """Its end state, as the spool is told it."""
         return self.fate_of(self.spool_id)
 
     def fate_of(self, spool_id: int | None) -> Fate:
         """The same end state for another object of the spool that this one stands for."""
-        return Fate(spool_id, "superseded" if self.state == "conflict" else self.state, self.reason or "")
+        return Fate(spool_id, self.state, self.reason or "")
 
 
 def prepare(received: ReceivedPart, protection: Protection) -> Part:

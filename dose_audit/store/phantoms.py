@@ -329,8 +329,8 @@ def set_baseline(
     again = sorted(set(whole) & set(before))
     if again and event is None:
         raise BaselineError(
-            f"{', '.join(again[:3])} has a baseline already: record the event (service, software, recalibration) that makes a "
-            "new one necessary, and name it"
+            f"a baseline is there already for {', '.join(again)}: record the event (service, software, recalibration) that "
+            "makes a new one necessary, and name it"
         )
     made = []
     with transaction.atomic():

@@ -77,6 +77,13 @@ def test_uk_adult_ct_has_nothing_else(registry):
     )
 
 
+def test_an_edition_named_by_its_year_or_month_applies_from_then_not_from_the_day_it_was_copied():
+    named = [s for s in load_sets(allow_unverified=True).sets if len(s.edition) in (4, 7)]
+    assert {"ug-mammography 2023", "uk-fdg-proposal 2025-05"} <= {s.name for s in named}
+    late = [s.name for s in named if s.valid_from == s.retrieved_on]
+    assert not late, "exams before the day of transcription would be compared with nothing"
+
+
 @pytest.mark.parametrize(("case", "values"), RP185.items())
 def test_rp185_paediatric_ct(registry, case, values):
     examination, measure, size = case

@@ -18,7 +18,7 @@ from dose_audit.receive import spool as spool_module
 from dose_audit.receive.association import Association
 from dose_audit.receive.errors import LedgerUnavailable, SpoolError, SpoolFull
 from dose_audit.receive.listener import Listener, ListenerSettings
-from dose_audit.receive.metrics import MetricsServer
+from dose_audit.receive.metrics import MetricsServer, prometheus, spool_status
 from dose_audit.receive.negotiator import Negotiator
 from dose_audit.receive.spool import Spool
 from tests.receive.leftovers import unfinished
@@ -248,6 +248,8 @@ def test_senders_are_counted_right_whether_their_objects_are_in_the_totals_yet_o
                 k: v for k, v in expected.items() if v
             }
         before = spool.sources()
+        assert {row["source"]: row["duplicates"] for row in before} == {"a": 0, "b": 1}
+        assert sum(row["objects"] + row["duplicates"] for row in before) == spool.counts()["received"] == 13
         held = sum(row[0] for row in spool.ledger.read("SELECT objects FROM sources"))
         assert 0 < held < 12, "nothing of it was in arrears"
         files = [path.stat().st_size for path in (spool.root / "objects").rglob("*.dcm")]
@@ -256,6 +258,17 @@ def test_senders_are_counted_right_whether_their_objects_are_in_the_totals_yet_o
         assert spool.sources() == before
     with Spool(tmp_path / "spool", min_free_bytes=0) as spool:
         assert spool.sources() == before
+
+
+def test_duplicates_without_a_noted_sender_still_add_up(tmp_path: Path) -> None:
+    with Spool(tmp_path / "spool", min_free_bytes=0) as spool:
+        assert [put(spool, "1.2.1", source=source) for source in "aba"] == ["stored", "duplicate", "duplicate"]
+        rows_of = {row["source"]: (row["objects"], row["duplicates"]) for row in spool.sources()}
+        assert rows_of == {"a": (1, 1), "b": (0, 1)}
+        spool.ledger.transact(lambda c: c.execute("DELETE FROM counters WHERE kind <> 'duplicate'"))  # as it was before
+        rows_of = {row["source"]: (row["objects"], row["duplicates"]) for row in spool.sources()}
+        assert rows_of == {"a": (1, 0), "not recorded": (0, 2)}
+        assert "source_last_object" in prometheus(spool_status(spool), {})
 
 
 def test_the_totals_of_a_ledger_of_the_second_version_go_on(tmp_path: Path) -> None:

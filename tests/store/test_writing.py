@@ -120,8 +120,11 @@ def test_same_uid_other_bytes_keeps_both_and_counts_the_newer(
     older, newer = ct_exam("1.2", "1.2.1", {"1.8.1": 100.0}), ct_exam("1.2", "1.2.1", {"1.8.1": 90.0})
     newer.sources[0].content_datetime = "2024-03-05T18:00:00"
     parts = [received(older, 1), received(newer, 2)]
+    told: dict[int | None, str] = {}
     for position in order:
-        writer.ingest_parts([parts[position]])
+        result = writer.ingest_parts([parts[position]])
+        told.update((fate.spool_id, fate.state) for fate in (*result.moved, *result.fates))
+    assert told == {1: "conflict", 2: "extracted"}  # the spool, which counts for `status`, hears what the store holds
     exam = Exam.objects.get()
     assert exam.ct_dlp_mgy_cm == 90.0
     assert exam.warning_codes == ["object_versions"]
