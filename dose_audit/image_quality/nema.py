@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 _NINE = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]])
 _WANTED_MM, _LEAST_MM, _MOST_MM = 6.4, 4.48, 8.32
 _FEWEST_COUNTS = 10_000.0
+_TANGENTS = 72  # to a field's outline, to each side: every 2.5 degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def nema_uniformity(
     smooth : {'after', 'before'}
         Whether the nine-point filter follows the edge rules (NEMA) or precedes them, as some programs have it.
     shape : {'rectangle', 'circle'}
-        Form of the detector, which is that of the central field.
+        Form of the field that `ufov_mm` gives; a field that is found in the image has its own.
 
     Returns
     -------
@@ -85,7 +86,8 @@ def nema_uniformity(
     -----
     1. Pixels are summed to about 6.4 mm. 2. Pixels at the edge below 75 % of the mean of the central field are set to zero,
     then those with a zero among their four neighbours. 3. The 1-2-1 filter, its weights normalised over non-zero pixels. 4.
-    The central field is the useful one scaled by 75 % about its centre; a pixel belongs when half of it lies inside. The
+    The central field is the useful one, be it round or with its corners cut off, scaled by 75 % about its centre; a pixel
+    belongs when half of it lies inside. The
     uncertainty is that of the extreme pixels' counts; NEMA's quantities rise with noise by definition, and no correction is made.
 
     References
@@ -168,10 +170,24 @@ def _useful(counts: Floats, pixel: tuple[float, float], ufov_mm: tuple[float, fl
 
 
 def _central(useful: Mask, pixel: tuple[float, float], ufov_mm: tuple[float, float] | None, shape: str) -> Mask:
-    rows, columns = np.flatnonzero(useful.any(axis=1)), np.flatnonzero(useful.any(axis=0))
-    extent = ((rows[-1] - rows[0] + 1) * pixel[0], (columns[-1] - columns[0] + 1) * pixel[1])
-    whole = ufov_mm if ufov_mm is not None else extent
-    return _field(useful.shape, _middle(useful), (0.75 * whole[0], 0.75 * whole[1]), pixel, shape)
+    if ufov_mm is not None:
+        return _field(useful.shape, _middle(useful), (0.75 * ufov_mm[0], 0.75 * ufov_mm[1]), pixel, shape)
+    return _scaled(useful, 0.75)
+
+
+def _scaled(field: Mask, factor: float) -> Mask:
+    """A field of any convex form made smaller about its middle: of those pixels whose centres lie within all its tangents.
+
+    A detector is the same seen from the other side; a place that is lost at one border does not dent the field within.
+    """
+    down, right = (np.arange(size) - one for size, one in zip(field.shape, _middle(field), strict=True))
+    inside = np.ones(field.shape, dtype=bool)
+    for angle in np.arange(_TANGENTS) * np.pi / _TANGENTS:
+        along = np.cos(angle) * down[:, None] + np.sin(angle) * right[None, :]
+        # Pixels reach half their width beyond their centres.
+        reach = float(np.abs(along[field]).max()) + 0.5 * (abs(np.cos(angle)) + abs(np.sin(angle)))
+        inside &= np.abs(along) <= factor * reach + 1e-9
+    return inside
 
 
 def _middle(field: Mask) -> tuple[float, float]:

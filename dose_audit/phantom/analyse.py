@@ -315,7 +315,7 @@ def _measured(bench: Workbench, candidate: Candidate, overrides: Overrides | Non
     bench.plane_reach_mm = None if reach is None else float(reach)
     pose = find_locator(definition.locator).locate(bench, definition)
     if overrides:
-        sized = any(one.endswith("_mm") and one != "plane_reach_mm" for one in definition.body)
+        sized = _sized(definition, overrides.scale)
         pose = overrides.apply(pose, [float(z) for z in bench.series.z_mm], bench.series.shape, sized=sized)
     analysis = Analysis(
         definition,
@@ -340,6 +340,18 @@ def _measured(bench: Workbench, candidate: Candidate, overrides: Overrides | Non
         found = [_doubted(one, pose) for one in found]
     analysis.measurements = found
     return analysis
+
+
+def _sized(definition: Definition, scale: float | None) -> bool:
+    """Whether an image tells that a scale is wrong: by a size, or by a range of sizes that is too narrow for it."""
+    for name, value in definition.body.items():
+        if name.endswith("range_mm"):
+            low, high = (float(one) for one in value)
+            if scale is not None and not low / high <= scale <= high / low:
+                return True
+        elif name.endswith("_mm") and name != "plane_reach_mm":
+            return True
+    return False
 
 
 def _judge(analysis: Analysis, baselines: Callable[[Analysis], Mapping[str, float]] | None) -> None:

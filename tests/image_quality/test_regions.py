@@ -208,6 +208,33 @@ def test_nema_uniformity_by_hand_and_under_poisson_noise() -> None:
     assert claimed == pytest.approx(float(np.std([m.value for m in drawn], ddof=1)), rel=0.8)
 
 
+@pytest.mark.parametrize("shape", ["octagon", "circle", "rectangle"])
+def test_the_central_field_has_the_form_of_the_useful_one(shape: str) -> None:
+    down, right = (axis * 6.4 for axis in np.mgrid[-32:32, -48:48] + 0.5)
+    # Half the sides of the field, and what is cut off its corners at 45 degrees.
+    across, along, cut = 240.0, 180.0, 110.0
+    inside = {
+        "octagon": lambda share: (
+            (np.abs(right) <= share * across)
+            & (np.abs(down) <= share * along)
+            & (np.abs(right) + np.abs(down) <= share * (across + along - cut))
+        ),
+        "circle": lambda share: np.hypot(down, right) <= share * along,
+        "rectangle": lambda share: (np.abs(right) <= share * across) & (np.abs(down) <= share * along),
+    }[shape]
+    found = nema_uniformity(np.where(inside(1.0), 12000.0, 0.0), 6.4)
+    # A pixel goes from the border of the useful field, and three quarters of it from the central one's.
+    least, most = inside(0.75 * (1 - 2.0 * 6.4 / along)), inside(0.75 * (1 + 0.5 * 6.4 / along))
+    assert not (least & ~found.cfov).any() and not (found.cfov & ~most).any()
+    # A fault where the corner of the box would lie, but not that of the field, is none of the central field.
+    if shape == "octagon":
+        flood = np.where(inside(1.0), 12000.0, 0.0)
+        fault = (np.abs(right - 0.65 * across) < 4) & (np.abs(down - 0.65 * along) < 4)
+        assert (fault & inside(0.95)).any() and not (fault & most).any()
+        faulty = nema_uniformity(np.where(fault, 13200.0, flood), 6.4)
+        assert faulty.integral_ufov.value > 1.0 and faulty.integral_cfov.value < 0.7
+
+
 @pytest.mark.parametrize("level", [np.nan, 0.0, -5.0])
 def test_hostile_images_have_a_reason(level: float) -> None:
     image = np.full((256, 256), level)

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from dose_audit.phantom.analyse import Outcome, analyse
@@ -38,6 +39,25 @@ def test_aluminium_on_pmma(tmp_path: Path) -> None:
     assert cnr.status == "ok"
     assert abs(cnr.value - truth["expected"]["cnr"]) < 4 * cnr.uncertainty
     assert values["cnr_contrast"].value == pytest.approx(0.14, abs=0.005)
+
+
+def test_aluminium_is_found_and_measured_alike_whatever_offset_the_pixels_have(tmp_path: Path) -> None:
+    _, plain, truth = _analysed(tmp_path, "pmma-al", shape=(1200, 1800))
+    one = pydicom.dcmread(next(tmp_path.glob("*.dcm")))
+    pixels = one.pixel_array.astype(int)
+    for keyword in ("PixelIntensityRelationship", "PixelIntensityRelationshipSign", "RescaleSlope", "RescaleIntercept"):
+        if keyword in one:
+            delattr(one, keyword)
+    for photometric, shown in (("MONOCHROME1", 2**one.BitsStored - 1 - pixels), ("MONOCHROME2", pixels + 11_000)):
+        one.PhotometricInterpretation = photometric
+        one.PixelData = shown.astype("<u2").tobytes()
+        (analysis,) = analyse(one).analyses
+        assert analysis.definition.id == "mg-pmma-al-cnr"
+        values = {found.name: found.measured for found in analysis.measurements}
+        # A difference over a spread asks for no zero; a ratio to the level does. Regions may move by a pixel of the search.
+        assert values["cnr"].value == pytest.approx(plain["cnr"].value, abs=0.5 * plain["cnr"].uncertainty)
+        assert abs(values["cnr"].value - truth["expected"]["cnr"]) < 4 * values["cnr"].uncertainty
+        assert values["cnr_contrast"].status == values["cnr_snr"].status == "suspect"
 
 
 def test_homogeneous_pmma(tmp_path: Path) -> None:

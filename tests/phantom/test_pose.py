@@ -91,3 +91,11 @@ def test_every_value_of_a_phantom_at_twice_its_size_by_hand_is_doubted(tmp_path:
     write_series(tmp_path, recipe("magnet-slice-width"))
     (analysis,) = analyse(tmp_path, overrides=Overrides(scale=2.0)).analyses
     assert all(one.measured.status != "ok" for one in analysis.measurements)
+
+
+def test_a_phantom_of_any_size_does_not_contradict_a_scale(tmp_path: Path) -> None:
+    write_series(tmp_path, recipe("sphere"))
+    plain = analyse(tmp_path).analyses[0]
+    chosen = analyse(tmp_path, overrides=Overrides(scale=1.3)).analyses[0]
+    assert plain.definition.id == chosen.definition.id == "nema-sphere"
+    assert "shows" not in chosen.pose.reason and chosen.pose.status == plain.pose.status

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from dose_audit.phantom.definition import Definition
@@ -18,6 +19,7 @@ __all__ = ["Square", "locate", "match", "square_of"]
 _PIXEL_MM = 0.8  # of the image in which the sheet is looked for
 _SIDE_MM = (7.0, 24.0)
 _CONTRAST = (0.02, 0.4)  # of the level around; 0.2 mm of aluminium makes 0.08 to 0.2
+_CLEAR = 5.0  # noise of the reduced image
 _FILLED = 0.85
 _EVEN = 0.03
 
@@ -57,9 +59,34 @@ def _search(bench: Workbench) -> Square | None:
     ground = ndimage.zoom(ground, zoom, order=1, mode="nearest", grid_mode=True)
     rest = small / np.where(ground == 0, 1.0, ground) - 1.0
     noise = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+    found, others = _sheets(rest, max(_CONTRAST[0], _CLEAR * noise), step)
+    if not found:
+        # An offset of the pixel values takes from every contrast, and leaves what it is to the noise.
+        found, others = _sheets(rest, _CLEAR * noise, step)
+        found = [one for one in found if one[0] > 2.0 * _CLEAR * noise]
+    if not found:
+        return None
+    contrast, sign, box, mask = max(found, key=lambda one: one[0])
+    rows, columns = np.nonzero(mask)
+    away = ~ndimage.binary_dilation(mask, iterations=3)
+    roughness = float(np.quantile(np.abs(ndimage.gaussian_filter(rest, 1.0))[away], 0.999))
+    shift = (factor - 1) / 2
+    centre = (
+        float(rows.mean() * factor + shift + field.rows[0]),
+        float(columns.mean() * factor + shift + field.columns[0]),
+    )
+    size_mm = ((box[0].stop - box[0].start) * step[0], (box[1].stop - box[1].start) * step[1])
+    edges = (centre[1] * spacing[1], (image.shape[1] - 1 - centre[1]) * spacing[1])
+    return Square(centre, size_mm, sign * contrast, roughness, others + len(found) - 1, edges)
+
+
+def _sheets(
+    rest: NDArray[np.float64], threshold: float, step: tuple[float, float]
+) -> tuple[list[tuple[float, float, tuple[slice, ...], NDArray[np.bool_]]], int]:
+    """Squares that stand out of what is around them by a threshold (contrast, sign, box, pixels), and how much else does."""
     found, others = [], 0
     for sign in (-1.0, 1.0):
-        labels, count = ndimage.label(sign * rest > max(_CONTRAST[0], 5.0 * noise))
+        labels, count = ndimage.label(sign * rest > threshold)
         if not 0 < count < 2000:
             continue
         for index, box in enumerate(ndimage.find_objects(labels), 1):
@@ -79,20 +106,7 @@ def _search(bench: Workbench) -> Square | None:
                 found.append((contrast, sign, box, labels == index))
             else:
                 others += 1
-    if not found:
-        return None
-    contrast, sign, box, mask = max(found, key=lambda one: one[0])
-    rows, columns = np.nonzero(mask)
-    away = ~ndimage.binary_dilation(mask, iterations=3)
-    roughness = float(np.quantile(np.abs(ndimage.gaussian_filter(rest, 1.0))[away], 0.999))
-    shift = (factor - 1) / 2
-    centre = (
-        float(rows.mean() * factor + shift + field.rows[0]),
-        float(columns.mean() * factor + shift + field.columns[0]),
-    )
-    size_mm = ((box[0].stop - box[0].start) * step[0], (box[1].stop - box[1].start) * step[1])
-    edges = (centre[1] * spacing[1], (image.shape[1] - 1 - centre[1]) * spacing[1])
-    return Square(centre, size_mm, sign * contrast, roughness, others + len(found) - 1, edges)
+    return found, others
 
 
 def match(bench: Workbench, definition: Definition) -> Match:

@@ -110,7 +110,7 @@ def artefacts(bench: Workbench, pose: Pose, definition: Definition, measure: Mea
         size = tuple(2.0 * scale / step for step in bench.spacing_mm)
         rois.append(Roi("circle", ((place[0], place[1]),), (size[0], size[1]), label="strongest"))
     values = [
-        (found.largest, "largest", "Strongest artefact, in standard deviations"),
+        (found.largest, "largest", "Strongest artefact, in standard deviations, above 0 where pixel values are higher"),
         (found.area, "area", "Area that stands out"),
         (found.banding_rows, "banding_rows", "Banding of rows"),
         (found.banding_columns, "banding_columns", "Banding of columns"),
