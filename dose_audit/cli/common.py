@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from dose_audit.cli.help_texts import App
 from dose_audit.cli.streams import OneLineFormatter, guard_streams, unguarded
 from dose_audit.texts import escaped, one_line
 
@@ -40,7 +41,7 @@ __all__ = [
     "show_table",
 ]
 
-app = typer.Typer(
+app = App(
     name="dose-audit",
     help="Receive DICOM, extract radiation dose, and audit it against diagnostic reference levels.",
     no_args_is_help=True,
@@ -98,9 +99,9 @@ def _before(
     _given.home, _given.config = home, config
 
 
-def group(name: str, text: str) -> typer.Typer:
+def group(name: str, text: str) -> App:
     """A group of commands below the application."""
-    part = typer.Typer(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
+    part = App(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
     app.add_typer(part)
     return part
 

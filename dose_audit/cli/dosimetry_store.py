@@ -18,13 +18,14 @@ from dose_audit.cli.common import (
     show_table,
 )
 from dose_audit.cli.dosimetry import dosimetry
+from dose_audit.cli.help_texts import App
 
 if TYPE_CHECKING:
     from dose_audit.store.models import Calibration, Equipment
 
 __all__ = ["calibration", "recompute"]
 
-calibration = typer.Typer(
+calibration = App(
     name="calibration", help="Calibration factors of devices, by certificate and date.", no_args_is_help=True
 )
 dosimetry.add_typer(calibration)

@@ -195,8 +195,8 @@ def propose(
 
 @part.command()
 def approve(
-    name: Annotated[str, typer.Argument(metavar="SET")],
-    edition: Annotated[str, typer.Argument(metavar="EDITION")],
+    name: Annotated[str, typer.Argument(metavar="SET", help="The proposed set.")],
+    edition: Annotated[str, typer.Argument(metavar="EDITION", help="Its edition, as `drl list` shows it.")],
     by: ByOption,
     valid_from: Annotated[
         datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="First study date; today by default.")

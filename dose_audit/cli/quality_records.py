@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dose_audit.cli.common import ConfigOption, HomeOption, JsonOption, counted, fail, print_json, show_table
+from dose_audit.cli.help_texts import App
 from dose_audit.cli.quality_options import (
     DayOption,
     EquipmentOption,
@@ -24,13 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["baseline", "event", "schedule"]
 
-baseline = typer.Typer(
-    name="baseline", help="Accepted values, and the control limits frozen with them.", no_args_is_help=True
-)
-event = typer.Typer(
-    name="event", help="What was done to a device: service, software, recalibration.", no_args_is_help=True
-)
-schedule = typer.Typer(name="schedule", help="Which phantom is due on which device how often.", no_args_is_help=True)
+baseline = App(name="baseline", help="Accepted values, and the control limits frozen with them.", no_args_is_help=True)
+event = App(name="event", help="What was done to a device: service, software, recalibration.", no_args_is_help=True)
+schedule = App(name="schedule", help="Which phantom is due on which device how often.", no_args_is_help=True)
 
 
 @baseline.command("set")

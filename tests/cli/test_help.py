@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from dose_audit.cli import app
 
@@ -30,6 +31,19 @@ def _commands() -> Iterator[tuple[list[str], Any]]:
 )
 def test_every_command_has_an_example(words: list[str], callback: Any) -> None:
     assert f"Example: dose-audit {' '.join(words)}" in (callback.__doc__ or "")
+
+
+@pytest.mark.parametrize(
+    ("words", "callback"), list(_commands()), ids=lambda value: "-".join(value) if isinstance(value, list) else ""
+)
+def test_help_is_in_words_and_names_no_type_of_python(words: list[str], callback: Any) -> None:
+    told = CliRunner().invoke(app, [*words, "--help"], prog_name="dose-audit")
+    assert told.exit_code == 0
+    usage = told.output.partition("\n\n")[0]
+    assert "<" not in told.output
+    assert usage.startswith(f"Usage: dose-audit {' '.join(words)} [OPTIONS]")
+    for braces in ("{", "[[", "]]", "......", "list["):
+        assert braces not in usage, usage
 
 
 def test_help_names_the_commands_and_ends_well() -> None:
