@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
@@ -9,6 +10,7 @@ from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import INK, RULE, SITES
 from dose_audit.report.words import number, plural, quantity_label, unit_label
+from dose_audit.statistics.size import SIZE_AXES
 
 __all__ = ["size_dose_figures"]
 
@@ -167,9 +169,16 @@ def _fit_words(entry: dict[str, Any]) -> str:
     slope = entry["fit"]["slope"]
     if not slope or slope["value"] is None:
         return f"no curve: {entry['fit']['reason']}" if entry["fit"]["reason"] else "no curve"
+    power = SIZE_AXES[entry["axis"]].logarithmic
+
+    def told(value: float) -> str:
+        return number(value if power else 100 * math.expm1(value))
+
     known = slope["low"] is not None and slope["high"] is not None
-    between = f" ({number(slope['low'])} to {number(slope['high'])})" if known else ""
-    return f"{entry['fit']['method']}, {number(slope['value'])}{between}"
+    between = f" ({told(slope['low'])} to {told(slope['high'])})" if known else ""
+    goes = "dose goes with size to the power of " if power else "dose changes by "
+    unit = "" if power else f" % for each {entry['axis_unit']}"
+    return f"{entry['fit']['method']}: {goes}{told(slope['value'])}{between}{unit}"
 
 
 def _level_words(levels: list[dict[str, Any]], entry: dict[str, Any]) -> str:
