@@ -106,7 +106,7 @@ def test_a_peak_skin_dose_is_told_from_the_level_on(stored, audited, skin_mgy, t
     findings = [f for f in audited(until=UNTIL).findings if f.kind == "high_exposure"]
     assert len(findings) == told
     for finding in findings:
-        assert finding.severity == "act" and "Peak skin dose (estimate) 3000 mGy (level 3000)" in finding.message
+        assert finding.severity == "act" and "Peak skin dose (estimate) 3000 mGy (level 3000 mGy)" in finding.message
         (value,) = finding.evidence["values"]
         assert (value["quantity"], value["at_least"]) == ("peak_skin_dose", 3000.0)
 

@@ -6,10 +6,13 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dose_audit.report import render_run, share_run
@@ -107,6 +110,20 @@ def test_first_the_answer_then_the_actions_then_the_evidence(page: str) -> None:
     assert "1 object in quarantine: the object ends in the middle of an element" in words
     assert "Median 130 mGy·cm is above the level of 100." in words
     assert "Contains unverified reference levels: A set (2024-01-01)" in words
+
+
+def test_the_activity_chart_counts_whole_weeks_without_exams_by_device(run_dir: Path) -> None:
+    path = run_dir / "values.parquet"
+    rows = pq.read_table(path).to_pylist()
+    gone = (date(2026, 2, 2), date(2026, 3, 8))  # five weeks, Monday to Sunday; exams come every fourth day
+    kept = [
+        row for row in rows if not (row["equipment"] == "CT 2" and gone[0] <= row["study_datetime"].date() <= gone[1])
+    ]
+    assert len(rows) - len(kept) > 7
+    pq.write_table(pa.Table.from_pylist(kept), path)
+    found = _Texts()
+    found.feed(render_run(run_dir, formats=("html",)).html.read_text(encoding="utf-8"))
+    assert any("5 whole device-weeks without any exam: CT 2 5." in label for label in found.labels)
 
 
 def test_too_few_exams_above_the_level_are_no_verdict_and_no_all_clear(run_dir: Path) -> None:

@@ -113,7 +113,7 @@ def _finding(context: AuditContext, exam: int, exposures: list[Exposure]) -> Fin
     row = exposures[0].row
     what = "; ".join(
         f"{quantity_label(e.trigger.quantity)} {figure(float(columns['value'][e.row]), 4)} {unit_label(e.trigger.unit)} "
-        f"(level {e.trigger.at_least:g})"
+        f"(level {e.trigger.at_least:g} {unit_label(e.trigger.unit)})"
         for e in exposures
     )
     name = columns["examination_name"][row] or columns["label"][row]

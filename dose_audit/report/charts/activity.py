@@ -66,12 +66,16 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
         )
         .properties(width=800, height=alt.Step(21))
     )
-    empty = [(cell["device"], cell["week"]) for cell in data if cell["exams"] == 0]
+    begun = mondays[0] < first  # what lies in part before the first exam or behind the last may be empty for that alone
+    unended = _start(last + timedelta(days=1), unit) == mondays[-1]
+    whole = mondays[begun : len(mondays) - unended]
+    empty = Counter({device: sum(weeks[(*device, week)] == 0 for week in whole) for device in devices})
+    named = ", ".join(f"{equipment} {count}" for (_, equipment), count in empty.most_common(4) if count)
+    total = empty.total()
+    most = f": {'most ' if len(+empty) > 4 else ''}{named}" if named else ""
     alt_text = (
         f"Exams a {unit} of {plural(len(devices), 'device')} over {plural(len(mondays), unit)}; "
-        f"{plural(len(empty), f'device-{unit}')} without any exam"
-        + (": " + ", ".join(f"{device} from {week}" for device, week in empty[:4]) if empty else "")
-        + "."
+        f"{plural(total, f'whole device-{unit}')} without any exam{most}."
     )
     return [
         Figure(
