@@ -218,7 +218,7 @@ def audit(folder: Path) -> dict[str, Any]:
         schedule=nightly_schedule(SINCE, UNTIL.date()),
         progress=lambda step, _fraction: steps.begin("freezing the values" if step == "done" else step),
     )
-    frozen_parts(result.values).write(folder / "frozen-values.parquet", folder)
+    frozen_parts(result.values).write(folder / "frozen-values.parquet")
     steps.begin("")
     return {
         "exams_in_period": result.completeness["in_period"],

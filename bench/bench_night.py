@@ -97,7 +97,7 @@ def night(folder: Path, until: datetime, *, keep: bool = True) -> tuple[dict[str
         progress=lambda step, _fraction: marks.append((step, time.process_time())),
     )
     marks[-1] = ("freezing", marks[-1][1])
-    frozen_parts(result.values).write(folder / "frozen-values.parquet", folder if keep else None)
+    frozen_parts(result.values).write(folder / "frozen-values.parquet")
     report = json_ready({"comparisons": result.comparisons, **result.sections})
     write_report(report_texts(report), folder / "frozen-report.json")
     marks.append(("", time.process_time()))

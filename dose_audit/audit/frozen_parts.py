@@ -1,16 +1,12 @@
-"""Writes the frozen values by weeks: a week's rows are encoded once, and a later run in which they are the same takes them
-over as they are.
+"""Writes the frozen values by weeks, a row group each, and hashes them so.
 
-What a week is written from is its content alone, whatever else the table holds: a run on what earlier ones kept has the
-same bytes as one without.
+What a week is written from is its content alone, whatever else the table holds and however its texts are numbered: a run
+on what earlier ones kept has the same bytes as one without.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,20 +16,12 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.columns import renumbered
 from dose_audit.audit.contents import content_digests, text_codes, used_codes, words_in_order
-from dose_audit.audit.row_groups import join_row_groups
-from dose_audit.kept_files import read_kept, write_kept
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FOLDER", "FrozenParts", "frozen_parts"]
+__all__ = ["FrozenParts", "frozen_parts"]
 
-FOLDER = "frozen"
-"""Beside the columnar copy, from which it can be made again: encoded weeks by the hash of their contents."""
-_KEPT_S = 72 * 3600.0
-"""A week that no run asked for so long is dropped: a look at another period drops none of the nightly's."""
-_LAYOUT = 1
-"""To be raised when the same contents are written in another way."""
 _MONDAY = 4
 """Days from 1 January 1970, a Thursday, to the first Monday."""
 
@@ -64,47 +52,22 @@ class FrozenParts:
         """Hash of all that the table holds, the same however its texts are encoded and whatever read it."""
         return hashlib.sha256("\n".join(part.sha256 for part in self.parts).encode()).hexdigest()
 
-    def write(self, path: Path, kept: Path | None = None) -> int:
-        """Write the table as one Parquet file.
+    def write(self, path: Path) -> None:
+        """Write the table as one Parquet file, whole or not at all, with texts as plain texts."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-        Parameters
-        ----------
-        path : Path
-        kept : Path, optional
-            Folder of the copy; weeks that an earlier run encoded are taken from there, and new ones kept.
-
-        Returns
-        -------
-        int
-            Rows that were encoded anew.
-        """
-        folder = None if kept is None else kept / FOLDER
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        named: set[str] = set()
-        anew = 0
-
-        def bodies() -> Iterator[bytes | memoryview]:
-            nonlocal anew
-            for part in self.parts:
-                known = None if folder is None else folder / f"{_key(self.table, part)}.parquet"
-                body = None if known is None else read_kept(known)
-                if body is None:
-                    body = memoryview(_encoded(_narrowed(self.table, part.rows)))
-                    anew += part.rows.size
-                    if known is not None:
-                        write_kept(known, [body])
-                if known is not None:
-                    named.add(known.name)
-                yield body
-
+        # Texts of which few are distinct are written as they are held; an exam's number is a text of its own.
+        place = self.table.schema.get_field_index("exam_ref")
+        narrow = _narrowed(self.table.slice(0, 0), np.zeros(0, dtype=np.int64)).schema
+        schema = narrow if place < 0 else narrow.set(place, pa.field("exam_ref", pa.string()))
+        few = [field.name for field in schema if pa.types.is_dictionary(field.type)]
         aside = path.with_suffix(".part")
-        with aside.open("wb") as file:
-            file.writelines(join_row_groups(bodies()))
+        with pq.ParquetWriter(aside, schema, compression="zstd", use_dictionary=few, store_schema=False) as writer:
+            for part in self.parts:
+                week = _narrowed(self.table, part.rows).cast(schema)
+                writer.write_table(week, row_group_size=max(1, week.num_rows))
         aside.replace(path)
-        if folder is not None:
-            _forget(folder, named)
-        return anew
 
 
 def frozen_parts(table: pa.Table) -> FrozenParts:
@@ -158,36 +121,3 @@ def _narrowed(table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
         numbers = pa.array(indices, pa.int32(), mask=indices < 0)
         found = found.set_column(at, field.name, pa.DictionaryArray.from_arrays(numbers, words))
     return found
-
-
-def _encoded(table: pa.Table) -> bytes:
-    """A Parquet file of one row group, with texts as plain texts."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    # Texts of which few are distinct are written as they are held; an exam's number is a text of its own.
-    place = table.column_names.index("exam_ref") if "exam_ref" in table.column_names else None
-    schema = table.schema if place is None else table.schema.set(place, pa.field("exam_ref", pa.string()))
-    few = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    sink = io.BytesIO()
-    with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=few, store_schema=False) as writer:
-        writer.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
-    return sink.getvalue()
-
-
-def _key(table: pa.Table, part: _Part) -> str:
-    """Name of an encoded week: what it holds, and what decides how that is encoded."""
-    import pyarrow as pa
-
-    types = [str(field.type) for field in table.schema]
-    return hashlib.sha256(f"{part.sha256} {types} {_LAYOUT} {pa.__version__}".encode()).hexdigest()[:32]
-
-
-def _forget(folder: Path, named: set[str]) -> None:
-    """Drop what no run asks for any more; what this one has is marked as asked for."""
-    now = time.time()
-    for path in folder.iterdir():
-        if path.name in named:
-            path.touch()
-        elif now - path.stat().st_mtime > _KEPT_S:
-            path.unlink(missing_ok=True)

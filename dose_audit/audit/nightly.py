@@ -150,7 +150,7 @@ def run_audit(
     run = _run_record(settings, registry, mapping, result, sections, values_sha256, sets, since, until, now, drl_on)
     run_dir = (out or settings.reports_dir) / run["id"]
     run_dir.mkdir(parents=True, exist_ok=True)
-    frozen.write(run_dir / "values.parquet", parquet_dir)
+    frozen.write(run_dir / "values.parquet")
     run["inputs_sha256"] = write_inputs(run_dir, _inputs(result, run, values_sha256))
     states = raise_all(result.findings, run["id"], clear=nightly)
     code = exit_code(

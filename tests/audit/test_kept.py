@@ -187,7 +187,6 @@ def test_whatever_arrives_the_frozen_run_is_that_of_a_night_without_anything_kep
         lambda: nights.add(day, 0.9, 12, factor=3.0),
         correct, take_out, move, rename, map_anew,
     ]  # fmt: skip
-    copy, encoded = tmp_path / "parquet", 0
     for _ in range(5):
         day += timedelta(days=1)
         nights.add(day - timedelta(days=1), 0.9, 8)
@@ -198,10 +197,9 @@ def test_whatever_arrives_the_frozen_run_is_that_of_a_night_without_anything_kep
         assert _report(kept) == _report(anew)
         frozen, whole = frozen_parts(kept.values), frozen_parts(anew.values)
         assert frozen.sha256 == whole.sha256
-        encoded += frozen.write(tmp_path / "kept.parquet", copy)
-        assert whole.write(tmp_path / "anew.parquet") == whole.table.num_rows
+        frozen.write(tmp_path / "kept.parquet")
+        whole.write(tmp_path / "anew.parquet")
         assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "anew.parquet").read_bytes()
-    assert encoded < 5 * whole.table.num_rows
 
 
 def test_scores_go_on_where_they_were() -> None:
