@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
-
-from dose_audit.image_quality.solvers import root_between
+from scipy import optimize, special
 
 __all__ = [
     "fwhm_by_ground",
@@ -69,7 +67,7 @@ def plateau_fwhm(width: float, blur: float) -> float:
     def excess(half: float) -> float:
         return float(plateau_shape(half, width, blur)) - 0.5 * peak
 
-    return 2.0 * float(root_between(excess, 0.0, 0.5 * width + 4.0 * blur))
+    return 2.0 * float(optimize.brentq(excess, 0.0, 0.5 * width + 4.0 * blur))
 
 
 def peak_shape(distance: ArrayLike, half_base: ArrayLike, blur: ArrayLike, box: float = 0.0) -> Floats:
@@ -106,7 +104,7 @@ def peak_fwhm(half_base: float, blur: float) -> float:
         return 2.0 * math.sqrt(2.0 * math.log(2.0)) * blur
     half = 0.5 * float(peak_shape(0.0, half_base, blur))
     return 2.0 * float(
-        root_between(lambda at: float(peak_shape(at, half_base, blur)) - half, 0.0, half_base + 4.0 * blur)
+        optimize.brentq(lambda at: float(peak_shape(at, half_base, blur)) - half, 0.0, half_base + 4.0 * blur)
     )
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import optimize, special
 
 from dose_audit.image_quality.rois import as_floats
-from dose_audit.image_quality.solvers import downhill_simplex
 
 __all__ = ["DarkGround", "dark_ground", "rician_mean"]
 
@@ -126,16 +125,18 @@ def dark_ground(ground: ArrayLike, noise_sd: float, freedom: float) -> DarkGroun
 
     # Without a signal the greatest likelihood is the mean of all squares, two channels to a pixel of the ground.
     alone = math.sqrt((float(dark @ dark) + squares) / (2.0 * dark.size + number))
-    begin = np.array([float(dark.mean()), math.log(float(dark.std()))])
-    corners = begin + np.array([[0.0, 0.0], [0.05 * begin[0], 0.0], [0.0, 0.05]])
-    found = downhill_simplex(
-        lambda p: misfit(float(p[0]), math.exp(float(p[1]))), corners, within=1e-3 * math.sqrt(power), falls=1e-2
+    begin = [float(dark.mean()), math.log(float(dark.std()))]
+    found = optimize.minimize(
+        lambda p: misfit(p[0], math.exp(p[1])),
+        begin,
+        method="Nelder-Mead",
+        options={"xatol": 1e-3 * math.sqrt(power), "fatol": 1e-2, "maxfev": 400},
     )
-    signal, noise = abs(float(found[0])), math.exp(float(found[1]))
-    if misfit(0.0, alone) - misfit(signal, noise) < _AGAINST_NONE:
+    if misfit(0.0, alone) - float(found.fun) < _AGAINST_NONE:
         signals = alone * np.arange(0.1, 1.35, 0.05)
         noises = np.sqrt(alone**2 - signals**2 * (dark.size / (2.0 * dark.size + number)))
         worse = np.array([misfit(a, sd) for a, sd in zip(signals, noises, strict=True)]) - misfit(0.0, alone)
         largest = float(signals[np.argmax(worse > 1.0)] if worse.max() > 1.0 else signals[-1])
         return DarkGround(0.0, alone, largest / math.sqrt(3.0))
+    signal, noise = abs(float(found.x[0])), math.exp(float(found.x[1]))
     return None if signal > _NO_MATTER * noise else DarkGround(signal, noise)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
+from scipy import ndimage, optimize
 
 from dose_audit.image_quality.profile_shapes import (
     fwhm_slopes,
@@ -19,7 +19,6 @@ from dose_audit.image_quality.profile_shapes import (
 )
 from dose_audit.image_quality.rician import DarkGround, rician_mean
 from dose_audit.image_quality.rois import as_floats
-from dose_audit.image_quality.solvers import Fitted, fitted_within
 
 __all__ = ["ProfileFit", "fit_slice_profile", "parameter_covariance"]
 
@@ -61,13 +60,6 @@ class ProfileFit:
     residual: float | None = None
     fitted: Floats | None = None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole(Fitted):
-    """A fit with all parameters, the fixed ones among them."""
-
-    whole: Floats
 
 
 def fit_slice_profile(
@@ -138,7 +130,7 @@ def fit_slice_profile(
     lower = np.array([-np.inf, -np.inf, -20 * scale, -0.6, s[0], 0.2 * step, 0.0])
     upper = np.array([np.inf, np.inf, 20 * scale, 0.6, s[-1], 0.32 * span, 1.0])
 
-    def solve(begin: Floats, free: NDArray[np.bool_], peaked: bool = False) -> _Whole:
+    def solve(begin: Floats, free: NDArray[np.bool_], peaked: bool = False) -> optimize.OptimizeResult:
         shape = peak_shape if peaked else plateau_shape
 
         def misfits(some: Floats) -> Floats:
@@ -162,20 +154,24 @@ def fit_slice_profile(
 
         scales = np.array([scale, scale, scale, 0.3, width, 0.3 * width, 0.3])
         inner = np.clip(begin, lower + 1e-9, upper - 1e-9)[free]
-        fitted = fitted_within(
+        fitted = optimize.least_squares(
             lambda q: misfits(q[None, :])[0],
-            slopes,
             inner,
-            lower=lower[free],
-            upper=upper[free],
-            scales=scales[free],
-            tolerance=_TOLERANCE,
+            jac=slopes,
+            bounds=(lower[free], upper[free]),
+            x_scale=scales[free],
+            max_nfev=200,
+            ftol=_TOLERANCE,
+            xtol=_TOLERANCE,
         )
         p = begin.copy()
         p[free] = fitted.x
-        return _Whole(fitted.x, fitted.fun, fitted.jac, fitted.cost, p)
+        fitted.whole = p
+        return fitted
 
-    def widened(found: _Whole, free: NDArray[np.bool_], peaked: bool) -> tuple[_Whole, NDArray[np.bool_]]:
+    def widened(
+        found: optimize.OptimizeResult, free: NDArray[np.bool_], peaked: bool
+    ) -> tuple[optimize.OptimizeResult, NDArray[np.bool_]]:
         # A sloping ground and a tilted top are believed only where they explain something: under a bell-shaped profile that
         # fills the ramp they are all but a width and a shift.
         for more in (1, 3) if tilted_top else (1,):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import optimize
 
 from dose_audit.image_quality.profile_shapes import fwhm_slopes, integrated_gauss, plateau_fwhm, width_and_blur
 from dose_audit.image_quality.rois import as_floats
@@ -67,8 +68,6 @@ def fit_edge_response(position_mm: ArrayLike, signal: ArrayLike, *, blur_mm: flo
 
     lower = np.array([-np.inf, -np.inf, s[0], 0.2 * step, 0.0])
     upper = np.array([np.inf, np.inf, s[-1], 0.35 * span, 1.0])
-    from scipy import optimize  # takes long to load, and few phantoms have a wedge
-
     fitted = optimize.least_squares(
         lambda p: model(p) - values,
         np.clip([low, height, middle, max(0.29 * width, step), 0.7], lower + 1e-9, upper - 1e-9),

@@ -7,9 +7,8 @@ from math import cos, isfinite, radians, sin
 
 __all__ = ["OverrideError", "Overrides", "Pose"]
 
-_SCALES_APART = (
-    0.08  # of a size chosen by hand and the one that the image shows, beyond what phantoms are recognised with
-)
+# Of a size chosen by hand and the one that the image shows: beyond what phantoms are recognised with.
+_SCALES_APART = 0.08
 
 
 @dataclass(frozen=True, slots=True)

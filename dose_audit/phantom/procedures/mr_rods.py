@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 from dose_audit.image_quality import ProfileFit, fit_slice_profile, sample_points, slice_thickness_crossed
 from dose_audit.image_quality.profile_shapes import plateau_shape
@@ -146,8 +147,6 @@ def _ground(
     lower, upper = np.array([-reach, 0.1 * reach, 0.25, 0.02]), np.array([reach, 1.6 * reach, 0.5 * reach, 0.98])
     begin = np.clip([*start, 0.3], lower * 1.001 + 1e-6, upper * 0.999)
     scales = np.array([1.0, 1.0, 1.0, 0.1])
-    from scipy import optimize  # takes long to load
-
     fitted = optimize.least_squares(lambda p: solved(p)[1], begin, bounds=(lower, upper), x_scale=scales, max_nfev=100)
     ground = solved(fitted.x)[0]
     return ground if ground.min() > 0 else None
