@@ -129,10 +129,7 @@ def run() -> int:
     except typer.Exit as ending:
         return int(ending.exit_code)
     except KeyboardInterrupt:
-        print(
-            "dose-audit: stopped; what was done so far is kept, and the same command goes on from there.",
-            file=sys.stderr,
-        )
+        print("dose-audit: stopped. What has reached the store is kept; run it again for the rest.", file=sys.stderr)
         return _INTERRUPTED
     except typer.Abort:
         return 1

@@ -126,7 +126,7 @@ def test_an_interrupted_command_says_what_becomes_of_its_work(tmp_path: Path) ->
     wait_until(lambda: (tmp_path / "home" / "spool").exists())
     program.send_signal(signal.SIGINT)
     told = program.communicate(timeout=LONG_S)[1]
-    assert (program.returncode, told.count("goes on from there")) == (130, 1), told
+    assert (program.returncode, told.count("run it again for the rest")) == (130, 1), told
     assert "Traceback" not in told
 
 
