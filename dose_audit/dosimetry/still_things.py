@@ -44,6 +44,8 @@ class StillThing:
         The pixels around these, air where nothing lies next to it.
     image_hu : ndarray
         CT numbers.
+    share : ndarray
+        Of the 3 × 3 pixels about each, how many are its own.
     seen_alone, seen_beside_patient : bool
         Whether most of it was seen in a slice without a patient, and in one with a patient.
     pixel_mm2 : float
@@ -55,6 +57,7 @@ class StillThing:
     border: Mask
     edge: Mask
     image_hu: NDArray[np.float32]
+    share: NDArray[np.float32]
     seen_alone: bool
     seen_beside_patient: bool
     pixel_mm2: float
@@ -81,8 +84,7 @@ class StillThing:
             return None
         view = image.image_hu[self.box]
         off = np.where(self.inner, view - self.image_hu, np.float32(0))
-        share = ndimage.uniform_filter(self.inner.astype(np.float32), 3)
-        off = ndimage.uniform_filter(off, 3) / np.maximum(share, np.float32(1e-3))
+        off = ndimage.uniform_filter(off, 3) / self.share
         core = self.inner & ~self.border
         thin = np.count_nonzero(core) < _LEAST_CORE * np.count_nonzero(self.inner)
         looked = off[self.inner if thin else core]
@@ -161,8 +163,9 @@ class Surroundings:
             edge = near & ~dilate(inner, 1) & known[box] & (inner | ~dense[box])
             if edge.any():
                 alone, beside = (_most(seen[box][inner] > 0) for seen in (self._alone, self._beside))
+                share = np.maximum(ndimage.uniform_filter(inner.astype(np.float32), 3), np.float32(1e-3))
                 things.append(
-                    StillThing(image.shape, box, inner, border, edge, image[box], alone, beside, self._pixel_mm2)
+                    StillThing(image.shape, box, inner, border, edge, image[box], share, alone, beside, self._pixel_mm2)
                 )
         return things
 
