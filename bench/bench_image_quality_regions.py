@@ -145,7 +145,7 @@ def _disc(image: np.ndarray) -> tuple[float, float, float]:
 
 
 def _disc_and_noise(image: np.ndarray) -> tuple[float, float, float, float]:
-    """The same, and the noise's autocorrelation about the middle, less a plane: an uncertainty without it is that of white noise."""
+    """The same, and the noise's autocorrelation about the middle, less a plane: without it the uncertainty is white noise's."""
     mean, sd, median = _disc(image)
     part = image[96:160, 96:160]
     row, column = np.indices(part.shape)
