@@ -36,12 +36,15 @@ class BarGroup:
         The gaps' material beside this group, where it differs from group to group.
     spacing_mm : float or (row, column), optional
         Of this group's regions, where they were sampled on their own grid.
+    response : array_like, shape (rows, columns), optional
+        Share of the power of a sine of this frequency that such sampling left (`rectangle_response`); 1 by default.
     """
 
     frequency_per_mm: float
     pattern: ArrayLike
     gap: ArrayLike | None = None
     spacing_mm: Spacing | None = None
+    response: ArrayLike | None = None
 
 
 def bar_mtf(
@@ -52,6 +55,7 @@ def bar_mtf(
     frequency_per_mm: float,
     *,
     harmonics: float | None = None,
+    response: ArrayLike | None = None,
 ) -> Measured:
     """MTF at a bar group's frequency.
 
@@ -70,6 +74,8 @@ def bar_mtf(
     harmonics : float, optional
         ``Σ (MTF((2k+1)f)/(2k+1))²`` over the harmonics, where it is known; `bar_mtf_curve` finds it. Where it is not,
         what a curve as flat as ``exp(−f)`` would have of them goes into the uncertainty.
+    response : array_like, shape (rows, columns), optional
+        As in `BarGroup`.
 
     Returns
     -------
@@ -85,12 +91,14 @@ def bar_mtf(
     -----
     ``MTF(f) = (π/√2) · sqrt(V − V_noise) / |S − B|``, less the harmonics. V is the variance in the pattern, weighted
     with a Hann window in both directions so that parts of a period at the border hardly matter; V_noise is that of the
-    solid regions after a plane is removed, times ``1 − Σw²`` for the weights. Exact for the fundamental; harmonics
+    solid regions after a plane is removed, times ``1 − Σw²`` for the weights. What sampling between pixels took of the
+    modulation is put back by `response`. Exact for the fundamental; harmonics
     add to V below a third of the cut-off frequency. Blur moves no signal out of whole periods, so that their mean is half
     the contrast whatever the blur; without `bar` a plane is removed from the pattern, too, because a thin object in a
     tilted slice fills it unevenly.
 
-    Uncertainty: of the noise variances (with the noise's correlation), of the full contrast, and 0.5 % for the window.
+    Uncertainty: of the noise variances (with the noise's correlation), of the full contrast, of a third harmonic beyond the
+    Nyquist frequency, and 0.5 % for the window.
 
     References
     ----------
@@ -143,13 +151,17 @@ def bar_mtf(
     )  # fmt: skip
     # The bars' own modulation beats with the noise: 2 · cov, of variance 4 · power · noise · Σw² · area.
     power_error = math.hypot(noise_error, math.sqrt(4.0 * max(power, 0.0) * noise * area * float((weights**2).sum())))
-    squared = (math.pi**2 / 2) * power / step**2 - (harmonics or 0.0)
-    squared_error = (math.pi**2 / 2) * power_error / step**2
+    left = 1.0 if response is None else float((weights * np.asarray(response, dtype=float)).sum())
+    squared = (math.pi**2 / 2) * power / step**2 / left - (harmonics or 0.0)
+    squared_error = (math.pi**2 / 2) * power_error / step**2 / left
     doubts = []
     if squared > _SIGNIFICANT * squared_error:
         value = math.sqrt(squared)
         unknown = min(value, 1.0) ** 5 / 18 / math.sqrt(3) if harmonics is None else 0.0  # (value³/3)²/(2 value)
-        uncertainty = math.hypot(squared_error / (2 * value), value * step_error / abs(step), 0.005 * value, unknown)
+        # Pixels fold the third harmonic to where it beats with the fundamental; of a Gaussian it is value⁹/3.
+        folded = min(value, 1.0) ** 9 / 6 if 3 * frequency_per_mm > 0.5 / max(spacing) else 0.0
+        own = squared_error / (2 * value)
+        uncertainty = math.hypot(own, value * step_error / abs(step), 0.005 * value, unknown, folded)
     else:
         value = math.sqrt(max(squared, 0.0))
         uncertainty = math.sqrt(max(squared_error, 0.0))
@@ -234,7 +246,9 @@ def bar_mtf_curve(
         if beside is None:
             raise ValueError(f"the group of {group.frequency_per_mm:g} lp/mm has no gap material")
         spacing = spacing_mm if group.spacing_mm is None else group.spacing_mm
-        result = bar_mtf(group.pattern, bar, beside, spacing, group.frequency_per_mm, harmonics=total)
+        result = bar_mtf(
+            group.pattern, bar, beside, spacing, group.frequency_per_mm, harmonics=total, response=group.response
+        )
         found.append(result)
         if result.value is not None:
             known.append((group.frequency_per_mm, result.value))

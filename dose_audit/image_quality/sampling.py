@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from dose_audit.image_quality.rois import Position, Spacing, as_floats, as_image, position_pair, spacing_pair
 
-__all__ = ["most_samples", "sample_points", "sample_rectangle", "strip_profile"]
+__all__ = ["most_samples", "rectangle_response", "sample_points", "sample_rectangle", "strip_profile"]
 
 Floats = NDArray[np.float64]
 _SPLINE_MARGIN = 12  # pixels after which the cubic spline's prefilter has forgotten the border (0.27 per pixel)
@@ -141,6 +141,62 @@ def sample_rectangle(
     >>> np.round(sample_rectangle(grid, (20, 20), (4.0, 3.0), 1.0)[0], 6).tolist()
     [18.5, 19.5, 20.5, 21.5]
     """
+    return sample_points(image, *_cells(centre_px, size_mm, spacing_mm, angle_deg, counts))
+
+
+def rectangle_response(
+    frequency_per_mm: float,
+    centre_px: Position,
+    size_mm: tuple[float, float],
+    spacing_mm: Spacing,
+    *,
+    angle_deg: float = 0.0,
+    counts: tuple[int, int] | None = None,
+) -> Floats:
+    """What `sample_rectangle` leaves of the power of a sine along the rectangle's length, sample by sample.
+
+    Parameters
+    ----------
+    frequency_per_mm : float
+    centre_px, size_mm, spacing_mm, angle_deg, counts
+        As `sample_rectangle`.
+
+    Returns
+    -------
+    ndarray, shape (across, along)
+        Squared response, 1 on the pixels themselves and at frequency 0, less between them near the Nyquist frequency.
+
+    Notes
+    -----
+    A cubic spline through the pixels of a wave of u cycles a pixel is the wave times ``Σ w_k exp(2πikx)``, with
+    ``w_k = sinc⁴(u + k) / Σ sinc⁴(u + j)``, along each axis (Unser, IEEE Signal Process. Mag. 16 (1999) 22).
+
+    Examples
+    --------
+    >>> on_pixels = rectangle_response(0.4, (10.0, 10.0), (9.0, 9.0), 1.0, counts=(9, 9))
+    >>> between = rectangle_response(0.4, (10.0, 10.5), (9.0, 9.0), 1.0, counts=(9, 9))
+    >>> round(float(on_pixels.mean()), 3), round(float(between.mean()), 3)
+    (1.0, 0.437)
+    """
+    row_mm, column_mm = spacing_pair(spacing_mm)
+    rows, columns = _cells(centre_px, size_mm, spacing_mm, angle_deg, counts)
+    cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    power = np.ones(rows.shape)
+    for at, per_pixel in ((rows, frequency_per_mm * sine * row_mm), (columns, frequency_per_mm * cosine * column_mm)):
+        order = np.arange(-4, 5)
+        weights = np.sinc(per_pixel + order) ** 4
+        power *= np.abs(np.exp(2j * math.pi * at[..., None] * order) @ (weights / weights.sum())) ** 2
+    return power
+
+
+def _cells(
+    centre_px: Position,
+    size_mm: tuple[float, float],
+    spacing_mm: Spacing,
+    angle_deg: float,
+    counts: tuple[int, int] | None,
+) -> tuple[Floats, Floats]:
+    """Rows and columns of the middles of the cells of a rectangle."""
     row_mm, column_mm = spacing_pair(spacing_mm)
     row, column = position_pair(centre_px)
     if min(size_mm) <= 0:
@@ -151,7 +207,7 @@ def sample_rectangle(
     cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     right = along[None, :] * cosine - across[:, None] * sine
     down = along[None, :] * sine + across[:, None] * cosine
-    return sample_points(image, row + down / row_mm, column + right / column_mm)
+    return row + down / row_mm, column + right / column_mm
 
 
 def most_samples(shape: tuple[int, ...]) -> int:

@@ -16,6 +16,7 @@ from dose_audit.image_quality import (
     normalised_nps,
     photon_fluence,
 )
+from dose_audit.image_quality.sampling import rectangle_response, sample_rectangle
 from tests.image_quality import truth
 
 PIXEL, SIGMA = 0.15, 0.15
@@ -63,6 +64,28 @@ def test_harmonics_of_coarse_groups_are_taken_out():
     found = bar_mtf_curve(groups, *solids(random, 0.0), PIXEL)
     for f, one in zip(frequencies, found, strict=True):
         assert one.value == pytest.approx(truth.bars_truth(f, PIXEL, SIGMA), abs=0.005)
+
+
+@pytest.mark.parametrize("angle", [0.0, 12.0, 45.0, 160.0])
+@pytest.mark.parametrize("frequency", [0.2, 0.3])
+def test_modulation_that_sampling_between_pixels_takes_is_put_back(frequency, angle):
+    """Pixels of 1.2 mm, at half and 0.72 of their Nyquist frequency; a sine of modulation 0.6, sampled along its own direction."""
+    pixel, centre = 1.2, (40.3, 39.6)
+    rows, columns = (np.indices((80, 80)) - np.array(centre)[:, None, None]) * pixel
+    along = columns * np.cos(np.radians(angle)) + rows * np.sin(np.radians(angle))
+    image = 100.0 + 0.6 * 400.0 * 2 / np.pi * np.sin(2 * np.pi * frequency * along + 0.4)
+    size = (6 / frequency, 8.4)
+    placed = {"angle_deg": angle, "counts": (round(size[0] / pixel) + 1, 7)}
+    pattern = sample_rectangle(image, centre, size, pixel, **placed)
+    response = rectangle_response(frequency, centre, size, pixel, **placed)
+    solid = np.ones((10, 10))
+    step = (8.4 / 7, size[0] / placed["counts"][0])
+    found = [
+        bar_mtf(pattern, 300.0 * solid, -100.0 * solid, step, frequency, harmonics=0.0, response=one).value
+        for one in (None, response)
+    ]
+    assert found[1] == pytest.approx(0.6, rel=0.02)
+    assert found[0] < found[1]
 
 
 def test_doubtful_bars():

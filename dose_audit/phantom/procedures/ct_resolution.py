@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.image_quality.bars import BarGroup, bar_mtf_curve
-from dose_audit.image_quality.sampling import sample_rectangle
+from dose_audit.image_quality.sampling import rectangle_response, sample_rectangle
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Feature, Measure, Module
 from dose_audit.phantom.locate.ring_turn import RingTurn, bar_turn, turned
@@ -41,39 +41,47 @@ _LEVELS = ((0.5, "50"), (0.1, "10"))
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A group of bars in the slice that shows it best: pattern, what lies beside it, and the grid of both."""
+    """A group of bars in the slice that shows it best: pattern, what lies beside it, the grid of both and what that takes."""
 
     group: Feature
     plane: Plane
     pattern: Floats
     beside: Floats
     spacing_mm: tuple[float, float]
+    response: Floats
 
     @property
     def contrast(self) -> float:
         return float(self.pattern.mean() - self.beside.mean())
 
 
-def _patch(
-    plane: Plane,
-    pose: Pose,
-    x_mm: float,
-    y_mm: float,
-    along_mm: float,
-    across_mm: float,
-    angle_deg: float,
-    step_mm: tuple[float, float],
-) -> Floats:
+@dataclass(frozen=True, slots=True)
+class _Patch:
     """A turned rectangle, whole to its rim, in steps (across, along) that divide it: columns along, rows across."""
-    across, along = (max(3, round(length / step)) for length, step in zip((across_mm, along_mm), step_mm, strict=True))
-    return sample_rectangle(
-        plane.image,
-        pose.to_pixel(x_mm, y_mm, plane.z_mm),
-        (along_mm, across_mm),
-        pose.spacing_mm,
-        angle_deg=pose.angle_on_screen(angle_deg),
-        counts=(along, across),
-    )
+
+    x_mm: float
+    y_mm: float
+    along_mm: float
+    across_mm: float
+    angle_deg: float
+    step_mm: tuple[float, float]
+
+    def _placed(self, plane: Plane, pose: Pose) -> dict[str, Any]:
+        sides = zip((self.along_mm, self.across_mm), reversed(self.step_mm), strict=True)
+        along, across = (max(3, round(length / step)) for length, step in sides)
+        return {
+            "centre_px": pose.to_pixel(self.x_mm, self.y_mm, plane.z_mm),
+            "size_mm": (self.along_mm, self.across_mm),
+            "spacing_mm": pose.spacing_mm,
+            "angle_deg": pose.angle_on_screen(self.angle_deg),
+            "counts": (along, across),
+        }
+
+    def samples(self, plane: Plane, pose: Pose) -> Floats:
+        return sample_rectangle(plane.image, **self._placed(plane, pose))
+
+    def response(self, frequency_per_mm: float, plane: Plane, pose: Pose) -> Floats:
+        return rectangle_response(frequency_per_mm, **self._placed(plane, pose))
 
 
 def _seen(plane: Plane, pose: Pose, group: Feature, settings: Mapping[str, Any]) -> _Seen:
@@ -83,16 +91,17 @@ def _seen(plane: Plane, pose: Pose, group: Feature, settings: Mapping[str, Any])
     fine = min(pose.spacing_mm)
     # Whole steps, never coarser than the pixels, so that the region holds whole periods.
     step = (across / max(6, ceil(across / fine - 1e-9)), length / max(6, ceil(length / fine - 1e-9)))
-    pattern = _patch(plane, pose, group.x_mm, group.y_mm, length, across, group.angle_deg, step)
+    at_bars = _Patch(group.x_mm, group.y_mm, length, across, group.angle_deg, step)
     sides, size = [], settings.get("beside_size_mm", _BESIDE_SIZE_MM)
     for away in settings.get("beside_mm", _BESIDE_MM):
         share = 1.0 + away / group.r_mm
-        part = _patch(plane, pose, group.x_mm * share, group.y_mm * share, size[0], size[1], group.angle_deg, step)
-        sides.append(part)
+        part = _Patch(group.x_mm * share, group.y_mm * share, size[0], size[1], group.angle_deg, step)
+        sides.append(part.samples(plane, pose))
     # Cupping: the level at the bars is midway between inside and outside, the noise that of both.
     level = float(np.mean([part.mean() for part in sides]))
     beside = np.hstack([part - part.mean() for part in sides]) + level
-    return _Seen(group, plane, pattern, beside, step)
+    response = at_bars.response(float(group.extra["lp_per_mm"]), plane, pose)
+    return _Seen(group, plane, at_bars.samples(plane, pose), beside, step, response)
 
 
 def _ring(bench: Workbench, pose: Pose, z_mm: float, groups: Sequence[Feature]) -> RingTurn | None:
@@ -170,7 +179,7 @@ def bar_groups(bench: Workbench, pose: Pose, definition: Definition, measure: Me
             yield absent(f"{measure.name}{text}", "/mm", reason, measure, title=title)
         return
     parts = [
-        BarGroup(float(one.group.extra["lp_per_mm"]), one.pattern, gap=one.beside, spacing_mm=one.spacing_mm)
+        BarGroup(float(one.group.extra["lp_per_mm"]), one.pattern, one.beside, one.spacing_mm, one.response)
         for one in shown
     ]
     found = bar_mtf_curve(parts, None, None, min(pose.spacing_mm))
