@@ -69,7 +69,7 @@ def test_harmonics_of_coarse_groups_are_taken_out():
 @pytest.mark.parametrize("angle", [0.0, 12.0, 45.0, 160.0])
 @pytest.mark.parametrize("frequency", [0.2, 0.3])
 def test_modulation_that_sampling_between_pixels_takes_is_put_back(frequency, angle):
-    """Pixels of 1.2 mm, at half and 0.72 of their Nyquist frequency; a sine of modulation 0.6, sampled along its own direction."""
+    """Pixels of 1.2 mm, at half and 0.72 of their Nyquist frequency; a sine of modulation 0.6, sampled along its direction."""
     pixel, centre = 1.2, (40.3, 39.6)
     rows, columns = (np.indices((80, 80)) - np.array(centre)[:, None, None]) * pixel
     along = columns * np.cos(np.radians(angle)) + rows * np.sin(np.radians(angle))
