@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dose_audit.measured import not_measurable
+from dose_audit.phantom.alike import elsewhere, located, turned_otherwise
 from dose_audit.phantom.defects import told
 from dose_audit.phantom.definition import Definition, DefinitionError, Measure, definitions
 from dose_audit.phantom.gather import gather, keep_within_memory
@@ -183,7 +184,7 @@ def _choose(
     if own is not None and (own.match.score >= ACCEPTED or by_hand):
         assert best is not None
         if best.match.score - own.match.score <= 2 * LEAD or by_hand:
-            return own
+            return replace(own, alike=())  # told by its user
     if best is not None and best.definition.id != wanted.id and best.match.score >= ACCEPTED:
         return Refusal(series, f"this is not {wanted.name}: it looks like {best.definition.name}", best.definition.id)
     if wanted.id in bench.defects:
@@ -314,6 +315,11 @@ def _measured(bench: Workbench, candidate: Candidate, overrides: Overrides | Non
     reach = definition.body.get("plane_reach_mm")
     bench.plane_reach_mm = None if reach is None else float(reach)
     pose = find_locator(definition.locator).locate(bench, definition)
+    others = located(bench, candidate.alike)
+    if names := turned_otherwise(pose, others):
+        pose = pose.doubt(
+            f"these images do not tell it from {names}, which would lie turned otherwise", of_values=False
+        )
     if overrides:
         sized = _sized(definition, overrides.scale)
         pose = overrides.apply(pose, [float(z) for z in bench.series.z_mm], bench.series.shape, sized=sized)
@@ -328,7 +334,11 @@ def _measured(bench: Workbench, candidate: Candidate, overrides: Overrides | Non
     )
     found: list[PhantomMeasurement] = []
     for measure in definition.measures:
-        found.extend(_measure(bench, pose, definition, measure))
+        measured = _measure(bench, pose, definition, measure)
+        if names := elsewhere(measure, (definition, pose), others):
+            reason = f"these images do not tell the phantom from {names}, where this is something else"
+            measured = [replace(one, measured=one.measured.doubt(reason)) for one in measured]
+        found.extend(measured)
     if bench.series.modality == "CT" and str(bench.header("LossyImageCompression") or "") == "01":
         # What a lossy code leaves of noise, faint discs and fine bars is its own choice.
         found = [replace(one, measured=one.measured.doubt(_LOSSY)) for one in found]

@@ -22,10 +22,11 @@ _LABELS = ("SeriesDescription", "StudyDescription", "ProtocolName")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A definition with how well the images agree."""
+    """A definition with how well the images agree, and others that they agree with as well."""
 
     definition: Definition
     match: Match
+    alike: tuple[Definition, ...] = ()
 
 
 def header_agreement(bench: Workbench, definition: Definition) -> float:
@@ -75,8 +76,9 @@ def _told_apart(ranked: list[Candidate]) -> list[Candidate]:
     if not ranked or ranked[0].match.score < ACCEPTED:
         return ranked
     best = ranked[0]
-    alike = [one.definition.name for one in ranked[1:] if best.match.score - one.match.score < LEAD]
+    alike = tuple(one.definition for one in ranked[1:] if best.match.score - one.match.score < LEAD)
     if not alike:
         return ranked
-    said = f"these images do not tell it from {' or '.join(alike)}"
-    return [replace(best, match=replace(best.match, evidence=(*best.match.evidence, said))), *ranked[1:]]
+    said = f"these images do not tell it from {' or '.join(one.name for one in alike)}"
+    match = replace(best.match, evidence=(*best.match.evidence, said))
+    return [replace(best, match=match, alike=alike), *ranked[1:]]

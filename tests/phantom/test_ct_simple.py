@@ -11,7 +11,7 @@ import pytest
 from dose_audit.phantom.analyse import analyse
 from dose_audit.phantom.beam import is_cone_beam
 from dose_audit.phantom.definition import definitions
-from dose_audit.phantom.digital import recipe, slice_positions, write_series
+from dose_audit.phantom.digital import Pose, recipe, slice_positions, write_series
 from tests.phantom.ct_truth import values
 
 
@@ -80,6 +80,32 @@ def test_what_the_header_does_not_tell_is_said_and_not_judged(tmp_path: Path) ->
     assert any("fan from cone beam" in note for note in analysis.notes)
     # The inserts alone do not tell the models that share them.
     assert any("do not tell it from CatPhan 503" in said for said in analysis.recognised_by)
+
+
+def test_where_models_differ_nothing_is_said_of_slices_that_do_not_tell_them_apart(tmp_path: Path) -> None:
+    """A CatPhan 503 from its inserts to where a 504 has its rods: no rods were seen, and that read as none visible."""
+    phantom = recipe("catphan503")
+    pose = Pose(end_for_end=True)
+    acquisition = replace(
+        phantom.acquisition, z_mm=slice_positions(-28.0, 14.0, 2.0), thickness_mm=2.0, shape=(256, 256)
+    ).following(pose.z_mm, pose.end_for_end)
+    truth = write_series(tmp_path, phantom, acquisition=acquisition, pose=pose, seed=1)
+    images = [pydicom.dcmread(path) for path in truth.files]
+    for image in images:
+        image.SeriesDescription = image.StudyDescription = image.ProtocolName = "QA"
+    wanted = ("ct_inserts.ct_numbers", "ct_low_contrast.rods")
+    known = tuple(
+        replace(one, measures=tuple(measure for measure in one.measures if measure.procedure in wanted))
+        for one in definitions()
+        if one.id in ("catphan503", "catphan504", "catphan600")
+    )
+    (analysis,) = analyse(images, known=known).analyses
+    found = values(analysis)
+    assert analysis.definition.id in ("catphan504", "catphan503", "catphan600")
+    assert all(one.status == "ok" for name, one in found.items() if name.startswith("hu."))
+    rods = [one for name, one in found.items() if name.startswith("low_contrast") and one.value is not None]
+    assert all(one.status == "suspect" and "do not tell the phantom from" in one.reason for one in rods)
+    assert rods or analysis.definition.id == "catphan503"
 
 
 @pytest.mark.parametrize(("rings_hu", "told"), [(0.0, False), (20.0, True)])
