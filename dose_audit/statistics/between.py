@@ -15,6 +15,9 @@ from dose_audit.statistics.change import median_step
 from dose_audit.statistics.multiplicity import benjamini_hochberg
 from dose_audit.statistics.order_statistics import INSUFFICIENT_N, NO_SPREAD, OK, Estimate, as_finite
 
+_ROUNDINGS = 4
+"""Roundings in a deviation from a median of logarithms."""
+
 
 @dataclass(frozen=True, slots=True)
 class KruskalWallis:
@@ -263,7 +266,9 @@ def brown_forsythe(groups: Mapping[str, ArrayLike], *, minimum_n: int = 5) -> Br
     grand = float(np.concatenate(list(deviations.values())).mean())
     between = sum(d.size * (spreads[name] - grand) ** 2 for name, d in deviations.items())
     within = sum(float(np.sum((d - spreads[name]) ** 2)) for name, d in deviations.items())
-    if within == 0.0:
+    # Doses that alternate between two values deviate alike but for the rounding of their logarithms.
+    rounding = _ROUNDINGS * np.finfo(float).eps * max(float(np.abs(np.log(x)).max()) for x in kept.values())
+    if within <= n * rounding**2:
         reason = "the values of each group do not spread"
         return BrownForsythe(None, spreads, None, None, freedom, n, left_out, NO_SPREAD, reason)
     statistic = between / freedom[0] / (within / freedom[1])

@@ -118,9 +118,11 @@ def group_funnel(
     Notes
     -----
     Standard error of ln(value) = c·s/√n, c = √(π/2) for a median and 1 for a mean; s is the robust spread of
-    ln(dose) about each site's own centre, pooled over the sites, with k centres estimated from N doses allowed
-    for by √(N/(N − k)). One pooled s keeps a site of three exams from drawing its own narrow limits. The factor
-    for the median is that of a normal ln(dose).
+    ln(dose) about each site's own mean, pooled over the sites, with k means estimated from N doses allowed
+    for by √(N/(N − k)). One pooled s keeps a site of three exams from drawing its own narrow limits. About medians,
+    one exam of every small site would lie at no distance at all, and so does the only exam of a site: s would come
+    out too small. Sites of one exam are therefore judged by the others' spread. The factor for the median is that
+    of a normal ln(dose).
 
     Examples
     --------
@@ -143,12 +145,16 @@ def group_funnel(
         return Funnel(target, (), levels, None, None, None, 0, EMPTY, "no doses")
     centre = np.median if statistic == "median" else np.mean
     centres = {name: float(centre(array)) for name, array in logs.items()}
-    residuals = np.concatenate([array - centres[name] for name, array in logs.items()])
-    total, k = residuals.size, len(logs)
-    scale = log_scale(np.exp(residuals))
-    if scale.scale is None or scale.status == NO_SPREAD or total <= k:
+    several = [array for array in logs.values() if array.size > 1]
+    # Equal doses and their mean differ by rounding: they are told by the doses themselves.
+    if all(array.min() == array.max() for array in several):
         reason = "no site has doses that differ: chance cannot be judged"
-        return Funnel(target, (), levels, None, None, None, k, NO_SPREAD, reason)
+        return Funnel(target, (), levels, None, None, None, len(logs), NO_SPREAD, reason)
+    residuals = np.concatenate([array - array.mean() for array in several])
+    total, k = residuals.size, len(several)
+    scale = log_scale(np.exp(residuals))
+    if scale.scale is None:
+        raise AssertionError("doses that differ have a spread")
     unit = UNIT_ERRORS[statistic] * scale.scale * math.sqrt(total / (total - k))
     counts = [array.size for array in logs.values()]
     return _judge(

@@ -48,7 +48,7 @@ class ControlState:
     Attributes
     ----------
     state : str
-        ``in_control``, ``out_of_control`` or ``not_known`` (no limits).
+        ``in_control``, ``out_of_control`` or ``not_known`` (no limits, or no value).
     rule : str
         ``beyond_limits`` (rule 1), ``run_of_nine``, or empty.
     """
@@ -112,7 +112,8 @@ def control_states(values: ArrayLike, limits: ControlLimits) -> Sequence[Control
     Parameters
     ----------
     values : array_like, shape (n,)
-        In order of time, beginning after the last recorded change.
+        In order of time, beginning after the last recorded change. One that is not finite is ``not_known`` and
+        neither continues nor ends a run.
     limits : ControlLimits
 
     Returns
@@ -131,6 +132,9 @@ def control_states(values: ArrayLike, limits: ControlLimits) -> Sequence[Control
     found = []
     run, side = 0, 0.0
     for value in x:
+        if not np.isfinite(value):
+            found.append(ControlState("not_known"))
+            continue
         now = float(np.sign(value - limits.centre))
         run = run + 1 if now == side and now != 0 else (1 if now != 0 else 0)
         side = now

@@ -250,6 +250,11 @@ def sign_test(values: ArrayLike, reference: float) -> SignTest:
     reference : float
         The fixed level, in the values' unit.
 
+    Raises
+    ------
+    ValueError
+        If a value or the reference is not finite: against none, every value would count as tied.
+
     Notes
     -----
     Values equal to the reference stay in n and count for neither side, which is conservative in both
@@ -261,6 +266,8 @@ def sign_test(values: ArrayLike, reference: float) -> SignTest:
     0.0207
     """
     array = as_finite(values)
+    if not math.isfinite(reference):
+        raise ValueError(f"reference {reference} is not finite")
     above, below = np.count_nonzero(array > reference), np.count_nonzero(array < reference)
     return sign_test_of_counts(array.size, int(above), int(below))
 

@@ -36,6 +36,17 @@ def test_brown_forsythe_does_not_see_the_level():
     assert result.value == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("pair", [(1.0, 2.0), (0.1, 0.3), (1.1, 9.7), (3.0, 7.0), (1e-9, 2e-9), (1e12, 3e12)])
+def test_doses_that_alternate_between_two_values_have_no_f(pair):
+    """Every deviation of a group is half the distance of its logarithms: there is nothing to divide by."""
+    low, high = pair
+    result = brown_forsythe({"A": [low, high] * 5, "B": [2 * low, 2 * high] * 6, "C": [low, high**2 / low] * 5})
+    assert (result.status, result.statistic, result.p_value) == ("NO_SPREAD", None, None)
+    # A spread of a millionth within the groups is one.
+    real = brown_forsythe({"A": [low, low * 1.000001, high] * 5, "B": [low, high, high * 1.000001] * 5})
+    assert real.status == "OK"
+
+
 def test_two_groups_dunn_squared_is_kruskal_wallis():
     pair = {name: SITES[name] for name in "AB"}
     (only,) = dunn(pair).pairs

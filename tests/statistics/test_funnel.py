@@ -110,3 +110,22 @@ def test_proportions_equal_scipy():
     assert proportion_funnel({}).status == "EMPTY"
     with pytest.raises(ValueError, match="'A'"):
         proportion_funnel({"A": (3, 2)})
+
+
+@pytest.mark.parametrize("statistic", ["median", "geometric_mean"])
+@pytest.mark.parametrize("sizes", [[3] * 40, [5] * 40, [1] * 40 + [10] * 6, [2, 3, 4, 30] * 10])
+def test_error_of_one_exam_is_the_true_one_for_small_sites_too(statistic, sizes):
+    """ln(dose) normal with a known spread: c·s, whatever the number of exams a site has."""
+    rng = np.random.default_rng(6)
+    factor = math.sqrt(math.pi / 2) if statistic == "median" else 1.0
+    errors = []
+    for _ in range(40):
+        doses = {str(i): np.exp(0.4 * rng.standard_normal(n)) for i, n in enumerate(sizes)}
+        errors.append(group_funnel(doses, statistic=statistic).unit_error)
+    assert np.median(errors) == pytest.approx(factor * 0.4, rel=0.06)
+
+
+def test_sites_of_one_exam_or_of_equal_doses_say_nothing_of_chance():
+    for doses in ({"A": [3.0], "B": [5.0]}, {"A": [0.1, 0.1, 0.1], "B": [0.3, 0.3, 0.3], "C": [7.0]}):
+        funnel = group_funnel(doses)
+        assert (funnel.status, funnel.points, funnel.n) == ("NO_SPREAD", (), len(doses))

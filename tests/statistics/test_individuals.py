@@ -22,6 +22,13 @@ def test_a_run_of_nine_on_one_side_is_a_signal_and_eight_is_not():
     assert rules == [""] * 8 + ["run_of_nine"] + [""] * 9
 
 
+def test_a_value_that_is_none_is_not_in_control_and_leaves_a_run_as_it_is():
+    limits = control_limits([0.0, 1.0] * 6)
+    found = control_states([0.6] * 5 + [np.nan, np.inf] + [0.6] * 4, limits)
+    assert [one.state for one in found[5:7]] == ["not_known"] * 2
+    assert [one.rule for one in found] == [""] * 10 + ["run_of_nine"]
+
+
 def test_without_limits_nothing_is_known():
     short = control_limits([1.0, 2.0, 3.0])
     assert short.status == "insufficient"

@@ -144,3 +144,9 @@ def test_sign_test_with_a_tie_equals_scipy(reference, p):
 
 def test_sign_test_without_values():
     assert sign_test([], 1.0).p_above is None
+
+
+@pytest.mark.parametrize("reference", [math.nan, math.inf])
+def test_sign_test_against_no_number_is_refused(reference):
+    with pytest.raises(ValueError, match="reference"):
+        sign_test([1.0, 2.0], reference)
