@@ -347,6 +347,9 @@ def _choose(
     if row.phantom and phantom and phantom != row.phantom:
         reason = f"dose reported on {_phantom(phantom)}, reference level is for {_phantom(row.phantom)}"
         return Match(None, PHANTOM_MISMATCH, reason, label, flags, candidates=(row,), patient_group=group)
+    if phantom == "mixed" and row.quantity in ("CTDIvol", "DLP"):
+        reason = "dose reported on both phantoms, which do not add up to one dose"
+        return Match(None, PHANTOM_MISMATCH, reason, label, flags, candidates=(row,), patient_group=group)
     beside = {
         other.role: other
         for other in rows

@@ -145,6 +145,8 @@ def test_phantom_mismatch_is_a_status_not_a_conversion(tables):
         assert "16 cm" in match.reason
     assert "PHANTOM_NOT_REPORTED" in find("ct-head", "CTDIvol", None).flags
     assert "DRL_PHANTOM_NOT_STATED" in find("ct-chest", "DLP", "body_32cm").flags
+    # Doses on both phantoms are no one dose, whether or not the level says on which it stands.
+    assert find("ct-chest", "DLP", "mixed").status == "PHANTOM_MISMATCH"
 
 
 def test_the_phantom_chooses_between_rows_that_differ_in_it(tables):
