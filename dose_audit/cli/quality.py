@@ -7,7 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from dose_audit.cli.common import ConfigOption, HomeOption, JsonOption, Progress, print_json, show_table
-from dose_audit.cli.quality_options import EquipmentOption, PhantomOption, device_id, prepared, short_number
+from dose_audit.cli.quality_options import (
+    EquipmentOption,
+    PhantomOption,
+    device_id,
+    phantom_id,
+    prepared,
+    short_number,
+)
 
 __all__ = ["reanalyse", "trend"]
 
@@ -32,10 +39,11 @@ def trend(
     from dose_audit.quality.trends import judge_history
 
     device = device_id(equipment) if equipment else None
+    definition = phantom_id(phantom, settings.phantom_definitions_dir) if phantom else None
     runs = [
         run
         for run in stored_runs(own=settings.phantom_definitions_dir)
-        if (device is None or run.equipment_id == device) and (phantom is None or run.definition == phantom)
+        if (device is None or run.equipment_id == device) and (definition is None or run.definition == definition)
     ]
     judged = [(one, judge_history(one)) for one in histories(runs) if measurement in (None, one.measurement)]
     rows = state_rows(judged)
@@ -112,7 +120,7 @@ def reanalyse(
     with Progress("measuring again") as bar:
         summary = run(
             settings,
-            definition=phantom,
+            definition=phantom_id(phantom, settings.phantom_definitions_dir) if phantom else None,
             everything=everything,
             page=phantom_page,
             progress=lambda now: bar(now.studies),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dose_audit.cli.common import fail, settings_for
+from dose_audit.cli.common import fail, nearest, settings_for
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -21,6 +21,7 @@ __all__ = [
     "PhantomOption",
     "RoleOption",
     "device_id",
+    "phantom_id",
     "prepared",
     "short_number",
 ]
@@ -31,9 +32,11 @@ EquipmentOption = Annotated[
 NeededEquipment = Annotated[
     str, typer.Option("--equipment", metavar="NAME", help="A device, by its name, station name or number.")
 ]
-PhantomOption = Annotated[str | None, typer.Option("--phantom", metavar="ID", help="Only this phantom.")]
+PhantomOption = Annotated[
+    str | None, typer.Option("--phantom", metavar="ID", help="Only this phantom, by its id or name.")
+]
 NeededPhantom = Annotated[
-    str, typer.Option("--phantom", metavar="ID", help="Which phantom; `phantom list` names them.")
+    str, typer.Option("--phantom", metavar="ID", help="Which phantom, by its id or name; `phantom list` tells both.")
 ]
 RoleOption = Annotated[
     str, typer.Option("--role", metavar="ROLE", help="Who decides, by role: medical physics expert.")
@@ -60,6 +63,28 @@ def device_id(text: str) -> int:
         return int(equipment_named(text).pk)
     except UnknownDevice as error:
         fail(f"{error}.")
+
+
+def phantom_id(text: str, own: Path) -> str:
+    """The id of the phantom that an id or a name means: of a definition, or of stored runs whose definition is gone.
+
+    Parameters
+    ----------
+    text : str
+    own : Path
+        Folder of the site's own definitions.
+    """
+    from dose_audit.quality.history import phantom_names
+    from dose_audit.store.models import PhantomStudy
+
+    stored = PhantomStudy.objects.values_list("definition", flat=True).distinct()
+    known = {**{one: one for one in stored}, **phantom_names(own)}
+    if text in known:
+        return text
+    meant = [one for one, name in known.items() if text.casefold() in (one.casefold(), name.casefold())]
+    if len(meant) != 1:
+        fail(f"no phantom {text!r}; `dose-audit phantom list` names them.{nearest(text, [*known, *known.values()])}")
+    return meant[0]
 
 
 def short_number(value: float | None) -> str | None:

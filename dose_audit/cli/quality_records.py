@@ -16,6 +16,7 @@ from dose_audit.cli.quality_options import (
     NeededPhantom,
     RoleOption,
     device_id,
+    phantom_id,
     prepared,
     short_number,
 )
@@ -59,12 +60,12 @@ def set_baselines(
     Example: dose-audit phantom baseline set --equipment CT1 --phantom catphan504 --role "medical physics expert" --reason
     acceptance --since 2026-01-01 --until 2026-03-01
     """
-    prepared(home, config)
+    settings = prepared(home, config)
     from dose_audit.quality.history import stored_runs
     from dose_audit.store.models import EquipmentEvent
     from dose_audit.store.phantoms import BaselineError, set_baseline
 
-    device = device_id(equipment)
+    device, phantom = device_id(equipment), phantom_id(phantom, settings.phantom_definitions_dir)
     chosen = _chosen(stored_runs(), device, phantom, since, until, run, conditions)
     why = None
     if after_event is not None:
@@ -253,12 +254,9 @@ def set_schedule(
     Example: dose-audit phantom schedule set --equipment CT1 --phantom catphan504 --every 7 --role "lead radiographer"
     """
     settings = prepared(home, config)
-    from dose_audit.phantom.definition import definitions
     from dose_audit.store.phantoms import BaselineError, set_task
 
-    own = settings.phantom_definitions_dir
-    if phantom not in {one.id for one in definitions(own if own.is_dir() else None)}:
-        fail(f"no phantom definition {phantom!r}; `dose-audit phantom list` names them")
+    phantom = phantom_id(phantom, settings.phantom_definitions_dir)
     day = since.date() if since else dt.date.today()
     try:
         set_task(device_id(equipment), phantom, every, since=day, role=role, grace_days=grace)

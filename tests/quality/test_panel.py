@@ -141,6 +141,13 @@ def test_commands_on_a_stored_network(network: None, home: Any) -> None:
     trend = call("phantom", "trend", "--json")
     assert trend.exit_code == 3  # something wants attention
     assert {row["equipment"] for row in json.loads(trend.stdout)} == {"CT1", "CT2"}
+    for row in json.loads(trend.stdout):
+        # What it prints of a phantom, name or id, is taken back.
+        for word in (row["phantom"], row["definition"]):
+            back = call("phantom", "trend", "--equipment", row["equipment"], "--phantom", word, "--json")
+            assert row in json.loads(back.stdout)
+    wrong = call("phantom", "trend", "--phantom", "water-unifrm")
+    assert isinstance(wrong.exception, CommandError) and "'water-uniform'" in str(wrong.exception)
     shown = call("phantom", "trend", "--equipment", "CT2", "--measurement", "noise")
     assert "out of tolerance, changed" in shown.stdout and "by expert: acceptance" in shown.stdout
     again = ("--equipment", "CT2", "--phantom", "water-uniform", "--role", "expert", "--reason", "new tube")
