@@ -66,6 +66,28 @@ def test_the_flood_field_is_measured_with_its_repeat(tmp_path: Path) -> None:
     assert found["snr"] == pytest.approx(125.0, rel=0.05)
 
 
+@pytest.mark.parametrize("kind", ["real part", "magnitude, background taken off"])
+def test_air_with_its_sign_has_the_noise_itself(kind: str, tmp_path: Path) -> None:
+    """A real-part image has noise about zero, of the signal's own SD; a magnitude without its mean is not one."""
+    (file,) = write_series(tmp_path, recipe("magnet-snr")).files[:1]
+    image = dcmread(file)
+    body = image.pixel_array > 500
+    random, sd = np.random.default_rng(3), 8.0
+    real, imaginary = random.normal(0.0, sd, (2, *body.shape))
+    real += np.where(body, 1000.0, 0.0)
+    pixels = real if kind == "real part" else np.hypot(real, imaginary) - sd * np.sqrt(np.pi / 2)
+    image.PixelData = np.rint(pixels + 2048).astype(np.uint16).tobytes()
+    image.RescaleSlope, image.RescaleIntercept = 1, -2048
+    (analysis,) = analyse([image], known=MR).analyses
+    air = next(one.measured for one in analysis.measurements if one.name == "snr_air")
+    assert air.value is not None
+    if kind == "real part":
+        assert air.status == "ok" and air.value == pytest.approx(125.0, rel=0.05)
+        assert abs(air.value - 125.0) < 3 * (air.uncertainty or 0.0) + 1.0
+    else:
+        assert air.status == "suspect"
+
+
 def test_the_sphere_is_measured_in_its_largest_section(tmp_path: Path) -> None:
     _, found = measured(tmp_path, "sphere")
     # A slice of 5 mm about the middle: its edge lies where half of the thickness is filled.

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, stats
 
-from dose_audit.image_quality import disc_mask, rectangle_mask, snr_single_image, snr_smoothed, snr_two_images
+from dose_audit.image_quality import disc_mask, noise_sd, rectangle_mask, snr_single_image, snr_smoothed, snr_two_images
 from dose_audit.measured import Measured, not_measurable
 from dose_audit.phantom.definition import Definition, Measure
 from dose_audit.phantom.pose import Pose
@@ -40,6 +40,8 @@ _APART, _APART_OF_BOUND = 0.10, 0.03
 # A folded normal variable: SD over mean, and the share below half of the median (0.159 for Rayleigh).
 _FOLDED_RATIO, _FOLDED_WITHIN, _FOLDED_LOW = 0.7555, 0.035, 0.21
 _FOLDED_SD, _RAYLEIGH_SD = 0.60281, 0.65514
+# Noise of a real-part image: about zero, and as often above as below. Rayleigh's, its mean taken off, is skewed by 0.63.
+_ABOUT_ZERO, _MOST_SKEW = 0.25, 0.3
 _SAME_HEADER = (
     "RepetitionTime",
     "EchoTime",
@@ -190,7 +192,8 @@ def _air(
     corners, squares = quiet_corners(bench, ready.plane, ready.half_mm, ready.centre_px)
     if corners is None:
         return not_measurable("snr", "1", "no corner of the image is free of the phantom"), "", ()
-    air = snr_single_image(np.where(mask, image, np.nan), np.where(corners, image, np.nan))
+    signal, dark = np.where(mask, image, np.nan), np.where(corners, image, np.nan)
+    air = _real_part(signal, dark) if _is_real_part(image[corners]) else snr_single_image(signal, dark)
     if air.value is None:
         return air, "", squares
     # A ratio in doubt for correlated noise is an upper bound.
@@ -209,6 +212,24 @@ def _air(
             "channels, or filtered, and noise of air does not tell that of the signal"
         )
     return air, "", squares
+
+
+def _is_real_part(values: NDArray[np.float32]) -> bool:
+    """Whether noise is that of one real channel with its sign."""
+    spread, middle = float(values.std()), float(values.mean())
+    return spread > 0 and abs(middle) < _ABOUT_ZERO * spread and abs(float(stats.skew(values))) < _MOST_SKEW
+
+
+def _real_part(signal: Floats, dark: Floats) -> Measured:
+    """Mean over the SD of air, which in a real-part image is the noise itself: nothing of it is folded or bent."""
+    noise = noise_sd(dark, unit="1")
+    method = "one image: signal over the SD of air (real-part image)"
+    if not noise.value:
+        return not_measurable("snr", "1", noise.reason or "the air has no noise at all: it was masked", method=method)
+    value = float(np.nanmean(signal)) / noise.value
+    error = abs(value) * (noise.uncertainty or 0.0) / noise.value
+    found = Measured("snr", value, "1", error, method=method, details={"noise": noise.value})
+    return found if noise.status == "ok" else found.doubt(noise.reason)
 
 
 def _is_folded(values: NDArray[np.float32], air: Measured) -> bool:
