@@ -162,6 +162,30 @@ def test_tor_cdr_counts_its_details(tmp_path: Path) -> None:
     assert values["mtf.bars_1.0"].value == pytest.approx(true, abs=0.03)
 
 
+def test_a_mean_is_doubted_where_grey_values_fall_as_the_dose_rises(tmp_path: Path) -> None:
+    """The header tells neither; the plate itself does: what absorbs has the higher values."""
+    phantom = recipe("leeds-tor-cdr")
+    used = replace(phantom.acquisition, shape=(500, 500), spacing_mm=(0.38, 0.38))
+    write_series(tmp_path, phantom, acquisition=used)
+    (path,) = tmp_path.glob("*.dcm")
+    dataset = pydicom.dcmread(path)
+    dataset.PixelIntensityRelationship = "LIN"
+    if "PixelIntensityRelationshipSign" in dataset:
+        del dataset.PixelIntensityRelationshipSign
+    rising = dataset.pixel_array
+    told = []
+    for pixels in (rising, (16383 - rising).astype(rising.dtype)):
+        dataset.PixelData = np.ascontiguousarray(pixels).tobytes()
+        (analysis,) = analyse([dataset], definition="leeds-tor-cdr").analyses
+        told.append({name: one for name, one in _values(analysis).items() if name.startswith("grey_")})
+    for name in ("grey_mean", "grey_snr"):
+        (upright, turned) = ([one for key, one in grey.items() if key.startswith(name + ".")] for grey in told)
+        assert upright and all(one.status == "ok" for one in upright)
+        assert turned and all(one.status == "suspect" and "fall as the dose rises" in one.reason for one in turned)
+    # The noise is the same either way round.
+    assert all(one.status == "ok" for key, one in told[1].items() if key.startswith("grey_sd."))
+
+
 def test_another_plate_is_refused_by_name(tmp_path: Path) -> None:
     phantom = recipe("leeds-tor18")
     used = replace(phantom.acquisition, shape=(420, 420), spacing_mm=(0.48, 0.48))

@@ -82,12 +82,13 @@ def regions(bench: Workbench, pose: Pose, definition: Definition, measure: Measu
             )
         for value, part, text in values:
             named = replace(value, name=f"{measure.name}_{part}.{one.id}", method="pixels of the region")
-            ratio_only = shifted if part == "snr" else ""
-            yield doubted(result(named, measure, title=f"{text}, {title}", rois=rois), doubt, ratio_only)
+            # Only the noise itself does not ask where zero lies.
+            from_zero = "" if part == "sd" else shifted
+            yield doubted(result(named, measure, title=f"{text}, {title}", rois=rois), doubt, from_zero)
 
 
 def _shifted(bench: Workbench, definition: Definition, plane: Plane | str, measure: Measure) -> str:
-    """Why ratios to the mean say nothing in a projection: by its header, its values, or what its plate shows."""
+    """Why the mean and ratios to it say nothing in a projection: by its header, its values, or what its plate shows."""
     if isinstance(plane, str) or bench.series.modality in ("CT", "MR", "NM", "PT"):
         return ""
     on_a_plate = definition.locator.startswith("plate_") and not measure.settings.get("offset")
