@@ -249,11 +249,13 @@ def funnel_limits(funnel: Funnel, n: ArrayLike, level: float = 0.95) -> tuple[ND
     Raises
     ------
     ValueError
-        If the funnel has no target or no error per exam (`log_funnel`, ``EMPTY``, ``NO_SPREAD``).
+        If the funnel has no target or no error per exam (`log_funnel`, ``EMPTY``, ``NO_SPREAD``), or a number of exams
+        is not positive.
     """
     if funnel.target is None or funnel.unit_error is None:
         raise ValueError("this funnel has no error per exam to draw limits from")
     count = np.asarray(n, dtype=float)
+    as_finite(count, positive=True)
     reach = -float(ndtri((1.0 - level) / 2.0)) * np.sqrt(funnel.unit_error**2 / count + (funnel.tau or 0.0) ** 2)
     return funnel.target * np.exp(-reach), funnel.target * np.exp(reach)
 

@@ -69,7 +69,7 @@ def ewma(values: ArrayLike, *, target: float, sigma: float, weight: float = 0.1,
     >>> ewma([10.2, 10.5], target=10.1, sigma=0.25, weight=0.2, width=2.962).upper.round(3).tolist()
     [10.12, 10.196]
     """
-    x = _chart_input(values, sigma)
+    x = _chart_input(values, target, sigma, width)
     if not 0.0 < weight <= 1.0:
         raise ValueError(f"weight {weight} is not in (0, 1]")
     line: NDArray[np.float64] = x.copy()
@@ -107,7 +107,9 @@ def cusum(
     ----------
     Page, Biometrika 41 (1954) 100; Montgomery, Introduction to Statistical Quality Control, chapter 9.
     """
-    x = (_chart_input(values, sigma) - target) / sigma
+    if not math.isfinite(allowance):
+        raise ValueError(f"allowance {allowance} is not finite")
+    x = (_chart_input(values, target, sigma, decision) - target) / sigma
     # A sum that is held at zero is the plain sum less the lowest that it has been.
     rise, fall = np.cumsum(x - allowance), np.cumsum(x + allowance)
     up = rise - np.minimum(np.minimum.accumulate(rise), 0.0)
@@ -116,7 +118,12 @@ def cusum(
     return _judge(up, down, limit, -limit)
 
 
-def _chart_input(values: ArrayLike, sigma: float) -> NDArray[np.float64]:
+def _chart_input(values: ArrayLike, target: float, sigma: float, limit: float) -> NDArray[np.float64]:
+    """The values, or a refusal of what no value could ever signal against."""
+    if not math.isfinite(target):
+        raise ValueError(f"target {target} is not finite")
+    if not (limit > 0.0 and math.isfinite(limit)):
+        raise ValueError(f"limit {limit} is not a positive number")
     if not (sigma > 0.0 and math.isfinite(sigma)):
         raise ValueError(f"sigma {sigma} is not a positive number")
     return as_finite(values)

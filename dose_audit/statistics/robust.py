@@ -169,6 +169,8 @@ def log_outliers(
     >>> log_outliers([10, 11, 9, 10, 12, 10, 9, 11, 95], minimum_n=9).high
     (8,)
     """
+    if not threshold > 0.0:
+        raise ValueError(f"threshold {threshold} is not positive")
     logs = np.log(as_finite(values, positive=True))
     scale = log_scale(values if history is None else history)
     n = int(logs.size)

@@ -129,3 +129,10 @@ def test_sites_of_one_exam_or_of_equal_doses_say_nothing_of_chance():
     for doses in ({"A": [3.0], "B": [5.0]}, {"A": [0.1, 0.1, 0.1], "B": [0.3, 0.3, 0.3], "C": [7.0]}):
         funnel = group_funnel(doses)
         assert (funnel.status, funnel.points, funnel.n) == ("NO_SPREAD", (), len(doses))
+
+
+def test_limits_at_no_exams_are_refused():
+    funnel = group_funnel({name: [4.0, 5.0, 6.0, 7.0] for name in "ABCDE"})
+    for n in (0, -1, math.nan):
+        with pytest.raises(ValueError, match="not finite and positive"):
+            funnel_limits(funnel, [5, n])

@@ -54,3 +54,17 @@ def test_empty_series_and_impossible_settings():
         cusum([1.0], target=0, sigma=0.0)
     with pytest.raises(ValueError, match="weight"):
         ewma([1.0], target=0, sigma=1, weight=0.0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"target": math.nan}, {"sigma": math.nan}, {"sigma": 0.0}, {"limit": math.nan}, {"limit": 0.0}]
+)
+def test_a_chart_that_could_never_signal_is_refused(wrong):
+    given = {"target": 0.0, "sigma": 1.0, "limit": 3.0} | wrong
+    limit = given.pop("limit")
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ewma([1.0, 200.0], width=limit, **given)
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        cusum([1.0, 200.0], decision=limit, **given)
+    with pytest.raises(ValueError, match="allowance"):
+        cusum([1.0, 200.0], target=0.0, sigma=1.0, allowance=math.nan)

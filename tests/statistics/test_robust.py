@@ -113,3 +113,8 @@ def test_single_slipped_values_are_found_and_others_left():
 def test_wide_spread_says_nothing_about_a_tenfold_dose():
     values = np.exp(np.linspace(-3, 3, 41))
     assert slipped_values(values) == {}
+
+
+def test_a_threshold_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="threshold"):
+        log_outliers([7.0] * 40 + [70.0], threshold=math.nan)
