@@ -98,6 +98,7 @@ class Spool(SeriesQueue, Accounts):
 
     def close(self) -> None:
         """Write outstanding counters and let go of the ledger."""
+        self.end_leases()
         try:
             self.flush_tallies()
             if self._writer is not None:

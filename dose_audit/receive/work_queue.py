@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from .file_names import named_path
 from .ledger import Ledger
 from .objects import END_STATES, PHANTOM, SpooledObject
 from .part_files import unrenamed
+from .writer_lock import LeaseLock, is_alive
 
 # What `WorkQueue._object` reads of a row, in its order.
 COLUMNS = (
@@ -19,6 +21,8 @@ COLUMNS = (
     " route, state"
 )
 _MAX_ATTEMPTS = 3
+_LEASES = "leases"  # folder of the locks of those who hold objects
+_MOST_DEAD = 500  # at a time: SQLite takes so many parameters in any build
 _WAITS_AGAIN = f"CASE WHEN route = '{PHANTOM}' THEN '{PHANTOM}' ELSE 'pending' END"  # as `waiting_state` says
 
 
@@ -47,13 +51,15 @@ class WorkQueue:
         self.ledger = ledger
         self.lease_s = lease_s
         self._boot = _boot_id()
+        self._lease_lock: LeaseLock | None = None
+        self._lease_guard = threading.Lock()
 
     def claim(self, limit: int, *, worker: str) -> list[SpooledObject]:
         """Lease up to `limit` objects for dose extraction to a worker, oldest first.
 
-        A lease that was not settled within `lease_s` lapses and the object is handed out again. Leases run on the
-        monotonic clock, so a wall clock that jumps changes nothing. An object whose worker vanished three times is
-        quarantined.
+        A lease that was not settled within `lease_s` lapses and the object is handed out again, and so is at once what a
+        process had that has ended. Leases run on the monotonic clock, so a wall clock that jumps changes nothing. An object
+        whose worker vanished three times is quarantined.
         """
 
         def operation(connection: sqlite3.Connection) -> list[SpooledObject]:
@@ -68,21 +74,48 @@ class WorkQueue:
     def _return_lapsed(self, connection: sqlite3.Connection) -> None:
         """Let objects wait again whose worker did not settle them in time."""
         now = time.monotonic()
+        dead = self._dead_workers(connection)
         connection.execute(
             f"UPDATE objects SET state = CASE WHEN attempts >= ? THEN 'quarantined' ELSE {_WAITS_AGAIN} END,"
             f" reason = CASE WHEN attempts >= ? THEN 'its worker vanished ' || attempts || ' times' ELSE '' END,"
-            f" worker = '' WHERE state = 'in_work' AND (lease_boot <> ? OR lease_until <= ? OR lease_until > ?)",
-            (_MAX_ATTEMPTS, _MAX_ATTEMPTS, self._boot, now, now + 2 * self.lease_s),
+            f" worker = '' WHERE state = 'in_work' AND (lease_boot <> ? OR lease_until <= ? OR lease_until > ?"
+            f" OR worker IN ({', '.join('?' * len(dead))}))",
+            (_MAX_ATTEMPTS, _MAX_ATTEMPTS, self._boot, now, now + 2 * self.lease_s, *dead),
         )
 
+    def _dead_workers(self, connection: sqlite3.Connection) -> list[str]:
+        """Who holds objects and runs no more, as the ledger names them."""
+        holders = connection.execute("SELECT DISTINCT worker FROM objects WHERE state = 'in_work'").fetchall()
+        own = "" if self._lease_lock is None else self._lease_lock.token
+        dead = []
+        for (worker,) in holders:
+            _, _, token = worker.rpartition(" ")
+            if token != own and not is_alive(self.root / _LEASES, token):
+                dead.append(worker)
+                (self.root / _LEASES / f"{token}.lock").unlink(missing_ok=True)
+        return dead[:_MOST_DEAD]
+
     def _lease(self, connection: sqlite3.Connection, rows: list[tuple], worker: str) -> list[SpooledObject]:
+        if not rows:
+            return []
+        with self._lease_guard:
+            if self._lease_lock is None:
+                self._lease_lock = LeaseLock(self.root / _LEASES)
+            holder = f"{worker} {self._lease_lock.token}"
         until = time.monotonic() + self.lease_s
         connection.executemany(
             "UPDATE objects SET state = 'in_work', worker = ?, lease_boot = ?, lease_until = ?,"
             " attempts = attempts + 1 WHERE id = ?",
-            [(worker, self._boot, until, row[0]) for row in rows],
+            [(holder, self._boot, until, row[0]) for row in rows],
         )
         return [self._object(row) for row in rows]
+
+    def end_leases(self) -> None:
+        """Let go: what this process has leased and not settled waits again for the next who asks."""
+        with self._lease_guard:
+            if self._lease_lock is not None:
+                self._lease_lock.release()
+                self._lease_lock = None
 
     def with_hashes(self, items: list[SpooledObject]) -> list[SpooledObject]:
         """Compute and record the hashes of objects that are outstanding; one that cannot be read stays without."""

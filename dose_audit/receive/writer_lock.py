@@ -1,6 +1,7 @@
-"""A writer's own folder of part files, locked while it lives, so that recovery never touches a living one's."""
+"""Locks that tell whether who writes part files, or who has leased objects, still lives."""
 
 import os
+import uuid
 from pathlib import Path
 
 from dose_audit.locks import lock_file
@@ -30,10 +31,25 @@ class WriterLock:
         self._path.unlink(missing_ok=True)
 
 
-def is_alive(parts: Path, token: str) -> bool:
-    """Whether the writer of this token still runs."""
+class LeaseLock:
+    """Held by whoever leases objects until released or until the process ends: what a dead one had waits again at once."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.token = uuid.uuid4().hex
+        self._path = folder / f"{self.token}.lock"
+        self._descriptor = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o640)
+        lock_file(self._descriptor)
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+        self._path.unlink(missing_ok=True)
+
+
+def is_alive(folder: Path, token: str) -> bool:
+    """Whether the holder of this token's lock still runs."""
     try:
-        descriptor = os.open(parts / f"{token}.lock", _FLAGS)
+        descriptor = os.open(folder / f"{token}.lock", _FLAGS)
     except OSError:
         return False
     try:

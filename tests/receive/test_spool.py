@@ -7,6 +7,8 @@ import hashlib
 import io
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -165,6 +167,27 @@ def test_a_worker_that_dies_in_mid_parse_gives_its_object_back(tmp_path: Path, c
         assert spool.claim(1, worker="careful") == []
         [(item, reason)] = spool.quarantined()
         assert item.id == identifier and "vanished 3 times" in reason and item.path.exists()
+
+
+def test_what_a_killed_process_had_waits_again_at_once(tmp_path: Path) -> None:
+    with Spool(tmp_path / "s", min_free_bytes=0, lease_s=600) as spool:
+        identifiers = [put(spool, f"1.2.{n}").id for n in range(3)]
+        program = (
+            "import sys; from pathlib import Path; from dose_audit.receive.spool import Spool\n"
+            "spool = Spool(Path(sys.argv[1]), min_free_bytes=0, lease_s=600)\n"
+            "print(len(spool.claim(2, worker='other')), flush=True); sys.stdin.read()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / "s")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other:
+            assert other.stdout is not None and other.stdout.readline() == b"2\n"
+            assert [item.id for item in spool.claim(5, worker="w")] == identifiers[
+                2:
+            ]  # it lives: its objects are its own
+            other.kill()
+            other.wait()
+        assert [item.id for item in spool.claim(5, worker="w")] == identifiers[:2]
+        assert len(list((tmp_path / "s" / "leases").iterdir())) == 1  # of the dead one nothing is left
 
 
 def test_leases_do_not_follow_the_wall_clock(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
