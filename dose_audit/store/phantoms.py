@@ -156,7 +156,8 @@ def ingest_measurements(
     -------
     study : PhantomStudy
     new : bool
-        False when exactly this (images, definition, algorithms) is stored already: nothing is written then.
+        False when exactly this (images, definition, algorithms) is stored already: then it is made the current one again, for a
+        definition or a program that was taken back gives it anew, and nothing else is written.
 
     Notes
     -----
@@ -172,8 +173,14 @@ def ingest_measurements(
         "definition_sha256": analysis.definition.sha256,
         "algorithm_version": ALGORITHM_VERSION,
     }
+    alike = PhantomStudy.objects.filter(inputs_sha256=identity["inputs_sha256"], definition=analysis.definition.id)
     existing = PhantomStudy.objects.filter(**identity).first()
     if existing is not None:
+        if not existing.current:
+            with transaction.atomic():
+                alike.filter(current=True).update(current=False)
+                existing.current = True
+                existing.save(update_fields=["current"])
         return existing, False
     equipment = equipment_of(analysis, devices)
     acquired = acquired_at(analysis)
@@ -182,9 +189,7 @@ def ingest_measurements(
     conditions = conditions_of(analysis)
     software = record["equipment"]["software_versions"]
     with transaction.atomic():
-        PhantomStudy.objects.filter(
-            inputs_sha256=identity["inputs_sha256"], definition=analysis.definition.id, current=True
-        ).update(current=False)
+        alike.filter(current=True).update(current=False)
         earlier = 0
         if acquired is not None:
             earlier = PhantomStudy.objects.filter(

@@ -161,6 +161,25 @@ def test_a_reanalysis_keeps_the_old_result_beside_the_new(
     assert len(list((home.phantoms_dir / "2026-01").iterdir())) == 2
 
 
+def test_algorithms_that_are_taken_back_give_the_former_result_again(
+    home: Settings, water: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One result of these images is shown at any time, also where an earlier version had lost all of them."""
+    from dose_audit.store.models import PhantomStudy
+
+    _measure(home, water)
+    with monkeypatch.context() as newer:
+        for place in ("phantom.results", "store.phantoms"):
+            newer.setattr(f"dose_audit.{place}.ALGORITHM_VERSION", "next")
+        assert reanalyse(home, own_process=False).analyses == 1
+    assert (reanalyse(home, own_process=False).studies, PhantomStudy.objects.count()) == (1, 2)
+    [shown] = PhantomStudy.objects.filter(current=True)
+    assert shown.algorithm_version != "next"
+    PhantomStudy.objects.update(current=False)
+    assert reanalyse(home, own_process=False).studies == 1
+    assert [one.pk for one in PhantomStudy.objects.filter(current=True)] == [shown.pk]
+
+
 def test_a_reanalysis_says_where_images_are_gone(home: Settings, water: Path) -> None:
     _measure(home, water)
     with open_spool(home) as spool:
