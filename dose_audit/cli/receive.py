@@ -98,10 +98,19 @@ def scan(
             print("The new ones are read by another program on this store, such as a listener: dose-audit status")
         else:
             print(_told(ingested) if read else "Nothing new: the store is as it was.")
+        if held := _being_read(settings):
+            print(f"{counted(held, 'object')} of this spool are held by another program that is reading them.")
         if measured.studies:
             print(_told_phantoms(measured, settings))
     if summary.files and not summary.dicom and summary.unreadable_count:
         raise typer.Exit(1)
+
+
+def _being_read(settings: Settings) -> int:
+    from dose_audit.ingest import open_spool
+
+    with open_spool(settings) as spool:
+        return spool.counts()["in_work"]
 
 
 @app.command()
@@ -144,6 +153,10 @@ def listen(
                 thread.join()
 
 
+AGAIN_S = 30.0
+"""After which ingest begins again where it could not go on."""
+
+
 def _ingest(settings: Settings, done: threading.Event) -> None:
     from dose_audit.ingest import run_ingest
 
@@ -161,16 +174,21 @@ def _keep_on(work: Callable[[Settings, threading.Event], None], settings: Settin
     """Store what arrives until told to stop; after a failure wait and go on, for the objects are safe in the spool."""
     import logging
 
+    from django.db import connections
+
     from dose_audit.ingest import IngestError
+    from dose_audit.store.places import where
 
     while not done.is_set():
         try:
             work(settings, done)
-        except IngestError as error:
+        except Exception as error:  # noqa: BLE001  a listener that takes objects and reads none would look sound
+            said = error if isinstance(error, IngestError) else where(error)
             logging.getLogger(__name__).error(
-                "ingest stopped (%s); objects wait in the spool, trying again in 30 s", error
+                "ingest stopped (%s); objects wait in the spool, trying again in %g s", said, AGAIN_S
             )
-            done.wait(30)
+            done.wait(AGAIN_S)
+    connections.close_all()  # this thread's own
 
 
 @app.command()

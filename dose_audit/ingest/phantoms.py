@@ -18,7 +18,8 @@ from dose_audit.ingest.phantom_task import Page, StudyResult, StudyTask
 from dose_audit.ingest.run import IngestError, open_spool, without_row
 from dose_audit.receive.objects import SpooledObject, SpooledSeries
 from dose_audit.receive.spool import Spool
-from dose_audit.store.settings import prepare
+from dose_audit.store.places import where
+from dose_audit.store.settings import let_go, prepare
 
 __all__ = ["PhantomSummary", "reanalyse", "run_phantoms"]
 
@@ -173,18 +174,22 @@ def reanalyse(
     began = time.monotonic()
     own = settings.phantom_definitions_dir
     texts = {one.id: one.sha256 for one in definitions(own if own.is_dir() else None)}
-    runs = PhantomStudy.objects.filter(current=True, study_instance_uid__isnull=False)
+    runs = PhantomStudy.objects.filter(study_instance_uid__isnull=False)
     if definition is not None:
         runs = runs.filter(definition=definition)
     stale: dict[str, bool] = {}
-    for study, name, text, version in runs.order_by("pk").values_list(
-        "study_instance_uid", "definition", "definition_sha256", "algorithm_version"
+    shown: set[str] = set()
+    for study, name, text, version, current in runs.order_by("pk").values_list(
+        "study_instance_uid", "definition", "definition_sha256", "algorithm_version", "current"
     ):
-        changed = version != ALGORITHM_VERSION or texts.get(name) != text
+        changed = current and (version != ALGORITHM_VERSION or texts.get(name) != text)
         stale[study] = stale.get(study, False) or changed or everything
+        if current:
+            shown.add(study)
     summary = PhantomSummary()
     with open_spool(settings) as spool, _measurer(settings, page, own_process) as measurer:
-        for study in [uid for uid, wanted in stale.items() if wanted]:
+        # A study of which nothing is shown has lost its current result: it is measured, whatever its versions.
+        for study in [uid for uid, wanted in stale.items() if wanted or uid not in shown]:
             images = spool.measured_of(study)
             summary.studies += 1
             if not images:
@@ -260,6 +265,12 @@ def _measure(
 
 def _tell_counts(spool: Spool) -> None:
     """Leave the reception's counts in the store, as the ingest of dose does."""
+    from django.db import Error
+
     from dose_audit.store.tallies import set_tallies
 
-    set_tallies(without_row(spool))
+    try:
+        set_tallies(without_row(spool))
+    except Error as error:  # as there
+        log.warning("The reception's counts wait, the store cannot be written: %s", where(error))
+        let_go()

@@ -18,7 +18,7 @@ from dose_audit.ingest.worker import BatchResult, Task, Worker
 from dose_audit.receive.scanner import ScanSummary, scan
 from dose_audit.receive.spool import Spool
 from dose_audit.store.places import where
-from dose_audit.store.settings import prepare
+from dose_audit.store.settings import let_go, prepare
 
 __all__ = ["IngestError", "IngestSummary", "open_spool", "reprocess", "run_ingest", "scan_paths", "without_row"]
 
@@ -287,20 +287,29 @@ class _Run:
             done = estimate_waiting(self._settings, limit_s=limit_s, workers=workers, stop=stop).exams
         except Error as error:
             log.warning("Dosimetry waits, the store cannot be written: %s", where(error))
+            let_go()
             return 0
         self.summary.estimated += done
         return done
 
     def _finish(self) -> None:
         """What is done once the spool is empty: devices' slipped units, and counts that have no row in the store."""
+        from django.db import Error
+
         from dose_audit.store.slips import mark_unit_slips
         from dose_audit.store.tallies import set_tallies
 
-        if self._equipment:
-            self.summary.unit_slips += mark_unit_slips(self._equipment)
-            self._equipment = set()
-        set_tallies(without_row(self._spool))
-        self._finished, self._finished_at = True, time.monotonic()
+        self._finished_at = time.monotonic()
+        try:
+            if self._equipment:
+                self.summary.unit_slips += mark_unit_slips(self._equipment)
+                self._equipment = set()
+            set_tallies(without_row(self._spool))
+        except Error as error:  # a database that is away for a while must not end whoever reads what arrives
+            log.warning("The reception's counts wait, the store cannot be written: %s", where(error))
+            let_go()
+        else:
+            self._finished = True
 
 
 def without_row(spool: Spool) -> dict[str, int]:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from dose_audit.config import Settings, SettingsError, load_settings
 from dose_audit.locks import lock_file
 
-__all__ = ["database", "prepare", "setup"]
+__all__ = ["database", "let_go", "prepare", "setup"]
 
 # FULL, not NORMAL: once an object is settled in the spool its exam must survive a power cut. Batches pay for it.
 _SQLITE_PRAGMAS = (
@@ -104,7 +104,14 @@ def setup(settings: Settings) -> None:
         del connections["default"]
         connections.settings["default"] = wanted
         connections.settings = connections.configure_settings(connections.settings)
-    connections["default"].close_if_unusable_or_obsolete()  # a server that went away is asked again
+    let_go()  # a server that went away is asked again
+
+
+def let_go() -> None:
+    """Close a connection that failed and does not work any more, so that the next question opens another."""
+    from django.db import connections
+
+    connections["default"].close_if_unusable_or_obsolete()
 
 
 def prepare(settings: Settings) -> None:
