@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special
 
 from dose_audit.image_quality.mtf_curve import Floats
 from dose_audit.image_quality.rois import as_floats
@@ -18,6 +19,7 @@ __all__ = ["HuLinearity", "SignalTransfer", "hu_linearity", "signal_transfer"]
 
 HU_METHOD = "straight line of measured against nominal CT number, Huber weights"
 STP_METHOD = "signal transfer property (IEC 62220-1 6.3.1), least squares with Huber weights"
+_TWICE = 0.97725  # of a normal variable lie below two standard deviations
 Response = Literal["linear", "log", "square_root"]
 
 _FORWARD: dict[str, Callable[[Floats], Floats]] = {
@@ -134,6 +136,9 @@ def hu_linearity(
     insert does not bend the line. Means are of float pixels: a mean or median of whole numbers would be 0.5 HU off.
     Bone-like plastics deviate from their nominal value with tube voltage: compare with a baseline of the same beam.
 
+    Uncertainties: of the scatter about the line, with Student's factor for so few points, or what the means' own make of it
+    where that is more.
+
     References
     ----------
     IEC 61223-3-5:2019; Huber, *Robust Statistics* (1981).
@@ -157,7 +162,7 @@ def hu_linearity(
         ]
         nothing, apart = (None,) * nominal.size, _listed(values - nominal)
         return HuLinearity(slope, intercept, r_squared, deviation, nothing, apart, "not_measurable", reason)
-    line = _robust_line(nominal[known], values[known], errors[known])
+    line = _robust_line(nominal[known], values[known], errors[known], own=errors[known])
     residuals = values - line.intercept - line.slope * nominal
     deviations = values - nominal
     limit = max(6.0 * line.scale, apart_hu)
@@ -235,7 +240,7 @@ def signal_transfer(
     x, y = _FORWARD[response](kerma[known]), values[known]
     # A tenth of the kerma is as worthy a point as the whole: a linear response is weighted by its relative error.
     weight = np.maximum(errors[known], 1e-3 * np.ptp(y) * (kerma[known] / kerma.max() if response == "linear" else 1.0))
-    line = _robust_line(x, y, weight)
+    line = _robust_line(x, y, weight, own=errors[known])
     if not line.slope > 0:
         return _no_transfer("the signal does not grow with the kerma", response)
     back = _BACKWARD[response]((y - line.intercept) / line.slope)
@@ -299,8 +304,12 @@ class _Line:
     scale: float
 
 
-def _robust_line(x: Floats, y: Floats, errors: Floats) -> _Line:
-    """Weighted least squares, its outliers held back by Huber weights."""
+def _robust_line(x: Floats, y: Floats, errors: Floats, *, own: Floats) -> _Line:
+    """Weighted least squares, its outliers held back by Huber weights.
+
+    The uncertainty is that of the points about the line, or what their `own` uncertainties make of it where that is more.
+    Of n − 2 degrees of freedom twice the former covers as much as twice the uncertainty of many.
+    """
     smallest = max(float(np.median(errors)), 1e-6 * float(np.ptp(y)), 1e-12)
     prior = 1.0 / np.maximum(errors, 0.3 * smallest) ** 2 if np.any(errors > 0) else np.ones_like(x)
     prior = prior / prior.mean()
@@ -325,16 +334,24 @@ def _robust_line(x: Floats, y: Floats, errors: Floats) -> _Line:
             break
         solution = new
     residual = y - design @ solution
-    normal = np.linalg.pinv(design.T @ (weights[:, None] * design))
-    spread = float((weights * residual**2).sum()) / max(x.size - 2, 1)
+    free = max(x.size - 2, 1)
+    held = weights / prior  # 1, or less for what lies far off
+    inside = float(np.mean(held >= 1.0 - 1e-9))
+    # Huber (1981), 7.6: the weights make the residuals look smaller than they are.
+    larger = (1.0 + 2.0 / x.size * (1.0 - inside) / inside) / inside if inside > 0 else 1.0
+    spread = float((prior * (held * residual) ** 2).sum()) / free * larger**2
+    about = np.linalg.pinv(design.T @ (prior[:, None] * design)).diagonal() * spread
+    about = about * (float(special.stdtrit(free, _TWICE)) / 2.0) ** 2
+    lever = np.linalg.pinv(design.T @ (weights[:, None] * design)) @ design.T * weights
+    variance = np.maximum(about, lever**2 @ own**2)
     mean = float((prior * y).sum() / prior.sum())
     total = float((prior * (y - mean) ** 2).sum())
     r_squared = 1.0 - float((prior * residual**2).sum()) / total if total > 0 else 0.0
     return _Line(
         slope=float(solution[1]),
         intercept=float(solution[0]),
-        slope_error=math.sqrt(max(float(normal[1, 1]), 0.0) * spread),
-        intercept_error=math.sqrt(max(float(normal[0, 0]), 0.0) * spread),
+        slope_error=math.sqrt(float(variance[1])),
+        intercept_error=math.sqrt(float(variance[0])),
         r_squared=r_squared,
         scale=scale,
     )

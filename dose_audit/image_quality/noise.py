@@ -262,11 +262,15 @@ def snr_single_image(signal: ArrayLike, background: ArrayLike, *, channels: int 
         return not_measurable("snr", "1", "the signal is not above the noise of air", method=SINGLE_METHOD)
     level = math.sqrt(squared)
     chosen = np.isfinite(air)
-    area = correlation_areas(np.where(chosen, air, 0.0), chosen)[1]
+    mean_area, area = correlation_areas(np.where(chosen, air, 0.0), chosen)
     value = level / noise
     # Relative variance of a chi variable's sample variance: (kurtosis − 1)/n; 2.245/4 of the Gaussian's for Rayleigh.
     kurtosis = float(np.mean((dark - mean) ** 4)) / sd**4
-    error = value * math.sqrt(min(area * max(kurtosis - 1.0, 0.5) / (4.0 * dark.size), 1.0))
+    of_noise = math.sqrt(min(area * max(kurtosis - 1.0, 0.5) / (4.0 * dark.size), 1.0))
+    # The noise is taken off the signal's square, too, so that a weak signal has its error a second time; the mean of that
+    # square has the variance of a non-central chi-square variable.
+    of_square = math.sqrt((channels + value**2) * mean_area / values.size) / value**2
+    error = value * math.hypot(of_noise * (1.0 + 2.0 * channels / value**2), of_square)
     ratio, expected = sd / mean if mean > 0 else math.inf, sd_factor / mean_factor
     measured = Measured(
         "snr", value, "1", error, method=SINGLE_METHOD,

@@ -99,14 +99,27 @@ def test_two_images_that_differ():
 @pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("snr", [5.0, 50.0])
 def test_one_image(snr, channels):
-    errors = []
+    errors, reported = [], []
     for seed in range(30):
         random = np.random.default_rng(seed)
         signal, air = (rician(random, level, 10, channels=channels) for level in (10 * snr, 0.0))
         found = snr_single_image(signal, air, channels=channels)
         assert found.status == "ok", found.reason
         errors.append(found.value / snr - 1)
+        reported.append(found.uncertainty / snr)
     assert abs(np.mean(errors)) < 0.005 and np.abs(errors).max() < 0.03
+    assert truth.covered(errors, reported, 2) >= 0.85
+
+
+def test_spread_of_a_weak_signal_contains_the_noise_that_is_taken_off():
+    # At an SNR of 3 eight channels' noise is nearly twice the signal's square: of the error that makes, half was missing.
+    found = []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        found.append(
+            snr_single_image(rician(random, 30, 10, (50, 50), 8), rician(random, 0, 10, (50, 50), 8), channels=8)
+        )
+    assert np.mean([m.uncertainty for m in found]) == pytest.approx(np.std([m.value for m in found], ddof=1), rel=0.2)
 
 
 def test_one_image_with_wrong_air():
@@ -132,7 +145,7 @@ NOMINAL = np.array([-1000.0, -200.0, -100.0, 0.0, 120.0, 340.0, 990.0])
 
 
 def test_hu_linearity():
-    slopes, offsets, errors = [], [], []
+    slopes, offsets, errors, reported = [], [], [], []
     for seed in range(30):
         random = np.random.default_rng(seed)
         rois = [roi_mean(1.002 * hu - 1.5 + random.normal(0, 8, (30, 30))) for hu in NOMINAL]
@@ -140,9 +153,13 @@ def test_hu_linearity():
         assert found.status == "ok", found.reason
         slopes.append(found.slope.value)
         offsets.append(found.intercept.value)
+        reported.append((found.slope.uncertainty, found.intercept.uncertainty))
         errors.extend(m.value - (1.002 * hu - 1.5) for m, hu in zip(rois, NOMINAL, strict=True))
     assert np.mean(slopes) == pytest.approx(1.002, abs=2e-4) and np.mean(offsets) == pytest.approx(-1.5, abs=0.1)
     assert np.sqrt(np.mean(np.square(errors))) < 0.4 and abs(np.mean(errors)) < 0.1
+    of_slopes, of_offsets = np.transpose(reported)
+    assert truth.covered(np.array(slopes) - 1.002, of_slopes, 2) >= 0.85
+    assert truth.covered(np.array(offsets) + 1.5, of_offsets, 2) >= 0.85
 
 
 def test_hu_fractions_are_not_rounded():
@@ -176,6 +193,24 @@ def test_signal_transfer(response, forward):
     assert found.status == "ok", found.reason
     assert found.gain.value == pytest.approx(300, rel=0.02) and found.offset.value == pytest.approx(80, abs=6)
     assert found.linearise(signal) == pytest.approx(KERMA, rel=0.03)
+
+
+@pytest.mark.parametrize("exposures", [4, 6, 12])
+@pytest.mark.parametrize(("response", "forward"), [("linear", lambda k: k), ("log", np.log)])
+def test_twice_the_uncertainty_of_a_transfer_covers_it(response, forward, exposures):
+    """Errors of 0.2 % of the signal's rise that no exposure knows of, from few exposures and from many."""
+    kerma = np.geomspace(0.5, 20.0, exposures)
+    rise = forward(kerma) if response == "linear" else np.ones(exposures)
+    gains, offsets, reported = [], [], []
+    for seed in range(200):
+        noise = 0.6 * rise * np.random.default_rng(seed).standard_normal(exposures)
+        found = signal_transfer(kerma, list(80 + 300 * forward(kerma) + noise), response=response)
+        gains.append(found.gain.value - 300)
+        offsets.append(found.offset.value - 80)
+        reported.append((found.gain.uncertainty, found.offset.uncertainty))
+    for errors, claimed in zip((gains, offsets), np.transpose(reported), strict=True):
+        assert truth.covered(errors, claimed, 2) >= 0.9
+        assert truth.covered(errors, claimed, 1) <= 0.95
 
 
 def test_a_detector_that_saturates():
