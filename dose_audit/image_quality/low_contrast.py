@@ -99,13 +99,14 @@ def low_contrast_visible(
     they are subtracted first, as fitted, and where a `background` is given it is taken instead. Then
     ``p = (1 + #{null ≥ output})/(1 + #null)``, and the normal tail of that distribution where the output lies beyond it.
 
-    Of nine discs of 2-15 mm it sees as many as the ideal observer in white noise (0.1 fewer to 0.1 more on average, within one
-    in 19 of 20 images). In noise as of filtered back-projection, with its peak at 0.25 to 0.35/mm, it sees 0.2 to 0.8 fewer of
-    clear discs (within one in 8 to 9 of 10 images) and 0.75 to 1.6 fewer of faint ones (within one in 5 to 7 of 10). What is lost
-    is background: that observer knows it, and has an unlimited surround in which the noise's low frequencies vanish;
-    prewhitening within the filter's reach would get back a twentieth of d'. Of noise that vanishes at high frequencies (its peak
-    at 0.14/mm) the ideal observer sees one and a half to four and a half more, by what lies below a hundredth of the noise's
-    highest power; no measured spectrum, and no disc whose blur is not known exactly, can be trusted so far.
+    Of eight discs of 2-9 mm, in whole numbers, it sees as many as the ideal observer of the same pixels, which knows the disc
+    and the noise's spectrum, but of the background only that it is a plane: on average 0.2 fewer in white noise, up to 0.6 fewer
+    in that of filtered back-projection (its peak at 0.14 to 0.35/mm) or low-pass noise, within one in 9 of 10 images.
+    Prewhitening within the filter's reach would get back 5 to 7 % of d', a tenth to a third of a disc.
+
+    An observer to whom the background is known sees another half to one and a half more: it has an unlimited surround, in which the
+    low frequencies of such noise vanish. Where noise vanishes at high frequencies, one without rounding sees up to two more,
+    by what lies far below the variance of rounding to whole numbers.
 
     References
     ----------

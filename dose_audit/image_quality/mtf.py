@@ -81,7 +81,9 @@ def edge_mtf(
     then true of the processed image, and its crossings lie higher than the detector's.
 
     So is an edge whose two halves differ in shape (a logarithm, a square root), or that is noisier than its plateaus (a
-    sigmoid, clipping). A square leaves a symmetric edge and noise as of quanta: from the pixels alone it cannot be told.
+    sigmoid, clipping). A square leaves a symmetric edge and noise as of quanta: from the pixels alone it cannot be told. MTF50
+    then reads 2 % too high of a step of 2:1, 6 % of 3:1, 15 % of 10:1, with the status ``ok``: that pixels are linear in exposure
+    is for the image's header to say.
 
     References
     ----------

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import linalg, stats
 
 from dose_audit.image_quality import (
     detectability_ideal,
@@ -53,6 +53,82 @@ def test_visible_discs_are_those_of_the_model_observer(
         off.append(found.count.value - expected)
     assert float(np.mean(np.abs(off) <= 1)) >= 0.8
     assert abs(float(np.mean(off))) <= 1.0
+
+
+#: White; filtered back-projection with its peak at 0.35, 0.25 and 0.14/mm; low-pass. The last two die at high frequency.
+SPECTRA = {
+    "white": NoisePowerSpectrum(5.0),
+    "sharp": NoisePowerSpectrum(5.0, 0.5),
+    "standard": NoisePowerSpectrum(5.0, 0.35),
+    "smooth": NoisePowerSpectrum(5.0, 0.2),
+    "low-pass": NoisePowerSpectrum(5.0, 0.25, power=0.0),
+}
+SPACING = 0.7
+SMALL = DIAMETERS[1:]
+
+
+def ideal_observer(
+    signal: np.ndarray, centres: list[tuple[float, float]], nps: NoisePowerSpectrum
+) -> list[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]:
+    """Pixels and weights of the Hotelling observer of each disc, of unit variance, from the covariance of the spectrum.
+
+    It knows the disc and the noise, that of rounding included (1/12), and sees the pixels within 1.25 diameters and eight
+    pixels; of the background it knows that it is a plane.
+    """
+    f = np.fft.fftfreq(256, SPACING)
+    alike = np.fft.ifft2(nps(np.hypot(f[:, None], f), (SPACING, SPACING))).real / SPACING**2
+    alike[0, 0] += 1 / 12
+    found = []
+    for (row, column), diameter in zip(centres, SMALL, strict=True):
+        reach = math.floor(1.25 * diameter / SPACING + 8)
+        down, right = (grid.ravel() for grid in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+        near = np.hypot(down, right) <= reach
+        down, right = down[near], right[near]
+        at = (down + round(row), right + round(column))
+        covariance = linalg.cho_factor(alike[np.subtract.outer(down, down), np.subtract.outer(right, right)])
+        plane = np.stack([np.ones(down.size), down, right], axis=1)
+        disc, ground = linalg.cho_solve(covariance, signal[at]), linalg.cho_solve(covariance, plane)
+        weights = disc - ground @ np.linalg.solve(plane.T @ ground, plane.T @ disc)
+        found.append((at, weights / math.sqrt(weights @ signal[at])))
+    return found
+
+
+@pytest.mark.parametrize("kind", SPECTRA)
+@pytest.mark.parametrize("contrast", [3.0, 8.0])
+def test_as_many_discs_as_the_ideal_observer_that_has_to_find_the_background(contrast: float, kind: str) -> None:
+    # Both see the same whole numbers.
+    nps = SPECTRA[kind]
+    clean, truth = low_contrast_image(SMALL, (contrast,), nps=1e-6, pitch_mm=32.0, spacing_mm=SPACING)
+    centres = [disc["row_column"] for disc in truth["discs"]]
+    observer = ideal_observer(clean - truth["background"], centres, nps)
+    off = []
+    for seed in range(max(30, 2 * SEEDS)):
+        image = np.rint(clean + noise_image(nps, seed=seed, shape=clean.shape, spacing_mm=SPACING)[0])
+        expected = sum(float(weights @ image[at]) > float(stats.norm.isf(0.001)) for at, weights in observer)
+        found = low_contrast_visible(
+            image, SPACING, centres, SMALL, polarity=1, region=np.ones(image.shape, dtype=bool),
+            blur_mm=truth["sigma_mm"], correct=False,
+        )  # fmt: skip
+        assert found.count.value is not None, found.count.reason
+        off.append(found.count.value - expected)
+    assert float(np.mean(np.abs(off) <= 1)) >= 0.8
+    assert abs(float(np.mean(off))) <= 0.7
+
+
+@pytest.mark.parametrize("kind", SPECTRA)
+def test_noise_alone_shows_discs_as_often_as_is_said(kind: str) -> None:
+    # At 2 % for each of eight discs; three standard deviations, of discs whose outputs have something in common.
+    level, images = 0.02, 8 * SEEDS
+    centres = [(46.0, 46.0 * (k + 1)) for k in range(len(SMALL))]
+    seen = 0.0
+    for seed in range(images):
+        image = noise_image(SPECTRA[kind], seed=seed, shape=(92, 414), spacing_mm=SPACING)[0]
+        seen += low_contrast_visible(
+            image, SPACING, centres, SMALL, polarity=1, region=np.ones(image.shape, dtype=bool),
+            correct=False, significance=level,
+        ).count.value or 0.0  # fmt: skip
+    trials = images * len(SMALL)
+    assert abs(seen / trials - level) <= 3 * math.sqrt(1.5 * level / trials)
 
 
 @pytest.mark.parametrize("search", [0.0, 1.0])
