@@ -104,8 +104,8 @@ def low_contrast_visible(
     in that of filtered back-projection (its peak at 0.14 to 0.35/mm) or low-pass noise, within one in 9 of 10 images.
     Prewhitening within the filter's reach would get back 5 to 7 % of d', a tenth to a third of a disc.
 
-    An observer to whom the background is known sees another half to one and a half more: it has an unlimited surround, in which the
-    low frequencies of such noise vanish. Where noise vanishes at high frequencies, one without rounding sees up to two more,
+    An observer to whom the background is known sees another half to one and a half more: it has an unlimited surround, in which
+    the low frequencies of such noise vanish. Where noise vanishes at high frequencies, one without rounding sees up to two more,
     by what lies far below the variance of rounding to whole numbers.
 
     References
