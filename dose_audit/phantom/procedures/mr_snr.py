@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from dose_audit.image_quality import disc_mask, noise_sd, rectangle_mask, snr_single_image, snr_smoothed, snr_two_images
 from dose_audit.measured import Measured, not_measurable
@@ -217,7 +217,11 @@ def _air(
 def _is_real_part(values: NDArray[np.float32]) -> bool:
     """Whether noise is that of one real channel with its sign."""
     spread, middle = float(values.std()), float(values.mean())
-    return spread > 0 and abs(middle) < _ABOUT_ZERO * spread and abs(float(stats.skew(values))) < _MOST_SKEW
+    if not (spread > 0 and abs(middle) < _ABOUT_ZERO * spread):
+        return False
+    from scipy import stats  # takes a fifth of a second to load, and few images come so far
+
+    return abs(float(stats.skew(values))) < _MOST_SKEW
 
 
 def _real_part(signal: Floats, dark: Floats) -> Measured:
