@@ -144,11 +144,25 @@ def _in_control(random, match, gsd, nights):
     return exceeded, changed
 
 
-@pytest.mark.parametrize(("gsd", "least", "most"), [(1.3, 0.90, 1.0), (1.5, 0.30, 0.60)])
-def test_a_step_of_a_fifth_within_sixty_exams(match, gsd, least, most):
-    """Nine in ten at a residual GSD of 1.3. At 1.5 no chart that keeps the promise about false signals does so."""
+@pytest.mark.parametrize(
+    ("gsd", "a_day", "least", "most"),
+    [
+        (1.2, 0.6, 0.98, 1.0),
+        (1.3, 1.5, 0.90, 1.0),
+        (1.3, 0.6, 0.79, 1.0),
+        (1.35, 1.5, 0.68, 0.88),
+        (1.5, 1.5, 0.28, 0.76),
+    ],
+)
+def test_a_step_of_a_fifth_within_sixty_exams(match, gsd, a_day, least, most):
+    """Nine in ten at a residual GSD of 1.3 after a year of 1.5 exams a day.
+
+    Over 1,000 groups: 99.6 % at 1.2, 91 % at 1.3 (86 % at 0.6 exams a day), 77 % at 1.35 and 38 % at 1.5. But for the
+    promise itself `least` is three standard errors of 200 groups below. `most` at 1.35 and 1.5 is what a test could do
+    that knows the day of the step and looks once.
+    """
     random = np.random.default_rng(7)
-    groups = [_group(random, 150.0, gsd, 1.5) for _ in range(GROUPS)]
+    groups = [_group(random, 150.0, gsd, a_day) for _ in range(GROUPS)]
     night = date(2026, 3, 20)  # well inside a period: the monitor alone can tell
     doses, days = [], []
     for dose, when in groups:
@@ -159,7 +173,7 @@ def test_a_step_of_a_fifth_within_sixty_exams(match, gsd, least, most):
         days.append(when)
     _, steps = _night(doses, days, match, night)
     begun = days[0][int(np.searchsorted(days[0], np.datetime64(night))) - 60].astype("datetime64[D]").item()
-    found = {s.equipment for s in steps if s.ratio.value > 1.0 and abs((s.day - begun).days) < 40}
+    found = {s.equipment for s in steps if s.ratio.value > 1.0 and abs((s.day - begun).days) < 60 / a_day}
     assert least <= len(found) / GROUPS <= most
 
 
