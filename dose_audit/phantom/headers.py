@@ -100,6 +100,8 @@ _RENAMED = {
 }
 # What classic MR images write as the third value of Image Type.
 _COMPONENTS = {"PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
+# What classic PET images write as Units, by the code of an enhanced one's real world values (UCUM; PS3.16 CID 84).
+_UNITS = {"Bq/ml": "BQML", "{counts}": "CNTS"}
 
 
 def frame_header(dataset: Dataset, index: int) -> dict[str, Any]:
@@ -123,7 +125,21 @@ def frame_header(dataset: Dataset, index: int) -> dict[str, Any]:
             component = _COMPONENTS.get(str(item.get("ComplexImageComponent") or ""))
             if component:
                 found["ImageType"] = [*[*many(found.get("ImageType")), "", ""][:2], component]
+        for mapping in group.get("RealWorldValueMappingSequence") or ():
+            found |= _units(mapping, found)
     return found
+
+
+def _units(mapping: Dataset, frame: dict[str, Any]) -> dict[str, Any]:
+    """Units of the rescaled pixels, where a mapping to real world values is that same rescaling."""
+    codes = mapping.get("MeasurementUnitsCodeSequence") or ()
+    unit = _UNITS.get(str(codes[0].get("CodeValue"))) if codes else None
+    line = numbers([mapping.get("RealWorldValueSlope"), mapping.get("RealWorldValueIntercept")], 2)
+    own = numbers([frame.get("RescaleSlope"), frame.get("RescaleIntercept", 0)], 2)
+    if unit is None or line is None or own is None:
+        return {}
+    same = all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in zip(line, own, strict=True))
+    return {"Units": unit} if same else {}
 
 
 def _encoding(item: Dataset) -> dict[str, Any]:

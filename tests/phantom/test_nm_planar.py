@@ -12,6 +12,7 @@ from scipy import ndimage
 from dose_audit.phantom.analyse import Outcome, analyse
 from dose_audit.phantom.digital import Pose, recipe, write_series
 from dose_audit.phantom.digital.psf import system_mtf
+from tests.phantom.enhanced import as_enhanced
 
 
 def _analysed(folder: Path, kind: str, wanted: str | None = None) -> tuple[Outcome, dict, dict]:
@@ -152,6 +153,29 @@ def test_pet_cylinder(tmp_path: Path) -> None:
     assert abs(mean.value - truth["expected"]["activity_bqml"]) < 4 * mean.uncertainty
     assert values["cylinder_noise"].value == pytest.approx(100 * 400.0 / 6668.0, rel=0.05)
     assert values["cylinder_slices"].value < 1.5
+
+
+@pytest.mark.parametrize(("times", "status"), [(1.0, "ok"), (2.0, "suspect")])
+def test_an_enhanced_pet_image_tells_its_unit_with_its_real_world_values(
+    times: float, status: str, tmp_path: Path
+) -> None:
+    """A unit belongs to a line from stored values; where that is not the rescaling's, it is not the pixels' unit."""
+    write_series(tmp_path, recipe("pet-cylinder"))
+    slices = [pydicom.dcmread(file) for file in sorted(tmp_path.glob("*.dcm"))]
+    one = as_enhanced(slices)
+    unit = pydicom.Dataset()
+    unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "Bq/ml", "UCUM", "Becquerels/milliliter"
+    for group, own in zip(one.PerFrameFunctionalGroupsSequence, slices, strict=True):
+        mapping = pydicom.Dataset()
+        mapping.RealWorldValueSlope = times * float(own.RescaleSlope)
+        mapping.RealWorldValueIntercept = float(own.RescaleIntercept)
+        mapping.MeasurementUnitsCodeSequence = [unit]
+        group.RealWorldValueMappingSequence = [mapping]
+    (analysis,) = analyse(one).analyses
+    mean = next(found.measured for found in analysis.measurements if found.name == "cylinder_mean")
+    assert mean.status == status
+    assert mean.unit == ("Bq/ml" if status == "ok" else "1")
+    assert mean.value == pytest.approx(6668.0, rel=0.003)
 
 
 def test_pet_pixels_that_are_no_activity_are_doubted(tmp_path: Path) -> None:
