@@ -116,6 +116,7 @@ def _look_up(columns: Columns, row: int, registry: DrlRegistry, view: str, now: 
         wed_mm=_number(columns["wed_mm"][row]),
         thickness_mm=_number(columns["thickness_mm"][row]),
         phantom=columns["phantom"][row],
+        basis=f"per_{quantity.basis}",
         site=columns["site"][row] or "",
         view=view,
         now=now,

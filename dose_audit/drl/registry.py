@@ -159,6 +159,7 @@ class DrlRegistry:
         phantom: str | None = None,
         scan_part: str | None = None,
         technique: str | None = None,
+        basis: str | None = None,
         site: str = "",
         view: str = "then",
         now: date | None = None,
@@ -182,6 +183,9 @@ class DrlRegistry:
             ``head_16cm``, ``body_32cm`` or ``mixed``: what the dose was reported on.
         scan_part, technique : str, optional
             Where a set has several rows that differ in these.
+        basis : str, optional
+            What the dose stands for, ``per_exam`` or ``per_sequence`` …: levels of another basis do not answer. Local
+            levels were computed from the very values that they are compared with, and always do.
         site : str
             Sets that hold for one site answer for that site alone.
 
@@ -199,6 +203,7 @@ class DrlRegistry:
         patient = PatientSize(age_years, weight_kg, wed_mm, thickness_mm)
         answers: list[tuple[DrlSet, list[DrlRow], str, tuple[str, ...]]] = []
         age_needed = False
+        other_basis: list[str] = []
         for drl_set in self.in_force(on, view, now=now):
             if drl_set.site and drl_set.site != site:
                 continue
@@ -210,6 +215,9 @@ class DrlRegistry:
                 age_needed = True
                 continue
             rows = [row for row in rows if row.patient_group == group]
+            if basis is not None and drl_set.status != "local":
+                other_basis.extend(f"{drl_set.name} has it {row.basis}" for row in rows if row.basis != basis)
+                rows = [row for row in rows if row.basis == basis]
             if rows:
                 answers.append((drl_set, rows, group, flags))
                 if self.preference:
@@ -217,12 +225,10 @@ class DrlRegistry:
         if not answers:
             if age_needed:
                 return Match(None, "MISSING_AGE", "neither the age nor the patient group is known")
-            return Match(
-                None,
-                NO_DRL,
-                f"no loaded edition has {symbol} for {examination}",
-                patient_group=patient_group or "",
-            )
+            reason = f"no loaded edition has {symbol} for {examination}"
+            if other_basis:
+                reason += f" {basis}: {', '.join(dict.fromkeys(other_basis))}"
+            return Match(None, NO_DRL, reason.replace("per_", "per "), patient_group=patient_group or "")
         if len(answers) > 1:
             names = ", ".join(drl_set.name for drl_set, *_ in answers)
             both = tuple(row for _, found, *_ in answers for row in found)

@@ -218,3 +218,26 @@ def test_unknown_sets_are_refused_by_name(tables):
     tables.edition([{}])
     with pytest.raises(ValueError, match=r"xx-nothing.*xx-test"):
         load_sets(tables.root, include=["xx-nothing"])
+
+
+def test_a_level_of_one_acquisition_is_not_held_against_a_whole_examination(tables):
+    """France sets DLP for one acquisition (decision 2019-DC-0667, annex 3); an exam's DLP adds up its phases."""
+    tables.edition([{"basis": "per_sequence"}, {"examination": "ct-chest"}])
+    registry = load_sets(tables.root)
+
+    def find(examination, basis):
+        return registry.find(examination, "DLP", patient_group="adult", basis=basis, on=TODAY)
+
+    refused = find("ct-head", "per_exam")
+    assert (refused.row, refused.status) == (None, "NO_DRL")
+    assert "per exam: xx-test 2020 has it per sequence" in refused.reason
+    assert find("ct-head", "per_sequence").row.value == 800
+    assert find("ct-chest", "per_exam").row.value == 800
+    assert find("ct-head", None).row.value == 800
+
+
+def test_levels_of_another_basis_leave_the_answer_to_the_next_set(tables):
+    tables.edition([{"basis": "per_sequence", "value": "300"}], set_id="xx-acquisition")
+    tables.edition([{}], set_id="xx-whole")
+    registry = load_sets(tables.root, include=["xx-acquisition", "xx-whole"])
+    assert registry.find("ct-head", "DLP", patient_group="adult", basis="per_exam", on=TODAY).row.value == 800
