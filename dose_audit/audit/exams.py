@@ -62,6 +62,12 @@ class Received:
     counts: Columns
     set_aside: Columns
 
+    @property
+    def waiting(self) -> int:
+        """How many have not been read yet."""
+        found = self.counts.groups(("state",))
+        return sum(int(self.counts["n"][rows].sum()) for (state,), rows in found if state == "pending")
+
 
 def read_exams(engine: Engine, since: date | None, until: date | None) -> Columns:
     """Return the exams of the period, and those without a date, in the order of their number: see `exam_rows`."""

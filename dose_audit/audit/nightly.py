@@ -87,6 +87,8 @@ def run_audit(
     A run over a period that was asked for is one look at it. It raises findings but clears none: what it does not
     look at may still be so.
     """
+    from django.db import transaction
+
     from dose_audit.retrieve import latest_reconciliation
     from dose_audit.store.settings import prepare
 
@@ -152,20 +154,27 @@ def run_audit(
     run_dir.mkdir(parents=True, exist_ok=True)
     frozen.write(run_dir / "values.parquet")
     run["inputs_sha256"] = write_inputs(run_dir, _inputs(result, run, values_sha256))
-    states = raise_all(result.findings, run["id"], clear=nightly)
-    code = exit_code(
-        result.findings,
-        states,
-        nothing_compared=bool(run["nothing_compared"]) and result.completeness["in_period"] > 0,
-    )
-    findings = [finding_record(finding, states[finding.key]) for finding in result.findings]
-    ahead = {"run": run, "completeness": result.completeness, "comparisons": result.comparisons, "findings": findings}
-    ahead |= {"unmapped": result.unmapped, "excluded": result.excluded}
-    methods = method_texts(run["drl_sets"], mapping, settings.drl_view, schedule, settings.drl_doses)
-    texts = report_texts(json_ready(ahead)) | sections | report_texts({"methods": json_ready(methods)})
-    write_report(texts, run_dir / "report.json")
-    seal_run(run_dir)
-    _keep_run(run, code)
+    # All or nothing: a run that is killed here leaves no finding that counts as told and that no run shows.
+    with transaction.atomic():
+        states = raise_all(result.findings, run["id"], clear=nightly)
+        code = exit_code(
+            result.findings,
+            states,
+            nothing_compared=bool(run["nothing_compared"]) and result.completeness["in_period"] > 0,
+        )
+        findings = [finding_record(finding, states[finding.key]) for finding in result.findings]
+        ahead = {
+            "run": run,
+            "completeness": result.completeness,
+            "comparisons": result.comparisons,
+            "findings": findings,
+        }
+        ahead |= {"unmapped": result.unmapped, "excluded": result.excluded}
+        methods = method_texts(run["drl_sets"], mapping, settings.drl_view, schedule, settings.drl_doses)
+        texts = report_texts(json_ready(ahead)) | sections | report_texts({"methods": json_ready(methods)})
+        write_report(texts, run_dir / "report.json")
+        seal_run(run_dir)
+        _keep_run(run, code)
     tell("done", 1.0)
     new = sum(state["state"] == "new" for state in states.values())
     counts = {name: result.completeness[name] for name in ("in_period", "compared", "unmapped", "excluded")}

@@ -167,8 +167,10 @@ def _coverage(data: dict[str, Any]) -> Line:
         return Line(
             "act", "Data: the states of the received objects do not add up. Do not sign before the ledger is checked."
         )
+    waiting = complete["by_state"].get("pending", 0)
+    unread = f" {plural(waiting, 'received object')} not read yet: in no number here." if waiting else ""
     if not complete["in_period"]:
-        return Line("quiet", "Data: no exams in the period.")
+        return Line("check" if waiting else "quiet", f"Data: no exams in the period.{unread}")
     rest = [
         f"{complete[name]:,} {word}".replace(",", "\u202f")
         for name, word in (("unmapped", "unmapped"), ("excluded", "left out"))
@@ -179,7 +181,7 @@ def _coverage(data: dict[str, Any]) -> Line:
     # A space between thousands, as everywhere in the report.
     compared = f"{complete['compared']:,}".replace(",", "\u202f")
     text = f"Data: {compared} of {plural(complete['in_period'], 'exam')} compared{told}."
-    return Line("check" if few else "ok", text + _groups_judged(data["comparisons"]))
+    return Line("check" if few or waiting else "ok", text + _groups_judged(data["comparisons"]) + unread)
 
 
 def _groups_judged(rows: list[dict[str, Any]]) -> str:

@@ -174,6 +174,12 @@ def test_a_silence_is_told_by_its_beginning(stored, audited):
     both = [f for f in audited(until=later.date(), now=later).findings if f.kind == "silent_device"]
     assert sorted(f.severity for f in both) == ["act", "check"]
     assert silence.key in {f.key for f in both}
+    for _ in range(3):
+        stored.add_object("pending", site="", when=later)
+    unread = [f for f in audited(until=later.date(), now=later).findings if f.kind == "silent_device"]
+    assert {f.key for f in unread} == {f.key for f in both}
+    assert [f.severity for f in unread] == ["check", "check"]
+    assert sum("3 received objects wait to be read" in f.message for f in unread) == 1
 
 
 def test_weight_that_stopped_is_to_be_checked_and_one_that_never_came_to_be_known(stored, audited):

@@ -277,3 +277,26 @@ def test_a_high_exposure_waits_for_a_person_even_when_it_is_older_than_the_perio
         "unmapped_acquisition_protocol": "cleared",
         "low_coverage": "cleared",
     }
+
+
+def test_a_run_that_ends_before_it_is_kept_leaves_no_finding(
+    nightly: Nightly, stored: StoredExams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dose_audit.store.models import AuditRun, Finding
+
+    stored.add_ct(START, 400.0, acquisition_protocol="Nothing known")
+    for index in range(30):
+        stored.add_ct(datetime(2026, 3, 1 + index % 28, 9, index), 400.0, acquisition_protocol="Nothing known")
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as early, pytest.raises(Killed):
+        early.setattr("dose_audit.audit.nightly.seal_run", killed)
+        nightly()
+    assert (AuditRun.objects.count(), Finding.objects.count()) == (0, 0)
+    outcome, report = nightly()
+    assert outcome.findings_new == len(report["findings"]) > 0

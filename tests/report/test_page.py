@@ -186,6 +186,13 @@ def test_a_run_that_compared_nothing_gives_no_all_clear(run_dir: Path) -> None:
     assert "◆ Data: 0 of 82 exams compared (82 unmapped)." in words
 
 
+def test_objects_that_were_not_read_are_in_the_answer(run_dir: Path) -> None:
+    def wait(data: dict[str, Any]) -> None:
+        data["completeness"]["by_state"]["pending"] = 659
+
+    assert "659 received objects not read yet: in no number here." in _changed(run_dir, wait)
+
+
 def test_what_is_not_in_the_run_is_told_in_one_sentence(page: str) -> None:
     assert '<section id="agd"' not in page
     assert "mammography (no mammography with thickness and glandular dose)" in page
