@@ -40,7 +40,10 @@ def examine(settings: Settings) -> list[Check]:
     list of Check
     """
     checks: list[Check] = []
-    for look in (_python, _codecs, _home, _database, _spool, _pseudonyms, _clock, _port, _access, _levels, _charts):
+    looks = (
+        _python, _codecs, _home, _database, _spool, _pseudonyms, _clock, _port, _access, _levels, _phantoms, _charts,
+    )  # fmt: skip
+    for look in looks:
         try:
             checks.extend(look(settings))
         except Exception as error:  # noqa: BLE001 - whatever breaks here is the finding
@@ -188,6 +191,18 @@ def _levels(settings: Settings) -> Iterator[Check]:
         yield Check("reference levels", WARN, "none loaded: every group will say NO_DRL")
     else:
         yield Check("reference levels", OK, names)
+
+
+def _phantoms(settings: Settings) -> Iterator[Check]:
+    from dose_audit.phantom.definition import sound_definitions
+
+    known, faults = sound_definitions(settings.phantom_definitions_dir)
+    for fault in faults:
+        detail = f"{fault} (in {settings.phantom_definitions_dir}); phantom images wait until it is mended"
+        yield Check("phantom definitions", FAIL, detail)
+    if not faults:
+        own = sum(one.path.parent == settings.phantom_definitions_dir for one in known if one.path is not None)
+        yield Check("phantom definitions", OK, f"{len(known)}, {own} of them the site's own")
 
 
 def _charts(_: Settings) -> Iterator[Check]:

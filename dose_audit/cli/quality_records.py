@@ -55,7 +55,7 @@ def set_baselines(
 ) -> None:
     """Accept runs as a device's baseline: their median, and control limits frozen from eight or more of them.
 
-    A second baseline needs a recorded event: `phantom event add`.
+    A second baseline needs a recorded event, `phantom event add`, and rests on runs since then.
 
     Example: dose-audit phantom baseline set --equipment CT1 --phantom catphan504 --role "medical physics expert" --reason
     acceptance --since 2026-01-01 --until 2026-03-01
@@ -66,12 +66,14 @@ def set_baselines(
     from dose_audit.store.phantoms import BaselineError, set_baseline
 
     device, phantom = device_id(equipment), phantom_id(phantom, settings.phantom_definitions_dir)
-    chosen = _chosen(stored_runs(), device, phantom, since, until, run, conditions)
     why = None
     if after_event is not None:
         why = EquipmentEvent.objects.filter(pk=after_event, equipment_id=device).first()
         if why is None:
             fail(f"device {equipment!r} has no recorded event {after_event}; `phantom event list` shows them")
+        if since is None and run is None:
+            since = why.at
+    chosen = _chosen(stored_runs(), device, phantom, since, until, run, conditions)
     try:
         made = set_baseline(
             device,

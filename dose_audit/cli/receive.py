@@ -50,7 +50,7 @@ def scan(
 
     Example: dose-audit scan /media/archive --site "North Hospital"
     """
-    from dose_audit.ingest import run_ingest, run_phantoms, scan_paths
+    from dose_audit.ingest import IngestError, PhantomSummary, run_ingest, run_phantoms, scan_paths
     from dose_audit.report.phantom_page import phantom_page
 
     missing = [path for path in paths if not path.exists()]
@@ -67,7 +67,11 @@ def scan(
         )
     with Progress("reading objects") as bar:
         ingested = run_ingest(settings, progress=lambda now, waiting: bar(now.objects, now.objects + waiting))
-    measured = run_phantoms(settings, page=phantom_page)
+    waits = ""
+    try:
+        measured = run_phantoms(settings, page=phantom_page)
+    except IngestError as error:  # what was read before it is told all the same
+        measured, waits = PhantomSummary(), str(error)
     for place, reason in summary.unreadable:
         print(one_line(f"{place}: {reason}"), file=sys.stderr)
     record = {
@@ -102,6 +106,8 @@ def scan(
             print(f"{counted(held, 'object')} of this spool are held by another program that is reading them.")
         if measured.studies:
             print(_told_phantoms(measured, settings))
+    if waits:
+        fail(waits)
     if summary.files and not summary.dicom and summary.unreadable_count:
         raise typer.Exit(1)
 

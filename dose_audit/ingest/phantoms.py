@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dose_audit.config import Settings
 from dose_audit.ingest.phantom_process import Measuring, Stopped, StoreFailure
@@ -20,6 +20,9 @@ from dose_audit.receive.objects import SpooledObject, SpooledSeries
 from dose_audit.receive.spool import Spool
 from dose_audit.store.places import where
 from dose_audit.store.settings import let_go, prepare
+
+if TYPE_CHECKING:
+    from dose_audit.phantom.definition import Definition
 
 __all__ = ["PhantomSummary", "reanalyse", "run_phantoms"]
 
@@ -118,7 +121,8 @@ def run_phantoms(
     Raises
     ------
     IngestError
-        The store cannot be written or a process cannot start. What was in hand waits in the spool again.
+        The store cannot be written, a process cannot start, or a phantom definition of the site's own cannot be used. What was
+        in hand waits in the spool again.
     """
     prepare(settings)
     began = time.monotonic()
@@ -129,7 +133,10 @@ def run_phantoms(
             return summary
         with _measurer(settings, page, own_process) as measurer:
             while not stop():
-                ready = _take(spool, quiet) if _anything_waits(spool) else []
+                waits = _anything_waits(spool)
+                if waits:
+                    _known(settings)
+                ready = _take(spool, quiet) if waits else []
                 if ready:
                     _measure(spool, ready, measurer, summary, stop, progress)
                 elif once:
@@ -165,15 +172,18 @@ def reanalyse(
     -------
     PhantomSummary
         ``analyses`` counts new results; ``reasons`` names studies whose images are no longer in the spool.
+
+    Raises
+    ------
+    IngestError
+        As `run_phantoms`.
     """
-    from dose_audit.phantom.definition import definitions
     from dose_audit.phantom.results import ALGORITHM_VERSION
     from dose_audit.store.models import PhantomStudy
 
     prepare(settings)
     began = time.monotonic()
-    own = settings.phantom_definitions_dir
-    texts = {one.id: one.sha256 for one in definitions(own if own.is_dir() else None)}
+    texts = {one.id: one.sha256 for one in _known(settings)}
     runs = PhantomStudy.objects.filter(study_instance_uid__isnull=False)
     if definition is not None:
         runs = runs.filter(definition=definition)
@@ -202,6 +212,17 @@ def reanalyse(
                 progress(summary)
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def _known(settings: Settings) -> tuple[Definition, ...]:
+    """The phantoms that are known; without a sound file of the site's own nothing is measured by another in its place."""
+    from dose_audit.phantom.definition import DefinitionError, definitions
+
+    try:
+        return definitions(settings.phantom_definitions_dir)
+    except DefinitionError as error:
+        folder = settings.phantom_definitions_dir
+        raise IngestError(f"{error} (in {folder}); phantom images wait until it is mended") from error
 
 
 def _anything_waits(spool: Spool) -> bool:

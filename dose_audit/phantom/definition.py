@@ -404,7 +404,24 @@ def definitions(own_folder: Path | None = None) -> tuple[Definition, ...]:
     DefinitionError
         If one of the files cannot be used.
     """
-    found = {definition.id: definition for definition in _shipped()}
-    if own_folder is not None and own_folder.is_dir():
-        found |= {one.id: one for one in (load_definition(path) for path in sorted(own_folder.glob("*.toml")))}
-    return tuple(found[id] for id in sorted(found))
+    found, faults = sound_definitions(own_folder)
+    if faults:
+        raise faults[0]
+    return found
+
+
+def sound_definitions(own_folder: Path | None = None) -> tuple[tuple[Definition, ...], tuple[DefinitionError, ...]]:
+    """As `definitions`, without a site's own files that cannot be used, and what is wrong with those.
+
+    For what only names phantoms. Nothing is measured by it: a faulty file may have been meant to replace a shipped one.
+    """
+    found, faults = {definition.id: definition for definition in _shipped()}, []
+    own = sorted(own_folder.glob("*.toml")) if own_folder is not None and own_folder.is_dir() else []
+    for path in own:
+        try:
+            definition = load_definition(path)
+        except DefinitionError as error:
+            faults.append(error)
+        else:
+            found[definition.id] = definition
+    return tuple(found[id] for id in sorted(found)), tuple(faults)

@@ -219,6 +219,6 @@ def _add_marks(found: Mapping[tuple[Any, ...], History]) -> None:
 
 def phantom_names(own: Path | None) -> dict[str, str]:
     """Name of each phantom definition, shipped ones and the site's own, by its id."""
-    from dose_audit.phantom.definition import definitions
+    from dose_audit.phantom.definition import sound_definitions
 
-    return {one.id: one.name for one in definitions(own if own is not None and own.is_dir() else None)}
+    return {one.id: one.name for one in sound_definitions(own)[0]}

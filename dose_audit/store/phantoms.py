@@ -308,7 +308,8 @@ def set_baseline(
     Raises
     ------
     BaselineError
-        Without a role or reason, with runs of another trend, or a second baseline without a recorded event.
+        Without a role or reason, with runs of another trend or from before the event, or a second baseline without a recorded
+        event of its own.
     """
     if not role.strip() or not reason.strip():
         raise BaselineError("a baseline is set by a named role and with a reason")
@@ -322,6 +323,12 @@ def set_baseline(
     if any(run.acquired_at is None for run in runs):
         raise BaselineError("a run without a date cannot carry a baseline")
     start = min(run.acquired_at for run in runs if run.acquired_at is not None)
+    if event is not None and start < event.at:
+        early = sum(run.acquired_at is not None and run.acquired_at < event.at for run in runs)
+        raise BaselineError(
+            f"{early} of {len(runs)} runs were made before the event of {event.at:%Y-%m-%d}: what it changed is told by later "
+            "runs alone"
+        )
     before = baselines_in_force(equipment, definition, key)
     values: dict[str, list[tuple[float, str]]] = {}
     for run in runs:
@@ -336,6 +343,11 @@ def set_baseline(
         raise BaselineError(
             f"a baseline is there already for {', '.join(again)}: record the event (service, software, recalibration) that "
             "makes a new one necessary, and name it"
+        )
+    had = {row.measurement for row in before.values() if event is not None and row.event_id == event.pk}
+    if twice := sorted(set(whole) & had):
+        raise BaselineError(
+            f"this event has its baseline already for {', '.join(twice)}: what has been done since is an event of its own"
         )
     made = []
     with transaction.atomic():
@@ -357,7 +369,7 @@ def set_baseline(
                     lower=limits.lower,
                     upper=limits.upper,
                     runs=[run.pk for run in runs],
-                    valid_from=start if event is None else max(start, event.at),
+                    valid_from=start,
                     set_by=role.strip(),
                     set_at=timezone.now(),
                     reason=reason.strip(),
@@ -373,8 +385,10 @@ def record_event(equipment: int, kind: str, at: dt.datetime, *, role: str, text:
     Raises
     ------
     BaselineError
-        If the kind is none of service, software, recalibration, part, move, or no role is named.
+        If the kind is none of service, software, recalibration, part, move, no role is named, or it has not happened yet.
     """
+    if at > dt.datetime.now():
+        raise BaselineError(f"{at:%Y-%m-%d} has not come yet: an event is recorded when it has happened")
     if kind not in EVENT_KINDS:
         raise BaselineError(f"{kind!r} is no kind of event; expected one of {', '.join(EVENT_KINDS)}")
     if not role.strip():

@@ -180,6 +180,27 @@ def test_algorithms_that_are_taken_back_give_the_former_result_again(
     assert [one.pk for one in PhantomStudy.objects.filter(current=True)] == [shown.pk]
 
 
+def test_a_faulty_definition_of_the_sites_own_lets_images_wait(home: Settings, water: Path) -> None:
+    """It may have been meant to replace a shipped one: nothing is measured by another, nothing goes into quarantine."""
+    from dose_audit.doctor import examine
+    from dose_audit.ingest import IngestError
+    from dose_audit.quality.history import phantom_names
+
+    own = home.phantom_definitions_dir
+    own.mkdir(parents=True)
+    (own / "bad.toml").write_text("id = 'mine'\n[[measure]]\n")
+    scan_paths(home, [water], site="North", phantom=True)
+    for work in (lambda: run_phantoms(home, own_process=False), lambda: reanalyse(home, own_process=False)):
+        with pytest.raises(IngestError, match=r"bad\.toml.*wait until it is mended"):
+            work()
+    with open_spool(home) as spool:
+        assert spool.counts()["phantom"] == SLICES
+    assert "CatPhan 504" in phantom_names(own).values()
+    assert [one.status for one in examine(home) if one.name == "phantom definitions"] == ["fail"]
+    (own / "bad.toml").unlink()
+    assert run_phantoms(home, own_process=False).by_state == Counter(measured=SLICES)
+
+
 def test_a_reanalysis_says_where_images_are_gone(home: Settings, water: Path) -> None:
     _measure(home, water)
     with open_spool(home) as spool:

@@ -125,6 +125,23 @@ def test_a_new_baseline_needs_a_recorded_event_a_role_and_runs_of_one_trend(stor
         set_baseline(device, "water", key, studies=[foreign.pk], role="MPE", reason="mixed up")
     with pytest.raises(BaselineError, match="no kind of event"):
         record_event(device, "holiday", dt.datetime(2024, 1, 15), role="engineer")
+    with pytest.raises(BaselineError, match="has not come yet"):
+        record_event(device, "service", dt.datetime.now() + dt.timedelta(days=1), role="engineer")
+
+
+def test_a_baseline_after_an_event_rests_on_runs_after_it_and_is_set_once(store: Any) -> None:
+    from dose_audit.store.phantoms import BaselineError, baselines_in_force, record_event, set_baseline
+
+    first, second, third = (_ingest(day, value)[0] for day, value in ((3, 1.0), (20, 3.0), (27, 3.5)))
+    key, device = first.condition_key, first.equipment_id
+    set_baseline(device, "water", key, studies=[first.pk], role="MPE", reason="acceptance")
+    event = record_event(device, "part", dt.datetime(2024, 1, 15), role="engineer")
+    with pytest.raises(BaselineError, match="1 of 2 runs were made before the event of 2024-01-15"):
+        set_baseline(device, "water", key, studies=[first.pk, second.pk], role="MPE", reason="tube", event=event)
+    set_baseline(device, "water", key, studies=[second.pk], role="MPE", reason="tube", event=event)
+    with pytest.raises(BaselineError, match=r"has its baseline already for hu\.water"):
+        set_baseline(device, "water", key, studies=[third.pk], role="MPE", reason="again", event=event)
+    assert baselines_in_force(device, "water", key)["hu.water"].value == 3.0
 
 
 def test_a_new_task_ends_the_one_before(store: Any) -> None:
