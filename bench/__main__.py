@@ -18,6 +18,7 @@ _BENCHMARKS = (
     "bench_skin",
     "bench_image_quality",
     "bench_image_quality_regions",
+    "bench_image_quality_detector",
     "bench_phantom_make",
     "bench_phantom_listen",
 )

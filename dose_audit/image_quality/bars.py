@@ -130,9 +130,8 @@ def bar_mtf(
         return not_measurable(name, "1", f"the region holds only {periods:.1f} periods", method=METHOD)
     weights = np.outer(_hann(group.shape[0]), _hann(group.shape[1]))
     mean = float((weights * group).sum())
-    noise_variances, freedoms, mean_errors = zip(*(_noise(part) for part in solids), strict=True)
-    noise = float(np.mean(noise_variances))
-    area = _areas(solids)
+    noise_variances, freedoms, mean_errors, areas = zip(*(_noise(part) for part in solids), strict=True)
+    noise, area = float(np.mean(noise_variances)), max(areas)
     if bar is None:
         group = group - _tilt(group, weights)
         step = 2.0 * (mean - float(solids[0].mean()))
@@ -280,15 +279,11 @@ def _tilt(group: Floats, weights: Floats) -> Floats:
     return np.asarray(slopes[0] * along[0][:, None] + slopes[1] * along[1][None, :])
 
 
-def _noise(part: Floats) -> tuple[float, float, float]:
-    """Variance, its degrees of freedom, and the standard uncertainty of the mean."""
+def _noise(part: Floats) -> tuple[float, float, float, float]:
+    """Variance, its degrees of freedom, the standard uncertainty of the mean, and how many pixels are alike."""
     everything = np.ones(part.shape, dtype=bool)
     rest = remove_plane(part, everything)
     variance = float((rest**2).sum()) / max(part.size - 3, 1)
     area, area_squared = correlation_areas(part, everything)
-    return variance, max((part.size - 3) / area_squared, 1.0), math.sqrt(variance * min(area / part.size, 1.0))
-
-
-def _areas(solids: Sequence[Floats]) -> float:
-    areas = [correlation_areas(part, np.ones(part.shape, dtype=bool))[1] for part in solids if part.std() > 0]
-    return max(areas, default=1.0)
+    freedom = max((part.size - 3) / area_squared, 1.0)
+    return variance, freedom, math.sqrt(variance * min(area / part.size, 1.0)), area_squared

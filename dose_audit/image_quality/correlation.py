@@ -120,7 +120,7 @@ def remove_plane(part: Floats, chosen: Mask) -> Floats:
     by_row = values.sum(axis=1)
     normal = np.array([[row_squares, product], [product, column_squares]])
     # A region of one row or column has no slope across it.
-    slopes = np.linalg.pinv(normal, hermitian=True) @ [float(row @ by_row), float(values.sum(axis=0) @ column)]
+    slopes = np.linalg.lstsq(normal, np.array([row @ by_row, values.sum(axis=0) @ column]), rcond=None)[0]
     level = float(by_row.sum()) / count
     return np.asarray(part - (level + slopes[0] * row)[:, None] - slopes[1] * column[None, :], dtype=float)
 
