@@ -14,7 +14,7 @@ from dose_audit.phantom.series import ImageSeries
 __all__ = ["ALGORITHM_VERSION", "Analysis", "Judgement", "PhantomMeasurement", "Roi"]
 
 # Raised whenever a value could come out differently from the same images; stored beside every measurement.
-ALGORITHM_VERSION = "8"
+ALGORITHM_VERSION = "9"
 
 Judgement = Literal["pass", "remedial", "suspension", "no_baseline", "no_tolerance", "not_measured"]
 
