@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from dose_audit.audit.values import Values
     from dose_audit.statistics import SilenceScan
 
-__all__ = ["STATES", "UnbalancedError", "completeness_record", "excluded_record"]
+__all__ = ["NO_SITE", "STATES", "UnbalancedError", "completeness_record", "excluded_record"]
 
 STATES = ("extracted", "measured", "duplicate", "superseded", "conflict", "not_relevant", "quarantined", "pending")
 _UNMAPPED = ("UNMAPPED", "AMBIGUOUS_MAPPING")
+
+NO_SITE = "Site not known"
+"""What stands for the site of an object whose sender did not tell it and whose device is not registered."""
 
 
 class UnbalancedError(AssertionError):
@@ -122,13 +125,12 @@ def _by_site(values: Values, objects: Received) -> list[dict[str, Any]]:
         for reason, n in zip(reasons.words, fates.tolist(), strict=True):
             count = sites.setdefault(site or "", Counter())
             count["exams"] += n
-            if reason in _UNMAPPED:
-                count["unmapped"] += n
-            elif reason not in ("NOT_A_PATIENT", "NO_VALUE"):
+            count["compared" if not reason else "unmapped" if reason in _UNMAPPED else "left_out"] += n
+            if reason not in (*_UNMAPPED, "NOT_A_PATIENT", "NO_VALUE"):
                 count["mapped"] += n
-    fields = ("received", "exams", "mapped", "unmapped", "quarantined")
+    fields = ("received", "exams", "compared", "mapped", "unmapped", "left_out", "quarantined")
     return [
-        {"site": site or "not known", **{name: count[name] for name in fields}} for site, count in sorted(sites.items())
+        {"site": site or NO_SITE, **{name: count[name] for name in fields}} for site, count in sorted(sites.items())
     ]
 
 

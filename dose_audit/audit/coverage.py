@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dose_audit.audit.completeness import NO_SITE
 from dose_audit.audit.detectors.coverage import CHECK_FROM
 from dose_audit.audit.findings import Finding
 
@@ -32,7 +33,7 @@ def coverage_findings(completeness: Mapping[str, Any], unmapped: Sequence[Mappin
     rare: Counter[str] = Counter()
     for name in unmapped:
         if name["n"] < CHECK_FROM and name["reason"] == "UNMAPPED":
-            rare[name["site"] or "not known"] += name["n"]
+            rare[name["site"] or NO_SITE] += name["n"]
     findings = []
     for row in completeness["by_site"]:
         site, total, few = row["site"], row["mapped"] + row["unmapped"], rare[row["site"]]

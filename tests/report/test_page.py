@@ -146,7 +146,7 @@ def test_too_few_exams_above_the_level_are_no_verdict_and_no_all_clear(run_dir: 
     assert "No period of 1 group with enough exams has a median above its level. 1 more group had too few" in words
     assert "1 of 2 groups judged; 1 has too few exams." in words
     assert any(
-        "0 of 1 group have a median above the reference level. Of 1 group with too few exams for a verdict, 1 lies above it:"
+        "0 of 1 group has a median above the reference level. Of 1 group with too few exams for a verdict, 1 lies above it:"
         " CT <b>1</b>, Head: 1.30 times the level." in label
         for label in found.labels
     )

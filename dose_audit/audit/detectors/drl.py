@@ -50,9 +50,9 @@ def _exceeded(group: JudgedGroup, adjusted: float | None) -> Finding:
     now = last is not None and last.evidence == "exceeds"
     shown = now and adjusted is not None and adjusted <= FALSE_DISCOVERY_RATE
     if shown:
-        weight = "The sample shows that the true median is above."
+        weight = f"{_sign_test(last)}: chance does not explain it."
     elif now:
-        weight = "The sample shows that the true median is above, though not beyond what so many groups give by chance."
+        weight = f"{_sign_test(last)}, but so many groups are tested that one in them may give this by chance."
     else:
         weight = "An earlier period showed it, and nothing since shows that it is over."
     return Finding(
@@ -79,7 +79,7 @@ def _flags(context: AuditContext) -> list[Finding]:
                 kind="median_above_drl",
                 severity=severity,
                 subject=_subject(group),
-                message=(f"{_median_and_level(group, last)} The sample does not show that the true median is above."),
+                message=f"{_median_and_level(group, last)} {_sign_test(last)}: chance alone could explain it.",
                 site=group.site,
                 equipment=group.equipment,
                 identity=_identity(group),
@@ -136,6 +136,14 @@ def _median_and_level(group: JudgedGroup, last: PeriodVerdict | None) -> str:
         f"Median {quantity_label(group.quantity)} {figure(median.value)} {unit}{interval} of {last.n} exams, {last.name}, "
         f"is {ratio:.2f} times the reference level {result.drl:g} {unit} ({result.set_id} {result.edition})."
     )
+
+
+def _sign_test(last: PeriodVerdict | None) -> str:
+    """How likely so many exams above the level would be, were the true median at it."""
+    p = None if last is None else last.p_above
+    if p is None:
+        return "Too few exams for a sign test"
+    return f"Exact one-sided sign test against the level: p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}"
 
 
 def _subject(group: JudgedGroup) -> str:

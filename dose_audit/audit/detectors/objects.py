@@ -47,12 +47,14 @@ def _finding(state: str, site: str | None, equipment: str | None, reason: str, d
     when = "" if day == "NaT" else f" on {day}"
     what = {
         "quarantined": f"{count} received{when} could not be read and went into quarantine: {reason}",
-        "conflict": f"{count} received{when} under a known SOP Instance UID with other contents: {reason}",
+        "conflict": f"{count} received{when} {'are' if len(ids) > 1 else 'is'} kept but not counted: {reason}",
     }[state]
+    # The message tells a conflict's reason; a heading with the same words would only repeat it.
+    about = "replaced by a newer object" if state == "conflict" else reason
     return Finding(
         kind=_KINDS[state],
         severity="check",
-        subject=f"{equipment or 'Unknown sender'}: {reason}"[:120],
+        subject=f"{equipment or 'Unknown sender'}: {about}"[:120],
         message=f"{what.rstrip('.')}.",
         site=site,
         equipment=equipment,

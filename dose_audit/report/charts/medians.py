@@ -66,7 +66,7 @@ def _said(rows: list[dict[str, Any]]) -> str:
     said = []
     if judged or not few:
         above = [row for row in judged if row["verdict"] == "ABOVE"]
-        have = "has" if len(above) == 1 else "have"
+        have = "has" if len(above) == 1 or len(judged) == 1 else "have"
         said.append(
             f"{len(above)} of {plural(len(judged), 'group')} {have} a median above the reference level{_named(above)}."
         )

@@ -57,7 +57,9 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     ]
     smallest, largest = min(p["size"] for p in points), max(p["size"] for p in points)
     levels = _levels(entry, smallest, largest)
-    scale, ticks = log_scale([*(p["dose"] for p in points), *(step["value"] for step in levels)])
+    # Curves and their intervals are in the scale: a band cut at the frame looks narrower than it is.
+    drawn_doses = [*(p["dose"] for p in points), *(step["value"] for step in levels)]
+    scale, ticks = log_scale([*drawn_doses, *(item[name] for item in curve for name in ("low", "value", "high"))])
     x = alt.X(
         "size:Q",
         title=f"{AXES.get(entry['axis'], entry['axis'].replace('_', ' '))} ({entry['axis_unit']})",
