@@ -47,7 +47,7 @@ def within_ellipse(mask: Mask, other: Mask, inside: Mask) -> Mask:
         return mask
     if free.all() and not (dilate(mask, 1) & other).any():
         return mask
-    rows, columns = np.nonzero(mask & ~erode(mask, _HOLDER_PIXELS))
+    rows, columns = np.nonzero(mask)
     u, v = (columns - middle_x) / scale, (rows - middle_y) / scale
     trimmed = mask.copy()
     trimmed[rows, columns] = _distance(conic, _conic_terms(u, v), u, v) * scale <= 0.5

@@ -74,6 +74,21 @@ def test_a_block_is_parted_by_the_ellipse_of_the_free_outline_and_that_is_said(h
     assert result.uncertainty > 0.01 * 140  # an ellipse is a guess at what is hidden
 
 
+@pytest.mark.parametrize("top", [15, 30])
+@pytest.mark.parametrize("hu", [-60, 0, 60])
+@pytest.mark.parametrize("diameter", [200, 340])
+def test_a_phantom_that_sinks_deep_into_a_thick_slab_leaves_nothing_of_the_slab(
+    diameter: int, hu: float, top: float
+) -> None:
+    """More than thirty pixels of it: a strip in the slab's middle had stayed with the phantom."""
+    radius, fov_mm = diameter / 2, 1.4 * diameter
+    image = paint(
+        256, fov_mm, [block(fov_mm, top / 100 * radius, 1.05 * radius, hu), disc(diameter)], noise_hu=10, seed=5
+    )
+    result = water_equivalent_diameter(image, fov_mm / 256)
+    assert result.value == pytest.approx(diameter, rel=0.01)
+
+
 def test_a_shell_of_the_bodys_own_number_is_parted_with_doubt() -> None:
     result = measured([cup(70, 70, 10, 0, 0), disc(140)])
     assert result.value == pytest.approx(140, rel=0.01)
