@@ -51,18 +51,10 @@ def test_a_rigid_shell_tight_to_a_head_is_no_part_of_it(hu: float, thickness: fl
 
 @pytest.mark.parametrize("share", [0.0, 0.4])
 def test_a_shell_of_the_number_of_fat_may_be_the_childs_own(share: float) -> None:
+    """Fat of a back looks the same: nothing of that number is cut from a head."""
     result = measured([cup(75, 95, 10, -100, share * 95), *HEAD])
     assert (result.status, "may be its fat" in result.reason) == ("suspect", True)
     assert abs(result.value - HEAD_DW_MM) < 2 * result.uncertainty
-
-
-@pytest.mark.xfail(
-    strict=True, reason="fat of a back looks the same: nothing of that number is cut from a head any more"
-)
-@pytest.mark.parametrize("share", [0.0, 0.4])
-def test_a_shell_of_the_number_of_fat_is_no_part_of_a_head(share: float) -> None:
-    result = measured([cup(75, 95, 10, -100, share * 95), *HEAD])
-    assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
 
 
 @pytest.mark.parametrize("hu", [-100, 60])
@@ -128,15 +120,11 @@ def test_a_thorax_that_sinks_into_a_slab_is_suspect_by_what_of_the_slab_is_left_
 
 
 @pytest.mark.parametrize("hu", [-100, 60])
-def test_a_head_in_a_deeper_block_is_suspect(hu: float) -> None:
-    assert measured([block(95, 30, 110, hu), *HEAD]).status == "suspect"
-
-
-@pytest.mark.xfail(strict=True, reason="ellipses through a head's free outline cut ears, jaws and necks of real heads")
-@pytest.mark.parametrize("hu", [-100, 60])
-def test_a_head_is_parted_from_a_deeper_block(hu: float) -> None:
+def test_a_head_in_a_deeper_block_is_suspect_with_an_uncertainty_that_covers_it(hu: float) -> None:
+    """An ellipse through the free outline would part them, and cut ears, jaws and necks of real heads."""
     result = measured([block(95, 30, 110, hu), *HEAD])
-    assert result.value == pytest.approx(HEAD_DW_MM, rel=0.01)
+    assert result.status == "suspect"
+    assert abs(result.value - HEAD_DW_MM) < 2 * result.uncertainty
 
 
 @pytest.mark.parametrize("fold_mm", [8, 14, 20])
