@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 __all__ = ["App"]
 
@@ -17,12 +17,27 @@ _WORDS = (("int", "NUMBER"), ("float", "NUMBER"), ("%Y", "DATE"), ("file", "FILE
 class App(typer.Typer):
     """A group of commands whose help is in plain words."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**({"cls": _Group} | options))
+
     def command(self, name: str | None = None, **options: Any) -> Any:
         """As Typer's own."""
         return super().command(name, **({"cls": _Command} | options))
 
 
+_WHOLE = 200
+"""Characters: a first sentence is told to its end, over two lines where it takes them."""
+
+
+class _Group(TyperGroup):
+    def get_short_help_str(self, limit: int = _WHOLE) -> str:
+        return super().get_short_help_str(max(limit, _WHOLE))
+
+
 class _Command(TyperCommand):
+    def get_short_help_str(self, limit: int = _WHOLE) -> str:
+        return super().get_short_help_str(max(limit, _WHOLE))
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         pieces = [] if self.options_metavar is None else [self.options_metavar]
         for param in self.get_params(ctx):

@@ -39,7 +39,7 @@ NeededPhantom = Annotated[
     str, typer.Option("--phantom", metavar="ID", help="Which phantom, by its id or name; `phantom list` tells both.")
 ]
 RoleOption = Annotated[
-    str, typer.Option("--role", metavar="ROLE", help="Who decides, by role: medical physics expert.")
+    str, typer.Option("--role", metavar="ROLE", help="Who says so, by role, as medical physics expert.")
 ]
 DayOption = Annotated[
     dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="A day, as 2026-01-31.")
