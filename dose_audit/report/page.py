@@ -14,7 +14,7 @@ from dose_audit.report.charts.verdicts import LOOKS, look_of, verdict_rows
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.stamp import version_stamp
 from dose_audit.report.static import offline_bundle, to_svg
-from dose_audit.report.summary import summary_lines, summary_tiles
+from dose_audit.report.summary import few_told, summary_lines, summary_tiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,6 +133,7 @@ def report_page(
             absent=[(menu, why) for name, menu, why in SECTIONS if (name, menu, why) not in shown],
             answer=summary_lines(run.data),
             tiles=summary_tiles(run.data),
+            few_above=few_told(run.data["comparisons"]),
             findings=_findings(run.data),
             cards=_cards(run.data),
             roles=_roles(run.data),

@@ -8,7 +8,7 @@ from typing import Any
 from dose_audit.audit.emptiness import JUDGED
 from dose_audit.report.words import plural
 
-__all__ = ["Line", "Tile", "few_but_above", "summary_lines", "summary_tiles"]
+__all__ = ["Line", "Tile", "few_told", "summary_lines", "summary_tiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ def _doses(data: dict[str, Any]) -> Line:
         return Line(tone, f"Doses: {why}")
     judged = [row for row in data["comparisons"] if row["verdict"] in JUDGED]
     above = [row for row in judged if row["verdict"] == "ABOVE"]
-    high = few_but_above(data["comparisons"])
-    rest = f" {_few_told(high)}" if high else ""
+    high = few_told(data["comparisons"])
+    rest = f" {high}" if high else ""
     if not judged:
         return Line("check", f"Doses: no group could be held against a reference level.{rest}")
     if not above:
@@ -115,20 +115,18 @@ def _doses(data: dict[str, Any]) -> Line:
     )
 
 
-def few_but_above(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Groups with too few exams for a verdict of which even the lower end of the interval lies above the level."""
-    return [
+def few_told(rows: list[dict[str, Any]]) -> str:
+    """Groups with too few exams for a verdict of which even the lower end of the interval lies above the level, in a sentence."""
+    rows = [
         row
         for row in rows
         if row["verdict"] == "INSUFFICIENT_N" and row["drl"] and (row["ci_low"] or 0) > row["drl"]["value"]
     ]
-
-
-def _few_told(rows: list[dict[str, Any]]) -> str:
-    one = len(rows) == 1
+    if not rows:
+        return ""
     return (
         f"Too few exams for a verdict, but an interval wholly above the level: {plural(len(rows), 'group')}"
-        f"{'' if one else ', among them'} ({rows[0]['equipment']}, {rows[0]['examination_name']})."
+        f"{'' if len(rows) == 1 else ', among them'} ({rows[0]['equipment']}, {rows[0]['examination_name']})."
     )
 
 

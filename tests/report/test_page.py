@@ -143,6 +143,7 @@ def test_too_few_exams_above_the_level_are_no_verdict_and_no_all_clear(run_dir: 
     words = " ".join(" ".join(found.text).split())
     assert "◆ Doses: none of 1 group has a median above its reference level. Too few exams for a verdict" in words
     assert "interval wholly above the level: 1 group (CT <b>1</b>, Head)." in words
+    assert "◆ No finding, for want of exams: Too few exams for a verdict" in words
     assert "No period of 1 group with enough exams has a median above its level. 1 more group had too few" in words
     assert "1 of 2 groups judged; 1 has too few exams." in words
     assert any(
