@@ -34,7 +34,9 @@ class Sent:
     reason: str = ""
 
     def __str__(self) -> str:
-        told = f"digest for {self.role}: {self.state}, {self.findings} findings to {self.recipients} recipients"
+        findings = f"{self.findings} finding{'' if self.findings == 1 else 's'}"
+        recipients = f"{self.recipients} recipient{'' if self.recipients == 1 else 's'}"
+        told = f"digest for {self.role}: {self.state}, {findings} to {recipients}"
         return f"{told} ({self.reason})" if self.reason else told
 
 
@@ -98,7 +100,9 @@ def _deliver(mail: MailSettings, digest: Digest, addresses: tuple[str, ...]) -> 
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
         return Sent(digest.role, len(addresses), digest.findings, "failed", reason)
     if refused:
-        return Sent(digest.role, len(addresses) - refused, digest.findings, "sent", f"{refused} recipients refused")
+        # Not all of those who are to know have it: it counts as failed, and the next call tries again.
+        reason = f"the server refused {refused} of {len(addresses)} recipients; the others have it"
+        return Sent(digest.role, len(addresses) - refused, digest.findings, "failed", reason)
     return Sent(digest.role, len(addresses), digest.findings, "sent")
 
 

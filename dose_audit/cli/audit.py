@@ -42,7 +42,8 @@ def audit(
     """Read what was received, compare doses with reference levels, raise findings, and write the report.
 
     Exit code 0: nothing to act on. 3: a finding to act on or to check is open, of doses, devices, phantoms or coverage,
-    or exams came in and none of them could be compared. Notes and acknowledged findings leave it at 0.
+    or exams came in and none of them could be compared. Notes and acknowledged findings leave it at 0. 1: it failed, or nothing
+    is to be acted on but a digest could not be delivered.
 
     Example: dose-audit audit --since 2026-01-01 --until 2026-06-30
     """
@@ -73,8 +74,11 @@ def audit(
     if mail:
         from dose_audit.audit.mail import send_digests
 
-        for delivery in send_digests(settings, outcome.run_dir):
+        deliveries = send_digests(settings, outcome.run_dir)
+        for delivery in deliveries:
             print(delivery, file=sys.stderr)
+        if any(delivery.state == "failed" for delivery in deliveries):
+            raise typer.Exit(outcome.exit_code or 1)
     raise typer.Exit(outcome.exit_code)
 
 

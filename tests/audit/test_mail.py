@@ -133,14 +133,18 @@ def test_a_server_that_is_away_is_a_failed_delivery_and_a_later_try_succeeds(tmp
     assert "sent" in {s.state for s in send_digests(_settings(tmp_path, inbox.port), run_dir)}
 
 
-def test_a_refused_recipient_is_counted(tmp_path, run_dir, inbox, prepared):
+def test_a_refused_recipient_is_a_failed_delivery_that_is_tried_again(tmp_path, run_dir, inbox, prepared):
     roles = {
         "MPE": ["mpe@hospital.example", "gone@hospital.example"],
         "superintendent radiographer": ["gone@h.example"],
     }
     outcomes = {s.role: s for s in send_digests(_settings(tmp_path, inbox.port, roles=roles), run_dir)}
-    assert (outcomes["MPE"].state, outcomes["MPE"].recipients) == ("sent", 1)
+    assert (outcomes["MPE"].state, outcomes["MPE"].recipients) == ("failed", 1)
+    assert "refused 1 of 2 recipients; the others have it" in outcomes["MPE"].reason
     assert outcomes["superintendent radiographer"].state == "failed"
+    # Whoever was refused is asked again at the next call.
+    again = {s.role: s for s in send_digests(_settings(tmp_path, inbox.port, roles=roles), run_dir)}
+    assert again["MPE"].state == "failed"
 
 
 @pytest.fixture
