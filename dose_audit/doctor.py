@@ -169,14 +169,29 @@ def _port(settings: Settings) -> Iterator[Check]:
 
 
 def _access(settings: Settings) -> Iterator[Check]:
-    if settings.tls_certificate is None:
-        loopback = settings.host in ("127.0.0.1", "::1", "localhost")
-        detail = "plain DICOM" + (" on this machine only" if loopback else f" on {settings.host}: data travel in clear")
-        yield Check("transport", OK if loopback else WARN, detail)
-    else:
-        yield Check("transport", OK, f"TLS with {settings.tls_certificate}")
+    yield _transport(settings)
     callers = len(settings.callers)
     yield Check("callers", OK, f"{callers} rules" if callers else "this machine only (no [[callers]] in the settings)")
+
+
+def _transport(settings: Settings) -> Check:
+    from dose_audit.config import SettingsError
+    from dose_audit.ingest.listening import listener_settings
+    from dose_audit.receive.errors import TlsFilesError
+    from dose_audit.receive.tls import certificate_problem
+
+    try:
+        tls = listener_settings(settings).tls
+        problem = certificate_problem(tls) if tls else ""
+    except (SettingsError, TlsFilesError) as error:
+        return Check("transport", FAIL, str(error))
+    if tls:
+        return Check("transport", FAIL if problem else OK, problem or f"TLS with {settings.tls_certificate}")
+    if not settings.plain_dicom:
+        return Check("transport", FAIL, "plain_dicom is off and there is no TLS: the listener will not start")
+    loopback = settings.host in ("127.0.0.1", "::1", "localhost")
+    detail = "plain DICOM" + (" on this machine only" if loopback else f" on {settings.host}: data travel in clear")
+    return Check("transport", OK if loopback else WARN, detail)
 
 
 def _levels(settings: Settings) -> Iterator[Check]:

@@ -52,7 +52,9 @@ class Accounts:
             self.flush_tallies()
 
     def flush_tallies(self) -> None:
-        """Write counters that are still in memory."""
+        """Write counters that are still in memory; nothing where there are none."""
+        if not self._tallies.waiting:
+            return
         self.ledger.transact(lambda c: self._tallies.write(c, self.ledger))
 
     def drops(self) -> dict[str, dict[str, int]]:

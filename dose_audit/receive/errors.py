@@ -5,6 +5,10 @@ class ReceiveError(Exception):
     """Base of every failure that this room expects."""
 
 
+class TlsFilesError(ReceiveError):
+    """A certificate, a key or the authorities of the settings cannot be used; the message names setting and file."""
+
+
 class SpoolError(ReceiveError):
     """An object could not be made safe on disk; the sender may try again."""
 

@@ -20,7 +20,7 @@ from .pdu import (
     PduType,
     abort,
 )
-from .tls import peer_certificate
+from .tls import handshake_refusal, peer_certificate
 
 _log = logging.getLogger(__name__)
 _MIN_ASSOCIATE_BYTES = 68  # the fixed fields of an A-ASSOCIATE-RQ behind its length
@@ -235,8 +235,8 @@ class Gate:
             self._selector.modify(connection, selectors.EVENT_READ)
         except ssl.SSLWantWriteError:
             self._selector.modify(connection, selectors.EVENT_WRITE)
-        except OSError:
-            self._refused("TLS handshake", waiting.address)
+        except OSError as error:
+            self._refused(handshake_refusal(error), waiting.address)
             self._forget(waiting, close=True)
         else:
             waiting.handshake_done = True

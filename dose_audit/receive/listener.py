@@ -22,12 +22,13 @@ from .pdu import BUFFER_BYTES, REJECT_CONGESTION, REJECT_LOCAL_LIMIT, associate_
 from .routing import Route, Router
 from .settings import ListenerSettings, TlsSettings
 from .spool import Spool
-from .tls import server_context
+from .tls import certificate_problem, server_context
 
 __all__ = ["CallerRule", "Listener", "ListenerSettings", "PlainRefused", "Route", "TlsSettings"]
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 512
+_TELL_EVERY_S = 5.0
 
 
 class PlainRefused(ReceiveError):
@@ -104,6 +105,8 @@ class Listener:
         """
         settings = self.settings
         context = server_context(settings.tls) if settings.tls else None
+        if settings.tls and (problem := certificate_problem(settings.tls)):
+            _log.error("%s: callers that look at it will not come in", problem)
         if context is None and not settings.plain_allowed:
             raise PlainRefused("no TLS certificate is configured, and plain DICOM is not allowed by the settings")
         if context is None:
@@ -147,7 +150,12 @@ class Listener:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stop_asked.set())
-        self._stop_asked.wait()
+        while not self._stop_asked.wait(_TELL_EVERY_S):
+            try:
+                # Whoever looks for why a scanner cannot send must find the refusals, though nothing was stored since.
+                self.spool.flush_tallies()
+            except SpoolError as error:
+                _log.error("counters could not be written: %s", error)
         self.stop(grace_s)
 
     def request_stop(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -189,8 +191,64 @@ def test_tls_refuses_who_shows_no_certificate_or_a_strangers(secure, authority: 
     for name in (None, "stranger"):
         with pytest.raises(OSError):
             call_securely(secure, client(authority, name))
-    eventually(lambda: secure.spool.drops()["refusal"].get("TLS handshake") == 2)
+    refusals = {
+        "TLS handshake: no certificate": 1,
+        "TLS handshake: the caller's certificate: unable to get local issuer certificate": 1,
+    }
+    eventually(lambda: secure.spool.drops()["refusal"] == refusals)
     call_securely(secure, client(authority, "ct1")).release()
+
+
+def test_doctor_and_listener_say_what_is_wrong_with_certificates(authority: Path, tmp_path: Path, program) -> None:
+    from dose_audit.config import Settings
+    from dose_audit.doctor import examine
+    from dose_audit.receive.errors import TlsFilesError
+    from dose_audit.receive.tls import server_context
+
+    key, expired = authority / "server.key", tmp_path / "expired.pem"
+    subprocess.run(
+        [program("openssl"), "x509", "-in", authority / "server.pem", "-signkey", key, "-days", "-1", "-out", expired],
+        check=True,
+        capture_output=True,
+    )
+    empty = tmp_path / "empty.pem"
+    empty.write_text("no certificate\n")
+    trusted = authority / "authority.pem"
+    for certificate, own_key, authorities, told in (
+        (authority / "server.pem", key, trusted, None),
+        (tmp_path / "gone.pem", key, trusted, "tls_certificate .*gone.pem: No such file"),
+        (authority / "server.pem", authority / "ct1.key", trusted, "do not belong together"),
+        (authority / "server.pem", key, empty, "tls_authorities .*empty.pem holds no certificate"),
+        (empty, key, trusted, "are no certificate and key in PEM"),
+        (authority / "server.pem", key, None, "TLS needs all three"),
+        (expired, key, trusted, "expired.pem: certificate has expired"),
+    ):
+        settings = Settings(
+            home=tmp_path / "home", tls_certificate=certificate, tls_key=own_key, tls_authorities=authorities
+        )
+        (check,) = [one for one in examine(settings) if one.name == "transport"]
+        assert check.status == ("fail" if told else "ok"), check.detail
+        assert told is None or re.search(told, check.detail)
+    with pytest.raises(TlsFilesError, match="do not belong together"):
+        server_context(TlsSettings(authority / "server.pem", authority / "ct1.key", trusted))
+    (check,) = [o for o in examine(Settings(home=tmp_path / "home", plain_dicom=False)) if o.name == "transport"]
+    assert (check.status, "no TLS" in check.detail) == ("fail", True)
+
+
+def test_refusals_are_told_while_the_listener_runs(listen, monkeypatch, eventually) -> None:
+    """Nothing was stored since, so that no commit took the counts with it."""
+    from dose_audit.receive import listener
+    from dose_audit.receive.spool import Spool
+
+    monkeypatch.setattr(listener, "_TELL_EVERY_S", 0.05)
+    running = listen()
+    serving = threading.Thread(target=running.listener.serve_forever, daemon=True)
+    serving.start()
+    with connect(running.address) as caller, Spool(running.spool.root, min_free_bytes=0) as other:
+        caller.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        eventually(lambda: other.drops()["refusal"])
+    running.listener.request_stop()
+    serving.join()
 
 
 def test_tls_refuses_old_versions_and_weak_ciphers(secure, authority: Path) -> None:
