@@ -179,6 +179,8 @@ def _tell(summary: RetrieveSummary, dry_run: bool) -> None:
     skipped = summary.already_here + summary.done_before + summary.given_up
     print(f"{summary.found} studies found; {skipped} left alone: {summary.already_here} here already, "
           f"{summary.done_before} dealt with before, {summary.given_up} given up after repeated failures.")  # fmt: skip
+    if not summary.found:
+        print(_NO_STUDY)
     if not dry_run:
         print(f"{summary.fetched} fetched ({summary.reports} reports, {summary.images} images, {summary.bytes / 1e6:.1f} MB), "
               f"{summary.nothing} without anything that tells dose, {summary.failed} failed.")  # fmt: skip
@@ -196,6 +198,9 @@ def _tell(summary: RetrieveSummary, dry_run: bool) -> None:
         print(f"Stopped early: {summary.stopped}. Run it again to go on.")
 
 
+_NO_STUDY = "Studies that hold reports alone, without an image, are found by --modality SR."
+
+
 def _tell_completeness(seen: Reconciliation) -> None:
     rows = [
         [row.station, row.day, row.archived, row.received, row.without_dose, row.missing, f"{row.percent:.1f} %"]
@@ -203,8 +208,11 @@ def _tell_completeness(seen: Reconciliation) -> None:
     ]
     numbers = ("Done", "Received", "No dose", "Missing", "Complete")
     show_table(["Station", "Day", *numbers], rows, right=numbers)
-    share = "–" if seen.percent is None else f"{seen.percent:.1f} %"
-    print(f"{share} complete: {seen.received} of {seen.archived} studies, {len(seen.missing)} missing ({seen.source}).")
+    if seen.percent is None:
+        print(f"{seen.source} named no study of these days: nothing is known of completeness. {_NO_STUDY}")
+    else:
+        told = f"{seen.received} of {seen.archived} studies, {len(seen.missing)} missing"
+        print(f"{seen.percent:.1f} % complete: {told} ({seen.source}).")
     for one in seen.missing[:20]:
         print(f"  {one.day} {one.station}: {one.name}")
     if len(seen.missing) > 20:

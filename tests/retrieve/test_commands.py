@@ -195,3 +195,11 @@ def test_the_audit_takes_the_latest_reconciliation_into_its_report(command, home
     assert archive["source"] == "pacs" and archive["archived"] == 6 and archive["missing_count"] == 0
     page = Path(files["html"]).read_text()
     assert "of the studies that pacs names from 2 March 2026 to 4 March 2026 are here; 0 studies missing" in page
+
+
+def test_where_the_archive_names_nothing_no_completeness_is_told(command) -> None:
+    days = ("--archive", "pacs", "--since", "2019-01-01", "--until", "2019-01-02")
+    code, text = command("reconcile", *days)
+    assert code == 0 and "named no study of these days: nothing is known of completeness." in text
+    assert "complete:" not in text and "--modality SR" in text
+    assert "--modality SR" in command("retrieve", *days, "--dry-run")[1]
