@@ -46,7 +46,8 @@ def scan(
 ) -> None:
     """Read dose objects in place and store their exams. A second scan of the same tree changes nothing.
 
-    Images that a routing rule sends to phantom analysis are measured, and with --phantom all of them.
+    Images that a routing rule sends to phantom analysis are measured, and with --phantom all of them. Exit code 1: something
+    could not be opened, or none of it is DICOM.
 
     Example: dose-audit scan /media/archive --site "North Hospital"
     """
@@ -108,6 +109,12 @@ def scan(
             print(_told_phantoms(measured, settings))
     if waits:
         fail(waits)
+    if summary.closed:
+        print(
+            f"{counted(summary.closed, 'file or folder', 'files and folders')} could not be opened: see above.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
     if summary.files and not summary.dicom and summary.unreadable_count:
         raise typer.Exit(1)
 

@@ -89,6 +89,8 @@ class ScanSummary:
         Place and reason, the first 1,000.
     unreadable_count : int
         All of them.
+    closed : int
+        Of these, files and folders that the system would not open or read: what they hold is not known.
     """
 
     files: int = 0
@@ -100,14 +102,18 @@ class ScanSummary:
     not_relevant: Counter[str] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     unreadable_count: int = 0
+    closed: int = 0
 
     @property
     def changed(self) -> bool:
         """Whether the spool has anything that it had not before."""
         return bool(self.registered or self.conflicts)
 
-    def refuse(self, place: str, reason: str) -> None:
-        """Note what could not be read."""
+    def refuse(self, place: str, reason: str | OSError) -> None:
+        """Note what could not be read; an error of the system's is put into its own words."""
+        if isinstance(reason, OSError):
+            self.closed += 1
+            reason = _words(reason)
         self.unreadable_count += 1
         if len(self.unreadable) < _MAX_LISTED:
             self.unreadable.append((place, reason))
@@ -186,7 +192,7 @@ class _Scan:
         try:
             is_folder = path.is_dir()
         except OSError as error:
-            self.summary.refuse(str(path), _words(error))
+            self.summary.refuse(str(path), error)
             return
         if is_folder:
             self._walk(path)
@@ -215,14 +221,14 @@ class _Scan:
                 self._folders.add(known)
                 entries = os.scandir(folder)
             except OSError as error:
-                self.summary.refuse(str(folder), _words(error))
+                self.summary.refuse(str(folder), error)
                 continue
             with entries:
                 while (entry := self._next(entries, folder)) is not None:
                     try:
                         is_folder = entry.is_dir()
                     except OSError as error:  # a link to itself
-                        self.summary.refuse(entry.path, _words(error))
+                        self.summary.refuse(entry.path, error)
                         continue
                     if is_folder:
                         stack.append(Path(entry.path))
@@ -234,7 +240,7 @@ class _Scan:
         try:
             return next(entries, None)
         except OSError as error:
-            self.summary.refuse(str(folder), _words(error))
+            self.summary.refuse(str(folder), error)
             return None
 
     def _file(self, path: Path) -> None:
@@ -250,7 +256,7 @@ class _Scan:
         except (Unreadable, BadMember, ObjectTooLarge) as error:
             self.summary.refuse(place, str(error))
         except OSError as error:
-            self.summary.refuse(place, _words(error))
+            self.summary.refuse(place, error)
 
     def _look(self, path: Path) -> None:
         status = path.stat()

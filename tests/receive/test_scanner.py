@@ -101,6 +101,7 @@ def test_a_missing_path_and_a_locked_folder_are_lines(
     summary = scan([tree / "nowhere", tree], spool, judge)
     assert summary.registered == 1
     assert _reasons(summary) == {"nowhere": "no such file or directory", "b": "permission denied"}
+    assert (summary.closed, summary.unreadable_count) == (2, 2)
 
 
 def test_a_file_that_vanishes_between_glance_and_reading(tree: Path, spool: Spool) -> None:
