@@ -61,7 +61,7 @@ def banded(tmp_path: Path):
         encoding="utf-8",
     )
     row = {
-        "examination": SLUG, "examination_label": "Chest", "modality": "CT", "basis": "per_exam",
+        "examination": SLUG, "examination_label": "Chest", "modality": "CT", "basis": "per_sequence",
         "patient_group": "adult", "band_type": "water_equivalent_diameter", "band_unit": "mm", "quantity": "CTDIvol",
         "unit": "mGy", "role": "drl", "statistic": "p50", "confidence": "primary", "note": "made for a test",
         "phantom": "body_32cm", "phantom_source": "primary",
