@@ -193,7 +193,7 @@ class DicomArchive:
             evt_handlers=[(evt.EVT_CONN_OPEN, self._meter.attach), (evt.EVT_C_STORE, self._take)],
         )
         if not association.is_established:
-            told = "refused us: does it know our AE title?" if association.is_rejected else "cannot be reached"
+            told = _refusal(association) if association.is_rejected else "cannot be reached"
             raise ArchiveError(f"archive {settings.name} ({settings.aet} at {settings.host}:{settings.port}) {told}")
         keep_answers(association)
         self._association = association
@@ -331,3 +331,18 @@ def _storage_contexts() -> tuple[list, list]:
 
 def _why(text: str) -> str:
     return f": it sent {text}" if text else ""
+
+
+# Source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 table 9-21), and what they mean for whoever set this up.
+_REFUSALS: dict[tuple[int | None, int | None], str] = {
+    (1, 3): "refused us: it does not know our AE title",
+    (1, 7): "refused us: it does not answer to that AE title",
+    (3, 1): "refused us for now: it is busy",
+    (3, 2): "refused us for now: it has as many associations as it takes",
+}
+
+
+def _refusal(association: Association) -> str:
+    answer = association.acceptor.primitive
+    known = _REFUSALS.get((getattr(answer, "result_source", None), getattr(answer, "diagnostic", None)))
+    return known or "refused us: does it know our AE title, and is its own right?"

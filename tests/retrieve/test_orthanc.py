@@ -122,9 +122,9 @@ def test_an_archive_that_is_not_there(spool, journal, free_port) -> None:
         run(settings, spool, journal)
 
 
-def test_an_archive_that_refuses_our_title(orthanc, spool, journal) -> None:
+def test_an_archive_that_refuses_the_title_by_which_we_call_it(orthanc, spool, journal) -> None:
     settings = replace(orthanc.settings("get"), aet="SOMEBODY_ELSE")
-    with pytest.raises(ArchiveError, match="refused us"):
+    with pytest.raises(ArchiveError, match="refused us: it does not answer to that AE title"):
         run(settings, spool, journal)
 
 
