@@ -12,6 +12,7 @@ import pytest
 
 from dose_audit.config import Settings
 from dose_audit.ingest import listener_settings, open_spool, run_ingest, scan_paths
+from tests.patience import LONG_S
 
 NOT_BY_DCMTK = {"MG-Im-Hologic-PropProj.dcm"}
 """dcmtk cannot parse it (a length beyond the end of the file), so it cannot send it either."""
@@ -113,6 +114,7 @@ def test_sent_by_two_peers_they_give_the_rows_of_a_scan(
     def by_pynetdicom(port: int, aet: str) -> list[Path]:
         objects = [pydicom.dcmread(path) for path in files]
         sender = AE("SENDER")
+        sender.acse_timeout = sender.dimse_timeout = sender.network_timeout = LONG_S  # a busy machine is no fault
         for sop_class, syntax in sorted({(o.SOPClassUID, o.file_meta.TransferSyntaxUID) for o in objects}):
             sender.add_requested_context(sop_class, syntax)
         association = sender.associate("127.0.0.1", port, ae_title=aet)
