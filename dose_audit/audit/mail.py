@@ -101,7 +101,7 @@ def _deliver(mail: MailSettings, digest: Digest, addresses: tuple[str, ...]) -> 
         return Sent(digest.role, len(addresses), digest.findings, "failed", reason)
     if refused:
         # Not all of those who are to know have it: it counts as failed, and the next call tries again.
-        reason = f"the server refused {refused} of {len(addresses)} recipients; the others have it"
+        reason = f"the server refused {refused} of {len(addresses)} recipients; all of them are sent it again at the next call"
         return Sent(digest.role, len(addresses) - refused, digest.findings, "failed", reason)
     return Sent(digest.role, len(addresses), digest.findings, "sent")
 

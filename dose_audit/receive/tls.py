@@ -12,6 +12,12 @@ from .settings import TlsSettings
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"
 
 
+_PAIR_FAULTS = {
+    "KEY_VALUES_MISMATCH": "do not belong together",
+    "EE_KEY_TOO_SMALL": "have a key that is too short",
+}
+
+
 def server_context(settings: TlsSettings) -> ssl.SSLContext:
     """A context that demands a certificate of every caller.
 
@@ -28,12 +34,17 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
     for name in ("certificate", "key", "authorities"):
         _readable(f"tls_{name}", getattr(settings, name))
     pair = f"tls_certificate {settings.certificate} and tls_key {settings.key}"
-    try:
-        context.load_cert_chain(settings.certificate, settings.key)
-    except ssl.SSLError as error:
-        what = (
-            "do not belong together" if error.reason == "KEY_VALUES_MISMATCH" else "are no certificate and key in PEM"
+
+    def passphrase() -> str:
+        # A service has nobody to ask.
+        raise TlsFilesError(
+            f"tls_key {settings.key} is encrypted: give the key without a passphrase, for us alone to read"
         )
+
+    try:
+        context.load_cert_chain(settings.certificate, settings.key, password=passphrase)
+    except ssl.SSLError as error:
+        what = _PAIR_FAULTS.get(error.reason or "", "are no certificate and key in PEM")
         raise TlsFilesError(f"{pair} {what} ({error.reason or 'not readable as PEM'})") from error
     try:
         context.load_verify_locations(settings.authorities)
@@ -75,6 +86,9 @@ def certificate_problem(settings: TlsSettings) -> str:
                 continue
             except ssl.SSLCertVerificationError as error:
                 return f"tls_certificate {settings.certificate}: {error.verify_message}"
+            except ssl.SSLError as error:
+                said = (error.reason or "TLS fails").lower().replace("_", " ")
+                return f"tls_certificate {settings.certificate}: no caller can come in by it ({said})"
     return ""
 
 

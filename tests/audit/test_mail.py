@@ -140,7 +140,7 @@ def test_a_refused_recipient_is_a_failed_delivery_that_is_tried_again(tmp_path, 
     }
     outcomes = {s.role: s for s in send_digests(_settings(tmp_path, inbox.port, roles=roles), run_dir)}
     assert (outcomes["MPE"].state, outcomes["MPE"].recipients) == ("failed", 1)
-    assert "refused 1 of 2 recipients; the others have it" in outcomes["MPE"].reason
+    assert "refused 1 of 2 recipients; all of them are sent it again" in outcomes["MPE"].reason
     assert outcomes["superintendent radiographer"].state == "failed"
     # Whoever was refused is asked again at the next call.
     again = {s.role: s for s in send_digests(_settings(tmp_path, inbox.port, roles=roles), run_dir)}

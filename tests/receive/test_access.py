@@ -211,6 +211,13 @@ def test_doctor_and_listener_say_what_is_wrong_with_certificates(authority: Path
         check=True,
         capture_output=True,
     )
+    locked, odd_key, odd = tmp_path / "locked.key", tmp_path / "odd.key", tmp_path / "odd.pem"
+    for arguments in (
+        ("pkey", "-in", key, "-aes256", "-passout", "pass:x", "-out", locked),
+        ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-nodes", "-keyout", odd_key,
+         "-out", odd, "-days", "2", "-subj", "/CN=odd"),
+    ):  # fmt: skip
+        subprocess.run([program("openssl"), *arguments], check=True, capture_output=True)
     empty = tmp_path / "empty.pem"
     empty.write_text("no certificate\n")
     trusted = authority / "authority.pem"
@@ -222,6 +229,8 @@ def test_doctor_and_listener_say_what_is_wrong_with_certificates(authority: Path
         (empty, key, trusted, "are no certificate and key in PEM"),
         (authority / "server.pem", key, None, "TLS needs all three"),
         (expired, key, trusted, "expired.pem: certificate has expired"),
+        (authority / "server.pem", locked, trusted, "locked.key is encrypted"),
+        (odd, odd_key, trusted, "odd.pem: no caller can come in by it"),
     ):
         settings = Settings(
             home=tmp_path / "home", tls_certificate=certificate, tls_key=own_key, tls_authorities=authorities
