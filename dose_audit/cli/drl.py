@@ -53,7 +53,7 @@ def list_sets(
             "set": item.set_id,
             "edition": item.edition,
             "status": item.status,
-            "valid_from": item.valid_from.isoformat(),
+            "valid_from": item.valid_from.isoformat() if item.valid_from_known else None,
             "valid_to": item.valid_to.isoformat() if item.valid_to else None,
             "rows": len(item.rows),
             "title": item.title,

@@ -176,6 +176,7 @@ def _set_facts(facts: dict[str, Any], folder: Path, reader: _Reader) -> dict[str
         *needed,
         *optional,
         *days,
+        "valid_from_known",
         "scope",
         "adult_from_years",
         "adult_weight_kg",
@@ -197,6 +198,11 @@ def _set_facts(facts: dict[str, Any], folder: Path, reader: _Reader) -> dict[str
         ):
             reader.error("", "DATE", f"{key} must be a date such as 2024-11-20")
         values[key] = day
+    values["valid_from_known"] = facts.get("valid_from_known", True)
+    if not isinstance(values["valid_from_known"], bool):
+        reader.error("", "DATE", "valid_from_known must be true or false")
+    elif not values["valid_from_known"] and values["valid_from"] != values["retrieved_on"]:
+        reader.error("", "DATE", "valid_from must be the day of retrieved_on where it is not known")
     values["scope"] = facts.get("scope", "indication")
     if values["scope"] not in SCOPES:
         reader.error("", "SCOPE", f"scope {values['scope']!r} is none of {', '.join(SCOPES)}")

@@ -31,6 +31,7 @@ PHANTOM_NOT_REPORTED = "PHANTOM_NOT_REPORTED"
 DRL_PHANTOM_NOT_STATED = "DRL_PHANTOM_NOT_STATED"
 DRL_PHANTOM_RECALLED = "DRL_PHANTOM_RECALLED"
 BROADER_EXAMINATION = "BROADER_EXAMINATION"
+VALIDITY_NOT_KNOWN = "VALIDITY_NOT_KNOWN"
 UNVERIFIED = "UNVERIFIED"
 TRANSCRIBED = "TRANSCRIBED"
 LOCAL = "LOCAL"
@@ -52,7 +53,7 @@ class Match:
     band_label : str
         The band that the patient belongs to; empty where none was found.
     flags : tuple of str
-        What a reader must know: ``AGE_EQUIVALENT``, ``UNVERIFIED``, ``DRL_PHANTOM_RECALLED``, …
+        What a reader must know: ``AGE_EQUIVALENT``, ``UNVERIFIED``, ``VALIDITY_NOT_KNOWN``, …
     p25, achievable : DrlRow or None
         Companion rows of the same set and band.
     candidates : tuple of DrlRow
@@ -228,7 +229,23 @@ class DrlRegistry:
             reason = f"no loaded edition has {symbol} for {examination}"
             if other_basis:
                 reason += f" {basis}: {', '.join(dict.fromkeys(other_basis))}"
-            return Match(None, NO_DRL, reason.replace("per_", "per "), patient_group=patient_group or "")
+            reason = reason.replace("per_", "per ")
+            late = [
+                drl_set
+                for drl_set in self._not_yet(_view_date(on, view, now), site)
+                for row in self._rows(drl_set, examination, symbol)[0]
+                if row.role == "drl"
+                and row.patient_group == (patient_group or _group(drl_set, age_years))
+                and basis in (None, row.basis)
+            ]
+            if late:
+                reason = "; ".join(
+                    f"{one.name} has it, but it is not known from when it applies: it answers for exams from "
+                    f"{one.valid_from}, the day it was recorded here"
+                    for one in {one.name: one for one in late}.values()
+                )
+            flags = (VALIDITY_NOT_KNOWN,) if late else ()
+            return Match(None, NO_DRL, reason, flags=flags, patient_group=patient_group or "")
         if len(answers) > 1:
             names = ", ".join(drl_set.name for drl_set, *_ in answers)
             both = tuple(row for _, found, *_ in answers for row in found)
@@ -236,6 +253,10 @@ class DrlRegistry:
             return Match(None, AMBIGUOUS, reason, candidates=both, patient_group=answers[0][2])
         drl_set, rows, group, flags = answers[0]
         return _choose(drl_set, rows, group, patient, phantom, scan_part, technique, flags)
+
+    def _not_yet(self, day: date, site: str) -> list[DrlSet]:
+        """Editions that do not answer on a day, though they may have applied: it is not known from when they do."""
+        return [s for s in self.sets if not s.valid_from_known and day < s.valid_from and s.site in ("", site)]
 
     def _rows(self, drl_set: DrlSet, examination: str, symbol: str) -> tuple[list[DrlRow], tuple[str, ...]]:
         """Rows for the examination, or in a set of regions for the nearest broader one that has any."""

@@ -144,7 +144,8 @@ class DrlSet:
 
     `valid_from` and `valid_to` bound the study dates it applies to, half-open; `published_on` is the date on
     the edition itself, which may reprint values that were adopted earlier. `site` is the one site that a typical value
-    holds for; empty for all. `approved_by` is the role behind a local edition.
+    holds for; empty for all. `approved_by` is the role behind a local edition. Where it is not known from when an edition
+    applies, `valid_from_known` is false and `valid_from` is the day on which its values were recorded here.
     """
 
     set_id: str
@@ -174,6 +175,7 @@ class DrlSet:
     folder: str
     site: str = ""
     approved_by: str = ""
+    valid_from_known: bool = True
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from dose_audit.report.charts.verdicts import LOOKS, look_of, verdict_rows
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.stamp import version_stamp
 from dose_audit.report.static import offline_bundle, to_svg
-from dose_audit.report.summary import few_told, summary_lines, summary_tiles
+from dose_audit.report.summary import few_told, no_validity_told, summary_lines, summary_tiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,6 +134,7 @@ def report_page(
             answer=summary_lines(run.data),
             tiles=summary_tiles(run.data),
             few_above=few_told(run.data["comparisons"]),
+            undated=no_validity_told(run.data["comparisons"]),
             findings=_findings(run.data),
             cards=_cards(run.data),
             roles=_roles(run.data),

@@ -8,7 +8,7 @@ from typing import Any
 from dose_audit.audit.emptiness import JUDGED
 from dose_audit.report.words import plural
 
-__all__ = ["Line", "Tile", "few_told", "summary_lines", "summary_tiles"]
+__all__ = ["Line", "Tile", "few_told", "no_validity_told", "summary_lines", "summary_tiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,20 @@ def few_told(rows: list[dict[str, Any]]) -> str:
     )
 
 
+def no_validity_told(rows: list[dict[str, Any]]) -> str:
+    """Groups that have no level only because nobody knows from when the edition that has one applies, in a sentence or two."""
+    told = [row for row in rows if _validity_not_known(row)]
+    if not told:
+        return ""
+    reasons = "; ".join(sorted({row["reason"] for row in told}))
+    groups = f"1 group of {len(rows)} has" if len(told) == 1 else f"{len(told)} of {plural(len(rows), 'group')} have"
+    return f"{groups} no level only for want of a date: {reasons}. Once the date is known, earlier exams are compared as well."
+
+
+def _validity_not_known(row: dict[str, Any]) -> bool:
+    return "VALIDITY_NOT_KNOWN" in (row.get("flags") or ())
+
+
 def _states(panel: dict[str, Any]) -> tuple[int, int, int]:
     """Phantom quantities out of tolerance, changed or in doubt, and neither."""
     out = sum(row["tolerance"] == "out" and row["state"] != "not_measured" for row in panel["states"])
@@ -191,4 +205,8 @@ def _groups_judged(rows: list[dict[str, Any]]) -> str:
     judged = sum(verdict in JUDGED for verdict in verdicts)
     why = [f"{few} have too few exams" if few > 1 else "1 has too few exams"] if few else []
     why += [f"{none} {'have' if none > 1 else 'has'} no level"] if none else []
+    undated = sum(map(_validity_not_known, rows))
+    if undated:
+        these = "" if undated == none == 1 else "all " if undated == none else f"{undated} of them "
+        why[-1] += f" ({these}because it is not known from when the edition applies that has one)"
     return f" {judged} of {plural(len(verdicts), 'group')} judged; {', '.join(why)}."

@@ -43,6 +43,38 @@ def test_edition_in_force_then_and_now(tables):
         registry.in_force(TODAY, "now")
 
 
+def test_an_edition_of_unknown_validity_says_why_earlier_exams_have_no_level(tables):
+    tables.edition([{}], valid_from="2026-01-01", extra="valid_from_known = false\n")
+    tables.edition([{"examination": "ct-chest"}], set_id="xx-known", valid_from="2026-01-01")
+    registry = load_sets(tables.root)
+
+    def find(examination="ct-head", quantity="DLP", on=date(2025, 12, 31), group="adult", **more):
+        return registry.find(examination, quantity, patient_group=group, on=on, **more)
+
+    told = find()
+    assert (told.status, told.flags) == ("NO_DRL", ("VALIDITY_NOT_KNOWN",))
+    assert "xx-test 2020" in told.reason and "2026-01-01" in told.reason
+    # What it has no row for, or where the date is known, wants no date.
+    others = [
+        find("ct-chest"),
+        find("ct-pelvis"),
+        find(quantity="CTDIvol"),
+        find(group="child"),
+        find(basis="per_view"),
+    ]
+    assert [(match.status, match.flags) for match in others] == [("NO_DRL", ())] * 5
+    assert find(on=date(2026, 1, 1)).row.value == 800
+    assert find(view="now", now=date(2026, 1, 2)).row.value == 800
+    assert find(on=TODAY, view="now", now=date(2025, 1, 2)).flags == ("VALIDITY_NOT_KNOWN",)
+
+
+@pytest.mark.parametrize("extra", ["valid_from_known = 0\n", "valid_from_known = false\n"])
+def test_an_unknown_validity_is_said_in_full(tables, extra):
+    tables.edition([{}], valid_from="2020-01-01", extra=extra)
+    registry = load_sets(tables.root)
+    assert registry.sets == () and [problem.code for problem in registry.problems] == ["DATE"]
+
+
 def test_the_newest_of_two_open_editions_counts(tables):
     tables.edition([{"value": "1000"}], edition="2016", valid_from="2016-01-22")
     tables.edition([{"value": "790"}], edition="2022", valid_from="2022-10-13")

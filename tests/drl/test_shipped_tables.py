@@ -84,6 +84,11 @@ def test_an_edition_named_by_its_year_or_month_applies_from_then_not_from_the_da
     assert not late, "exams before the day of transcription would be compared with nothing"
 
 
+def test_an_edition_that_applies_from_the_day_it_was_copied_says_that_this_is_not_known():
+    copied = [s for s in load_sets(allow_unverified=True).sets if s.valid_from == s.retrieved_on]
+    assert copied and not [s.name for s in copied if s.valid_from_known]
+
+
 @pytest.mark.parametrize(("case", "values"), RP185.items())
 def test_rp185_paediatric_ct(registry, case, values):
     examination, measure, size = case

@@ -153,6 +153,34 @@ def test_too_few_exams_above_the_level_are_no_verdict_and_no_all_clear(run_dir: 
     )
 
 
+def _section(page: str, name: str) -> str:
+    """One section's markup."""
+    return page.split(f'<section id="{name}">')[1].split("</section>")[0]
+
+
+def test_levels_of_unknown_date_are_told_in_the_answer_beside_the_data_and_in_the_methods(run_dir: Path) -> None:
+    def page_with(*flags: str) -> str:
+        data = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
+        reason = (
+            "x-set 2026-11-21 has it, but it is not known from when it applies: it answers for exams from 2026-11-21"
+        )
+        data["comparisons"][1] |= {"drl": None, "verdict": "NO_DRL", "ratio": None, "flags": flags, "reason": reason}
+        (run_dir / "report.json").write_text(json.dumps(data), encoding="utf-8")
+        return render_run(run_dir, formats=["html"]).html.read_text(encoding="utf-8")
+
+    page = page_with("VALIDITY_NOT_KNOWN")
+    told = "1 group of 2 has no level only for want of a date: x-set 2026-11-21 has it"
+    assert "1 has no level (because it is not known from when the edition applies that has one)" in _section(
+        page, "summary"
+    )
+    for name in ("completeness", "methods", "medians"):
+        assert told in _section(page, name), name
+    assert "exams from 21\u00a0Nov\u00a02026" in _section(page, "completeness")
+    assert "No level†" in _section(page, "medians")
+    page = page_with()
+    assert "No level</td>" in page and "for want of a date" not in page and "†" not in page.split("<script")[0]
+
+
 def test_text_of_the_data_is_never_markup(page: str) -> None:
     assert "CT <b>1</b>" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL).replace("aria-label", "")
 
