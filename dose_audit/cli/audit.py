@@ -123,12 +123,14 @@ def report(
         if share:
             from dose_audit.report.shared_before import overlapping_shares
 
-            place, not_made = share_run(folder, out, formats=wanted, smallest=smallest, name_sites=name_sites)
+            with Progress("drawing"):
+                place, not_made = share_run(folder, out, formats=wanted, smallest=smallest, name_sites=name_sites)
             print(place)
             for sentence in overlapping_shares(settings.reports_dir, folder):
                 print(sentence, file=sys.stderr)
         else:
-            files = render_run(folder, out, formats=wanted, smallest=smallest, kept_in=settings.cache_dir)
+            with Progress("drawing"):
+                files = render_run(folder, out, formats=wanted, smallest=smallest, kept_in=settings.cache_dir)
             not_made = files.not_made
             if files.stamp:
                 print(files.stamp, file=sys.stderr)
@@ -164,6 +166,7 @@ def audit_and_report(
             progress=lambda text, fraction: bar(round(100 * fraction), 100),
             **more,
         )
+    with Progress("drawing the report"):
         files = render_run(outcome.run_dir, kept_in=settings.cache_dir)
     return outcome, files
 

@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -279,33 +281,89 @@ def _cell(value: Any) -> str:
     return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
 
 
+LINE_EVERY_S = 10.0
+"""Seconds between lines of progress where no terminal shows a bar."""
+
+
 class Progress:
-    """A progress bar on standard error; ``update(done, total)`` from the work, silent where nobody looks."""
+    """How far a command is, on standard error: a bar on a terminal, else a plain line every `LINE_EVERY_S` seconds.
 
-    def __init__(self, label: str) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bars
+    Parameters
+    ----------
+    label : str
+        What is being done.
+    after : Progress, optional
+        The step before this one within the same call: this one begins, and that one ends, when it first moves.
 
-        self._bars = Bars(
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console(errors=True),
-            disable=not sys.stderr.isatty(),
-        )
-        self._task = self._bars.add_task(label, total=None)
+    Notes
+    -----
+    Lines come from a thread of their own, so that a step which takes minutes without a word is seen to go on.
+    """
+
+    def __init__(self, label: str, *, after: Progress | None = None) -> None:
+        self._label, self._after = label, after
+        self._done: tuple[int, int | None] | None = None
+        self._began: float | None = None
+        self._ended = threading.Event()
+        self._bars: Any = None
+        self._task: Any = None
 
     def __enter__(self) -> Progress:
-        self._bars.start()
+        if self._after is None:
+            self._begin()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        self._end()
 
     def __call__(self, done: int, total: int | None = None) -> None:
-        """Move the bar to ``done`` of ``total``."""
-        self._bars.update(self._task, completed=done, total=total)
+        """Say that ``done`` of ``total`` are done."""
+        if self._began is None:
+            self._begin()
+        self._done = (done, total)
+        if self._bars is not None:
+            self._bars.update(self._task, completed=done, total=total)
+
+    def _begin(self) -> None:
+        if self._after is not None:
+            self._after._end()
+        self._began = time.monotonic()
+        if sys.stderr.isatty():
+            self._bars = _bars()
+            self._task = self._bars.add_task(self._label, total=None)
+            self._bars.start()
+        else:
+            threading.Thread(target=self._tell, daemon=True, name="progress").start()
+
+    def _end(self) -> None:
+        self._ended.set()
+        if self._bars is not None:
+            self._bars.stop()
+
+    def _tell(self) -> None:
+        while not self._ended.wait(LINE_EVERY_S):
+            print(self._line(), file=sys.stderr, flush=True)
+
+    def _line(self) -> str:
+        seconds = time.monotonic() - (self._began or 0.0)
+        if self._done is None:
+            return f"{self._label}: going on for {seconds:.0f} s"
+        done, total = self._done
+        return f"{self._label}: {done}{'' if total is None else f' of {total}'} after {seconds:.0f} s"
+
+
+def _bars() -> Any:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    return Bars(
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console(errors=True),
+        redirect_stdout=False,  # results go where they were sent, never to the terminal of the bar
+    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from dose_audit.cli.common import JsonOption, fail, group, one_line, print_json, show_table
+from dose_audit.cli.common import JsonOption, Progress, fail, group, one_line, print_json, show_table
 
 if TYPE_CHECKING:
     from dose_audit.measured import Measured
@@ -45,7 +45,8 @@ def ssde(
         raise typer.BadParameter(f"a CTDIvol is more than 0 and less than 10,000 mGy, not {ctdi_vol:g}")
     if phantom not in (None, 16, 32):
         raise typer.BadParameter(f"a CTDI phantom is 16 or 32 cm across, not {phantom}")
-    sizes = measure_series(_files(paths))
+    with Progress("measuring"):
+        sizes = measure_series(_files(paths))
     if not any(size.images for size in sizes):
         nothing_given(sizes[0].dw.reason, as_json)
     reported = _reported_ct(paths)
@@ -200,13 +201,16 @@ def _exam_quantities(paths: list[Path], name: str, wanted: str, as_json: bool, *
 
     for path in paths:
         must_exist(path)
-    exams = list(read_exams([str(path) for path in paths], on_refused=on_refused))
-    records = [
-        _record(item, exam.study_instance_uid, item.details.get("irradiation_event_uid"), with_details=as_json)
-        for exam in exams
-        for item in exam_dosimetry(exam, **options)
-        if item.name == name
-    ]
+    with Progress("reading"):
+        exams = list(read_exams([str(path) for path in paths], on_refused=on_refused))
+    with Progress("computing") as bar:
+        records = []
+        for number, exam in enumerate(exams, 1):
+            for item in exam_dosimetry(exam, **options):
+                if item.name == name:
+                    event_uid = item.details.get("irradiation_event_uid")
+                    records.append(_record(item, exam.study_instance_uid, event_uid, with_details=as_json))
+            bar(number, len(exams))
     if not records:
         nothing_given(f"{wanted} are needed, and there is {what_was_read(exams, unread)}", as_json)
     _show(records, as_json)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dose_audit.cli.common import JsonOption, fail, one_line, print_json, show_table
+from dose_audit.cli.common import JsonOption, Progress, fail, one_line, print_json, show_table
 from dose_audit.cli.dosimetry import dosimetry, must_exist, nothing_given, what_was_read
 
 __all__ = ["skin"]
@@ -45,8 +45,14 @@ def skin(
 
     for path in paths:
         must_exist(path)
-    exams = list(read_exams([str(path) for path in paths], on_refused=on_refused))
-    done = [(exam, skin_dose(exam)) for exam in exams if exam.modality not in ("CT", "MG", "NM", "PT")]
+    with Progress("reading"):
+        exams = list(read_exams([str(path) for path in paths], on_refused=on_refused))
+    with Progress("computing") as bar:
+        done = []
+        for number, exam in enumerate(exams, 1):
+            if exam.modality not in ("CT", "MG", "NM", "PT"):
+                done.append((exam, skin_dose(exam)))
+            bar(number, len(exams))
     if not done:
         nothing_given(
             f"dose reports of projection exams are needed, and there is {what_was_read(exams, unread)}", as_json

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dose_audit.cli.common import JsonOption, app, counted, print_json, show_table
+from dose_audit.cli.common import JsonOption, Progress, app, counted, print_json, show_table
 from dose_audit.texts import one_line
 
 
@@ -42,12 +43,16 @@ def extract(
 
     rows = []
     count = 0
-    for exam in read_exams([str(path) for path in paths], options=options, on_refused=on_refused):
-        count += 1
-        if as_json:
-            print_json(as_record(exam), indent=None)
-        else:
-            rows.append(_row(exam))
+    # A terminal that shows each exam as it is read needs no bar between them.
+    with nullcontext() if as_json and sys.stdout.isatty() else Progress("reading") as bar:
+        for exam in read_exams([str(path) for path in paths], options=options, on_refused=on_refused):
+            count += 1
+            if as_json:
+                print_json(as_record(exam), indent=None)
+            else:
+                rows.append(_row(exam))
+            if bar is not None:
+                bar(count)
     if not as_json and rows:
         columns = ["Date", "Modality", "Equipment", "Study", "Events", "Dose", "Warnings"]
         show_table(columns, rows, right=("Events", "Warnings"))

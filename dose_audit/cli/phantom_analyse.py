@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dose_audit.cli.common import JsonOption, fail, nearest, print_json, show_table
+from dose_audit.cli.common import JsonOption, Progress, fail, nearest, print_json, show_table
 from dose_audit.texts import escaped, one_line
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def analyse(
     except OverrideError as error:
         raise typer.BadParameter(str(error)) from None
     try:
-        outcome = run(path, definition=definition, overrides=overrides or None, own_folder=own)
+        with Progress("measuring"):
+            outcome = run(path, definition=definition, overrides=overrides or None, own_folder=own)
     except KeyError as error:
         from dose_audit.phantom.definition import definitions
 

@@ -70,7 +70,8 @@ def scan(
         ingested = run_ingest(settings, progress=lambda now, waiting: bar(now.objects, now.objects + waiting))
     waits = ""
     try:
-        measured = run_phantoms(settings, page=phantom_page)
+        with Progress("measuring phantoms") as bar:
+            measured = run_phantoms(settings, page=phantom_page, progress=lambda now: bar(now.studies))
     except IngestError as error:  # what was read before it is told all the same
         measured, waits = PhantomSummary(), str(error)
     for place, reason in summary.unreadable:
@@ -301,7 +302,9 @@ def retry(
             unknown = [number for number in ids if spool.get(number) is None]
         if unknown:
             fail(f"no object has the number {unknown[0]}; dose-audit quarantine list shows them")
-    print(_told(reprocess(settings, ids=ids)))
+    with Progress("reading objects") as bar:
+        summary = reprocess(settings, ids=ids, progress=lambda now, waiting: bar(now.objects, now.objects + waiting))
+    print(_told(summary))
 
 
 def _told(summary: IngestSummary) -> str:

@@ -71,7 +71,8 @@ def retrieve(
 
     settings = settings_for(home, config)
     first, last = _period(since, until)
-    with Progress("asking, day by day") as days, Progress("planning" if dry_run else "fetching studies") as bar:
+    fetching = "planning" if dry_run else "fetching studies"
+    with Progress("asking, day by day") as days, Progress(fetching, after=days) as bar:
         summary = fetch_period(
             settings,
             archive_named(settings, archive),
@@ -85,7 +86,8 @@ def retrieve(
             progress=bar,
         )
     if ingest and not dry_run and summary.reports + summary.images:
-        run_ingest(settings)
+        with Progress("reading objects") as bar:
+            run_ingest(settings, progress=lambda now, waiting: bar(now.objects, now.objects + waiting))
     print_json(summary.record()) if as_json else _tell(summary, dry_run)
     if summary.failed or summary.given_up or summary.truncated or summary.stopped:
         raise typer.Exit(1)
@@ -120,8 +122,9 @@ def reconcile(
     def look() -> Reconciliation:
         if ris is not None:
             first, last = since and since.date(), until and until.date()
-            return look_at_ris(settings, ris, since=first, until=last, modalities=_codes(modality)).reconciliation
-        with Progress("asking, day by day") as days, Progress("asking for devices") as bar:
+            with Progress("comparing the list"):
+                return look_at_ris(settings, ris, since=first, until=last, modalities=_codes(modality)).reconciliation
+        with Progress("asking, day by day") as days, Progress("asking for devices", after=days) as bar:
             return look_at_archive(
                 settings,
                 archive_named(settings, archive),
@@ -136,7 +139,8 @@ def reconcile(
     if fetch and seen.missing:
         with Progress("fetching studies") as bar:
             fetched = fetch_missing(settings, archive_named(settings, archive), seen.missing, port=port, progress=bar)
-        run_ingest(settings)
+        with Progress("reading objects") as bar:
+            run_ingest(settings, progress=lambda now, waiting: bar(now.objects, now.objects + waiting))
         seen = look()
     if as_json:
         print_json(seen.record() | {"fetched": fetched.record() if fetched else None})

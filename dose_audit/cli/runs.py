@@ -12,6 +12,7 @@ from dose_audit.cli.common import (
     ConfigOption,
     HomeOption,
     JsonOption,
+    Progress,
     fail,
     group,
     print_json,
@@ -80,7 +81,8 @@ def verify(
     if redraw and not problems:
         from dose_audit.report.again import not_the_same
 
-        problems = not_the_same(folder, kept_in=settings.cache_dir)
+        with Progress("drawing again"):
+            problems = not_the_same(folder, kept_in=settings.cache_dir)
     if as_json:
         print_json({"run": folder.name, "folder": str(folder), "sound": not problems, "problems": problems})
     elif problems:
