@@ -10,6 +10,7 @@ __all__ = [
     "REPLACEMENT",
     "clean",
     "clean_values",
+    "counted",
     "escaped",
     "from_spreadsheet",
     "is_clean_json",
@@ -110,6 +111,25 @@ def is_clean_json(text: str) -> bool:
     (True, False)
     """
     return "\\" not in text or _ESCAPED.search(text) is None
+
+
+def counted(count: int, one: str, many: str | None = None, *, thousands: str = "") -> str:
+    """A count with its noun.
+
+    Parameters
+    ----------
+    count : int
+    one, many : str
+        The noun for one, and for any other number where that is more than an s.
+    thousands : str
+        What stands between thousands.
+
+    Examples
+    --------
+    >>> counted(1, "exam"), counted(0, "exam"), counted(2, "study", "studies"), counted(4012, "exam", thousands=",")
+    ('1 exam', '0 exams', '2 studies', '4,012 exams')
+    """
+    return f"{count:,} ".replace(",", thousands) + (one if count == 1 else many or f"{one}s")
 
 
 def escaped(json_text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dose_audit.audit.quantities import FLUOROSCOPY_MODALITIES, SINGLE_SHOT_MODALITIES
+from dose_audit.texts import counted
 
 if TYPE_CHECKING:
     from dose_audit.store.models import Event, Exam
@@ -128,7 +129,7 @@ def _breasts(exam: Exam, events: Sequence[Event]) -> list[dict[str, Any] | None]
                     "MGD_total",
                     "mGy",
                     math.fsum(value or 0.0 for value, _, _ in parts),
-                    f"computed here after Dance, {len(parts)} exposure{'s' if len(parts) > 1 else ''}",
+                    f"computed here after Dance, {counted(len(parts), 'exposure')}",
                     side=side,
                     # The same model and machine: the parts' errors go together.
                     uncertainty=math.fsum(known) if len(known) == len(spread) else None,
@@ -156,7 +157,7 @@ def _entrance_kerma(events: Sequence[Event]) -> dict[str, Any] | None:
         "ESAK",
         "mGy",
         kerma.value,
-        f"{name}the largest of {len(known)} view{'s' if len(known) > 1 else ''}: entrance kerma as the device reports it, "
+        f"{name}the largest of {counted(len(known), 'view')}: entrance kerma as the device reports it, "
         f"times a backscatter factor ({kerma.method})",
         uncertainty=kerma.uncertainty,
     )

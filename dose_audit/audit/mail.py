@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from dose_audit.audit.digest import Digest, digest_for, roles_of
 from dose_audit.mail_settings import EVERYTHING
+from dose_audit.texts import counted
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -34,9 +35,7 @@ class Sent:
     reason: str = ""
 
     def __str__(self) -> str:
-        findings = f"{self.findings} finding{'' if self.findings == 1 else 's'}"
-        recipients = f"{self.recipients} recipient{'' if self.recipients == 1 else 's'}"
-        told = f"digest for {self.role}: {self.state}, {findings} to {recipients}"
+        told = f"digest for {self.role}: {self.state}, {counted(self.findings, 'finding')} to {counted(self.recipients, 'recipient')}"
         return f"{told} ({self.reason})" if self.reason else told
 
 

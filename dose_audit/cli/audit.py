@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dose_audit.cli.common import ConfigOption, HomeOption, JsonOption, Progress, app, fail, print_json, settings_for
+from dose_audit.cli.common import (
+    ConfigOption,
+    HomeOption,
+    JsonOption,
+    Progress,
+    app,
+    counted,
+    fail,
+    print_json,
+    settings_for,
+)
 
 if TYPE_CHECKING:
     from dose_audit.audit.runs import AuditOutcome
@@ -174,7 +184,7 @@ def audit_and_report(
 def _tell(outcome: AuditOutcome, files: ReportFiles) -> None:
     new = outcome.findings_new
     if new:
-        words = f"{new} new finding{'s' if new > 1 else ''}"
+        words = counted(new, "new finding")
     elif outcome.nothing_compared:
         words = ""
     else:

@@ -18,7 +18,7 @@ import typer
 
 from dose_audit.cli.help_texts import App
 from dose_audit.cli.streams import OneLineFormatter, guard_streams, unguarded
-from dose_audit.texts import escaped, one_line
+from dose_audit.texts import counted, escaped, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -212,17 +212,6 @@ def known_site(name: str) -> str:
     if name not in names:
         fail(f"no site {name!r} in the store; there are: {', '.join(names) or 'none'}.{nearest(name, names)}")
     return name
-
-
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """A count with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "exam"), counted(0, "exam"), counted(2, "study", "studies")
-    ('1 exam', '0 exams', '2 studies')
-    """
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def console(*, errors: bool = False) -> Console:

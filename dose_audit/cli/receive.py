@@ -29,6 +29,7 @@ from dose_audit.texts import clean, one_line
 if TYPE_CHECKING:
     from dose_audit.config import Settings
     from dose_audit.ingest import IngestSummary, PhantomSummary
+    from dose_audit.receive.scanner import ScanSummary
 
 quarantine = group("quarantine", "Objects that could not be read: list them, read them again.")
 
@@ -76,14 +77,19 @@ def scan(
         measured, waits = PhantomSummary(), str(error)
     for place, reason in summary.unreadable:
         print(one_line(f"{place}: {reason}"), file=sys.stderr)
+    if more := summary.unreadable_count - len(summary.unreadable):
+        print(f"and {more} more like these, which are counted and not listed", file=sys.stderr)
     record = {
         "files": summary.files,
+        "members": summary.members,
+        "archives": summary.archives,
         "dicom": summary.dicom,
         "registered": summary.registered,
         "duplicates": summary.duplicates,
         "conflicts": summary.conflicts,
         "not_relevant": dict(summary.not_relevant),
-        "unreadable": summary.unreadable_count,
+        "unreadable": summary.unreadable_count - summary.apart,
+        "unread_folders_and_archives": summary.apart,
         "stored": dict(ingested.by_state + measured.by_state),
         "phantoms": dict(measured.phantoms),
         "changed": summary.changed,
@@ -91,11 +97,7 @@ def scan(
     if as_json:
         print_json(record)
     else:
-        print(
-            f"{summary.files} files, {summary.dicom} of them DICOM: {summary.registered} new, {summary.duplicates} known before, "
-            f"{summary.conflicts} with the identity of another, {sum(summary.not_relevant.values())} without dose, "
-            f"{summary.unreadable_count} unreadable."
-        )
+        print(_told_scan(summary))
         for reason, count in summary.not_relevant.most_common():
             print(f"  {count} × {reason}")
         # What an interrupted scan had found waits in the spool: it is read now though nothing in the folder is new.
@@ -116,8 +118,24 @@ def scan(
             file=sys.stderr,
         )
         raise typer.Exit(1)
-    if summary.files and not summary.dicom and summary.unreadable_count:
+    if not summary.dicom and summary.unreadable_count:
         raise typer.Exit(1)
+
+
+def _told_scan(summary: ScanSummary) -> str:
+    """What a scan met: every file and every member of an archive in exactly one of the counts."""
+    met = counted(summary.files - summary.members, "file")
+    if summary.archives:
+        met += f" and {counted(summary.members, 'member')} of {counted(summary.archives, 'zip archive')}"
+    told = (
+        f"{met}, {summary.dicom} of them DICOM: {summary.registered} new, {summary.duplicates} known before, "
+        f"{summary.conflicts} with the identity of another, {sum(summary.not_relevant.values())} without dose, "
+        f"{summary.unreadable_count - summary.apart} unreadable."
+    )
+    if summary.apart:
+        places = counted(summary.apart, "folder or archive", "folders and archives")
+        told += f"\n{places} could not be read, or not to the end: what else is there is in no count."
+    return told
 
 
 def _being_read(settings: Settings) -> int:
@@ -309,7 +327,7 @@ def retry(
 
 def _told(summary: IngestSummary) -> str:
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in summary.by_state.most_common())
-    lines = [f"{summary.objects} objects read: {states or 'none'}, in {summary.seconds:.1f} s."]
+    lines = [f"{counted(summary.objects, 'object')} read: {states or 'none'}, in {summary.seconds:.1f} s."]
     lines += [one_line(f"  {count} × {reason}") for reason, count in summary.reasons.most_common()]
     lines += [
         f"  {counted(count, 'object')} settled before, {state.replace('_', ' ')} since what came after"
@@ -319,7 +337,8 @@ def _told(summary: IngestSummary) -> str:
 
 
 def _told_phantoms(summary: PhantomSummary, settings: Settings) -> str:
-    lines = [f"{summary.analyses} new phantom results from {summary.objects} images, in {summary.seconds:.1f} s."]
+    results = counted(summary.analyses, "new phantom result")
+    lines = [f"{results} from {counted(summary.objects, 'image')}, in {summary.seconds:.1f} s."]
     lines += [f"  {count} × {text}" for text, count in summary.phantoms.most_common()]
     lines += [one_line(f"  {count} × {reason}") for reason, count in summary.reasons.most_common()]
     if summary.analyses:

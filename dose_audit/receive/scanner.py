@@ -76,24 +76,30 @@ class ScanSummary:
     Attributes
     ----------
     files : int
-        Files and members of archives that were looked at.
+        Files, and members of archives, that were looked at; an archive is told by its members. Each is new, a duplicate, a
+        conflict, not relevant or unreadable: these add up to it.
+    members : int
+        Of these, members of archives.
     dicom : int
         Those that are DICOM.
     registered, duplicates, conflicts : int
         New to the spool; there already; new, with the SOP Instance UID of another object.
     archives : int
-        Zip files that were opened.
+        Zip archives that were opened.
     not_relevant : Counter
         Reason → number of readable objects that were passed over.
     unreadable : list of (str, str)
         Place and reason, the first 1,000.
     unreadable_count : int
         All of them.
+    apart : int
+        Of these, folders and archives that could not be read, or not to their end: no file of `files`.
     closed : int
-        Of these, files and folders that the system would not open or read: what they hold is not known.
+        Of the unreadable, files and folders that the system would not open or read: what they hold is not known.
     """
 
     files: int = 0
+    members: int = 0
     dicom: int = 0
     registered: int = 0
     duplicates: int = 0
@@ -102,6 +108,7 @@ class ScanSummary:
     not_relevant: Counter[str] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     unreadable_count: int = 0
+    apart: int = 0
     closed: int = 0
 
     @property
@@ -109,8 +116,9 @@ class ScanSummary:
         """Whether the spool has anything that it had not before."""
         return bool(self.registered or self.conflicts)
 
-    def refuse(self, place: str, reason: str | OSError) -> None:
+    def refuse(self, place: str, reason: str | OSError, *, apart: bool = False) -> None:
         """Note what could not be read; an error of the system's is put into its own words."""
+        self.apart += apart
         if isinstance(reason, OSError):
             self.closed += 1
             reason = _words(reason)
@@ -192,7 +200,7 @@ class _Scan:
         try:
             is_folder = path.is_dir()
         except OSError as error:
-            self.summary.refuse(str(path), error)
+            self.summary.refuse(str(path), error, apart=True)
             return
         if is_folder:
             self._walk(path)
@@ -221,14 +229,14 @@ class _Scan:
                 self._folders.add(known)
                 entries = os.scandir(folder)
             except OSError as error:
-                self.summary.refuse(str(folder), error)
+                self.summary.refuse(str(folder), error, apart=True)
                 continue
             with entries:
                 while (entry := self._next(entries, folder)) is not None:
                     try:
                         is_folder = entry.is_dir()
                     except OSError as error:  # a link to itself
-                        self.summary.refuse(entry.path, error)
+                        self.summary.refuse(entry.path, error, apart=True)
                         continue
                     if is_folder:
                         stack.append(Path(entry.path))
@@ -240,7 +248,7 @@ class _Scan:
         try:
             return next(entries, None)
         except OSError as error:
-            self.summary.refuse(str(folder), error)
+            self.summary.refuse(str(folder), error, apart=True)
             return None
 
     def _file(self, path: Path) -> None:
@@ -272,8 +280,12 @@ class _Scan:
             verdict = self._judge(path)
         except Unreadable:
             if _is_zip(path):
-                self.summary.files -= 1
-                self._archive(path)
+                self.summary.files -= 1  # its members are counted in its place
+                try:
+                    self._archive(path)
+                except OSError:
+                    self.summary.apart += 1
+                    raise
                 return
             raise
         self.summary.dicom += 1
@@ -314,8 +326,12 @@ class _Scan:
         """Look at each member; an archive may be hostile, so it is read by `open_members` within bounds."""
         self.summary.archives += 1
         for name, member in open_members(path, self._limits):
+            if not name and isinstance(member, str):  # said of the archive, not of a member
+                self.summary.refuse(str(path), member, apart=True)
+                continue
             place = f"{path}!{name}"
             self.summary.files += 1
+            self.summary.members += 1
             if isinstance(member, str):
                 self.summary.refuse(place, member)
             else:

@@ -8,6 +8,7 @@ from math import floor, isfinite, log10
 
 from dose_audit.audit.findings import kind_words
 from dose_audit.audit.labels import quantity_label, unit_label
+from dose_audit.texts import counted
 
 __all__ = [
     "KIND_WORDS",
@@ -165,5 +166,4 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     >>> plural(1, "exam"), plural(4012, "exam").replace("\u202f", " ")
     ('1 exam', '4 012 exams')
     """
-    noun = one if count == 1 else many or f"{one}s"
-    return f"{count:,} {noun}".replace(",", "\u202f")
+    return counted(count, one, many, thousands="\u202f")

@@ -74,7 +74,31 @@ def test_a_scan_tells_what_it_read_of_one_that_was_interrupted(tmp_path: Path) -
     scan_paths(Settings(home=home), [report])  # and no further
     told = run(home, "scan", str(report)).stdout
     assert "0 new, 1 known before" in told
-    assert "1 objects read: 1 extracted" in told and "Nothing new" not in told
+    assert "1 object read: 1 extracted" in told and "Nothing new" not in told
+
+
+def test_a_scan_says_that_it_lists_no_more_and_its_counts_add_up(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    one, other = sorted(SAMPLES.glob("*ct*.dcm"))[:2]
+    shutil.copy(one, tree)
+    with zipfile.ZipFile(tree / "many.zip", "w") as archive:
+        archive.write(other, "other.dcm")
+        for number in range(1200):
+            archive.writestr(f"{number}", b"")
+    (tree / "broken.zip").write_bytes(b"PK\x03\x04 and nothing more")
+    done = run(tmp_path / "home", "scan", str(tree))
+    assert "1 file and 1201 members of 2 zip archives, 2 of them DICOM: 2 new, 0 known before" in done.stdout
+    assert " 0 without dose, 1200 unreadable.\n1 folder or archive could not be read" in done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1001 and lines[-1] == "and 201 more like these, which are counted and not listed"
+    told = json.loads(run(tmp_path / "home", "scan", str(tree), "--json").stdout)
+    fates = ("registered", "duplicates", "conflicts", "unreadable")
+    assert told["files"] == sum(told[name] for name in fates) + sum(told["not_relevant"].values()) == 1202
+    assert (told["members"], told["archives"], told["unread_folders_and_archives"]) == (1201, 2, 1)
+    only = tmp_path / "only.zip"
+    shutil.copy(tree / "broken.zip", only)
+    assert "0 files and 0 members of 1 zip archive" in run(tmp_path / "home", "scan", str(only), expect=1).stdout
 
 
 def test_audit_of_nothing_is_calm_and_draws_a_report(tmp_path: Path) -> None:

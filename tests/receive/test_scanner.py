@@ -101,7 +101,8 @@ def test_a_missing_path_and_a_locked_folder_are_lines(
     summary = scan([tree / "nowhere", tree], spool, judge)
     assert summary.registered == 1
     assert _reasons(summary) == {"nowhere": "no such file or directory", "b": "permission denied"}
-    assert (summary.closed, summary.unreadable_count) == (2, 2)
+    assert (summary.closed, summary.unreadable_count, summary.apart) == (2, 2, 1)
+    assert summary.files == 2  # a place that is not there counts as a file
 
 
 def test_a_file_that_vanishes_between_glance_and_reading(tree: Path, spool: Spool) -> None:
@@ -165,6 +166,22 @@ def test_members_of_an_archive_are_stored_and_known_again(tree: Path, spool: Spo
     again = scan([tree], spool, judge)
     assert not again.changed
     assert again.duplicates == 2
+
+
+def test_every_file_and_member_has_one_fate_and_the_counts_add_up(tree: Path, spool: Spool) -> None:
+    (tree / "new").write_bytes(b"DOSE 1.1 1")
+    (tree / "same").write_bytes(b"DOSE 1.1 1")
+    (tree / "empty").touch()
+    (tree / "large").write_bytes(b"DOSE 1.9 1" + bytes(spool.max_object_bytes))
+    (tree / "broken.zip").write_bytes(b"PK\x03\x04 and nothing more")
+    _archive(tree / "many.zip", {f"empty/{number}": b"" for number in range(1200)})
+    _archive(tree / "mixed.zip", {"1": b"DOSE 1.2 1", "2": b"DOSE 1.1 1", "3": b"DOSE 1.3 1 other", "4": b"text"})
+    summary = scan([tree, tree / "nowhere"], spool, judge)
+    assert (summary.files, summary.members, summary.archives, summary.apart) == (5 + 1204, 1204, 3, 1)
+    fates = (summary.registered, summary.duplicates, summary.conflicts, sum(summary.not_relevant.values()))
+    assert fates == (2, 2, 0, 1)
+    assert sum(fates) + summary.unreadable_count - summary.apart == summary.files
+    assert len(summary.unreadable) == 1000 < summary.unreadable_count
 
 
 def test_an_archive_within_an_archive_is_not_opened(tree: Path, spool: Spool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dose_audit.audit.columns import Columns
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.findings import Finding
+from dose_audit.texts import counted
 
 __all__ = ["detect", "short_reason"]
 
@@ -43,7 +44,7 @@ def _devices_by_station(exams: Columns) -> dict[tuple[str | None, str | None], s
 
 
 def _finding(state: str, site: str | None, equipment: str | None, reason: str, day: str, ids: list[int]) -> Finding:
-    count = f"{len(ids)} object{'s' if len(ids) > 1 else ''}"
+    count = counted(len(ids), "object")
     when = "" if day == "NaT" else f" on {day}"
     what = {
         "quarantined": f"{count} received{when} could not be read and went into quarantine: {reason}",

@@ -8,6 +8,7 @@ from dose_audit.audit.context import AuditContext
 from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.values import exam_ref
+from dose_audit.texts import counted
 
 __all__ = ["detect"]
 
@@ -91,7 +92,7 @@ def _other_phantom(context: AuditContext) -> list[Finding]:
                 kind="phantom_mismatch",
                 severity="check",
                 subject=f"{columns['examination_name'][rows[0]]}: other dosimetry phantom",
-                message=f"{n} exam{'s' if n > 1 else ''} left out: {match.reason}.",
+                message=f"{counted(n, 'exam')} left out: {match.reason}.",
                 site=site,
                 equipment=equipment,
                 identity=(examination,),
