@@ -15,6 +15,8 @@ from dose_audit.texts import one_line
 
 __all__ = ["Digest", "digest_for", "roles_of"]
 
+_MOST_KEYS = 10
+"""Keys that one counted line names."""
 _HEADINGS = {"act": "To act on", "check": "To check"}
 
 
@@ -66,7 +68,8 @@ def digest_for(report: Mapping[str, Any], role: str, *, everything: bool = False
     Notes
     -----
     A finding's heading and an unmapped name may hold free text from a device, in which people have been known to
-    write names: such kinds are only counted. Exams appear by this installation's own number, which tells nobody else
+    write names: such kinds are only counted, with the keys by which whoever may see it
+    looks it up. Exams appear by this installation's own number, which tells nobody else
     anything, patients not at all.
     """
     mine = [f for f in _waiting(report) if everything or f["for_role"] == role]
@@ -118,6 +121,8 @@ def _line(kind: str, where: str, findings: Sequence[Mapping[str, Any]]) -> list[
     row = _table()[kind]
     place = f"{one_line(where)}: " if where else ""  # a device's name could otherwise write lines of its own
     if row["mail"] == "count":
-        number = len(findings)
-        return [f"{place}{row['words']} ({number})" if number > 1 else f"{place}{row['words']}"]
+        keys = [finding["key"] for finding in findings[:_MOST_KEYS]]
+        more = f" and {len(findings) - len(keys)} more: dose-audit finding list" if len(findings) > len(keys) else ""
+        number = f" ({len(findings)})" if len(findings) > 1 else ""
+        return [one_line(f"{place}{row['words']}{number} [{', '.join(keys)}{more}]")]
     return [one_line(f"{place}{row['words']}. {finding['message']} [{finding['key']}]") for finding in findings]

@@ -1,4 +1,4 @@
-"""Sends the digests of a frozen run by SMTP, each once a run and role, and records what became of them."""
+"""Sends the digests of a frozen run by SMTP, each recipient once a run and role, and records what became of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import hashlib
 import json
 import smtplib
 import ssl
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import make_msgid
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from dose_audit.audit.digest import Digest, digest_for, roles_of
 from dose_audit.mail_settings import EVERYTHING
-from dose_audit.texts import counted
+from dose_audit.texts import counted, one_line
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -26,21 +28,36 @@ __all__ = ["Sent", "send_digests", "send_message"]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of one digest: `state` is ``sent``, ``failed`` or ``before`` (sent by an earlier call)."""
+    """What became of one digest.
+
+    Attributes
+    ----------
+    role : str
+    recipients : int
+        How many were sent it by this call; by earlier ones where `state` is ``before``.
+    findings : int
+    state : str
+        ``sent``, ``failed`` (somebody who is to have it has not), or ``before`` (all have it from earlier calls).
+    reason : str
+    delivered_to : tuple of str
+        Addresses that the server took it for in this call.
+    """
 
     role: str
     recipients: int
     findings: int
     state: str
     reason: str = ""
+    delivered_to: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        told = f"digest for {self.role}: {self.state}, {counted(self.findings, 'finding')} to {counted(self.recipients, 'recipient')}"
+        findings, recipients = counted(self.findings, "finding"), counted(self.recipients, "recipient")
+        told = f"digest for {self.role}: {self.state}, {findings} to {recipients}"
         return f"{told} ({self.reason})" if self.reason else told
 
 
 def send_digests(settings: Settings, run_dir: Path, *, again: bool = False) -> list[Sent]:
-    """Send a run's digests to the roles that the settings give addresses for.
+    """Send a run's digests to the roles that the settings give addresses for; whoever has one is not sent it twice.
 
     Parameters
     ----------
@@ -49,7 +66,7 @@ def send_digests(settings: Settings, run_dir: Path, *, again: bool = False) -> l
     run_dir : Path
         The frozen run.
     again : bool
-        Send also what was delivered before.
+        Send also to those who have it.
 
     Returns
     -------
@@ -72,16 +89,19 @@ def send_digests(settings: Settings, run_dir: Path, *, again: bool = False) -> l
         addresses = mail.roles.get(role, ())
         if not addresses and mail.roles.get(EVERYTHING):
             continue  # whoever is sent everything is sent this too
-        if not again and Delivery.objects.filter(run_id=run_id, role=role, state="sent").exists():
+        have = set() if again else _who_have_it(run_id, role, addresses)
+        waiting = tuple(address for address in addresses if address.lower() not in have)
+        if addresses and not waiting:
             outcomes.append(Sent(role, len(addresses), digest.findings, "before"))
             continue
-        outcome = _deliver(mail, digest, addresses)
+        outcome = _deliver(mail, digest, waiting)
         outcomes.append(outcome)
         Delivery.objects.create(
             run_id=run_id,
             role=role,
             recipients=outcome.recipients,
             findings=outcome.findings,
+            delivered_to=list(outcome.delivered_to),
             state=outcome.state,
             reason=outcome.reason,
             at=dt.datetime.now(dt.UTC),
@@ -90,33 +110,50 @@ def send_digests(settings: Settings, run_dir: Path, *, again: bool = False) -> l
     return outcomes
 
 
+def _who_have_it(run_id: str, role: str, addresses: Sequence[str]) -> set[str]:
+    """Addresses, in small letters, that a run's digest for a role has reached."""
+    from dose_audit.store.models import Delivery
+
+    have: set[str] = set()
+    for state, reached in Delivery.objects.filter(run_id=run_id, role=role).values_list("state", "delivered_to"):
+        if reached is None:  # an earlier version wrote none down, and called it sent when the server took all of them
+            reached = addresses if state == "sent" else ()
+        have |= {address.lower() for address in reached}
+    return have
+
+
 def _deliver(mail: MailSettings, digest: Digest, addresses: tuple[str, ...]) -> Sent:
     if not addresses:
         return Sent(digest.role, 0, digest.findings, "failed", f"no address for {digest.role} under [mail.roles]")
     try:
         refused = send_message(mail, addresses, digest.subject, digest.text, digest.html)
     except (OSError, smtplib.SMTPException, ssl.SSLError, IndexError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-        return Sent(digest.role, len(addresses), digest.findings, "failed", reason)
-    if refused:
-        # Not all of those who are to know have it: it counts as failed, and the next call tries again.
-        reason = f"the server refused {refused} of {len(addresses)} recipients; all of them are sent it again at the next call"
-        return Sent(digest.role, len(addresses) - refused, digest.findings, "failed", reason)
-    return Sent(digest.role, len(addresses), digest.findings, "sent")
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MOST_REASON]
+        return Sent(digest.role, 0, digest.findings, "failed", reason)
+    reached = tuple(address for address in addresses if address not in refused)
+    if not refused:
+        return Sent(digest.role, len(reached), digest.findings, "sent", delivered_to=reached)
+    # Not all of those who are to know have it: it counts as failed, and the next call tries those again.
+    said = "; ".join(f"{address}: {answer}" for address, answer in refused.items())[:_MOST_REASON]
+    reason = f"the server refused {len(refused)} of {counted(len(addresses), 'recipient')}, tried again at the next call: {said}"
+    return Sent(digest.role, len(reached), digest.findings, "failed", reason, reached)
 
 
-def send_message(mail: MailSettings, addresses: tuple[str, ...], subject: str, text: str, html: str) -> int:
+_MOST_REASON = 300
+
+
+def send_message(mail: MailSettings, addresses: tuple[str, ...], subject: str, text: str, html: str) -> dict[str, str]:
     """Send one message, plain text with HTML beside it.
 
     Returns
     -------
-    int
-        Recipients that the server refused while it took others.
+    dict
+        Recipients that the server refused → what it said. The others have it.
 
     Raises
     ------
     OSError, smtplib.SMTPException
-        The server cannot be reached, its certificate is not trusted, or it refuses.
+        The server cannot be reached, its certificate is not trusted, or it refuses the message. Nobody has it.
     """
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = subject, mail.sender, ", ".join(addresses)
@@ -126,12 +163,27 @@ def send_message(mail: MailSettings, addresses: tuple[str, ...], subject: str, t
     message.set_content(text)
     message.add_alternative(html, subtype="html")
     context = ssl.create_default_context(cafile=mail.authorities or None)
-    with _connect(mail, context) as server:
+    server = _connect(mail, context)
+    try:
         if mail.security == "starttls":
             server.starttls(context=context)
         if mail.username:
             server.login(mail.username, mail.password())
-        return len(server.send_message(message))
+        try:
+            refused = server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as error:  # every one of them
+            refused = error.recipients
+        # It is on its way now: a server that is rude or gone at the parting takes nothing back.
+        with suppress(smtplib.SMTPException, OSError):
+            server.quit()
+    finally:
+        server.close()
+    return {address: _words(answer) for address, answer in refused.items()}
+
+
+def _words(answer: tuple[int, bytes]) -> str:
+    code, said = answer
+    return one_line(f"{code} {said.decode('utf-8', 'replace')}").strip()
 
 
 def _connect(mail: MailSettings, context: ssl.SSLContext) -> smtplib.SMTP:

@@ -23,11 +23,13 @@ part = group("mail", "The digest of findings by e-mail: send it, list deliveries
 @part.command()
 def send(
     run: Annotated[str | None, typer.Option("--run", metavar="ID", help="Which run; the latest by default.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Send also what was delivered before.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Send also to those who have it.")] = False,
     home: HomeOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Send a run's digests to the roles of the table [mail.roles]. Exit code 1 where one could not be delivered.
+    """Send a run's digests to the roles of the table [mail.roles]; whoever has one is not sent it twice.
+
+    Exit code 1: one could not be delivered.
 
     Example: dose-audit mail send --run 20260701T020000-abababab
     """
@@ -67,6 +69,7 @@ def list_deliveries(as_json: JsonOption = False, home: HomeOption = None, config
             "run": row.run_id,
             "role": row.role,
             "recipients": row.recipients,
+            "delivered_to": row.delivered_to,
             "findings": row.findings,
             "state": row.state,
             "reason": row.reason,
@@ -76,5 +79,6 @@ def list_deliveries(as_json: JsonOption = False, home: HomeOption = None, config
     if as_json:
         print_json(rows)
     else:
-        columns = ["At", "Run", "Role", "Recipients", "Findings", "State", "Reason"]
-        show_table(columns, [list(row.values()) for row in rows], right=("Recipients", "Findings"))
+        columns = ["At", "Run", "Role", "Recipients", "Delivered to", "Findings", "State", "Reason"]
+        cells = [list((row | {"delivered_to": ", ".join(row["delivered_to"] or ()) or None}).values()) for row in rows]
+        show_table(columns, cells, right=("Recipients", "Findings"))

@@ -21,13 +21,18 @@ from tests.patience import LONG_S
 
 
 class Inbox:
-    """Keeps what arrives; refuses one address."""
+    """Keeps what arrives; refuses one address while it is gone."""
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
+        self.gone = True
+        self.parting = "221 Bye"
+
+    async def handle_QUIT(self, server, session, envelope):
+        return self.parting
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        if address.startswith("gone@"):
+        if self.gone and address.startswith("gone@"):
             return "550 no such user"
         envelope.rcpt_tos.append(address)
         return "250 OK"
@@ -133,18 +138,65 @@ def test_a_server_that_is_away_is_a_failed_delivery_and_a_later_try_succeeds(tmp
     assert "sent" in {s.state for s in send_digests(_settings(tmp_path, inbox.port), run_dir)}
 
 
-def test_a_refused_recipient_is_a_failed_delivery_that_is_tried_again(tmp_path, run_dir, inbox, prepared):
+def test_only_the_refused_recipient_is_tried_again(tmp_path, run_dir, inbox, prepared):
+    from dose_audit.store.models import Delivery
+
     roles = {
         "MPE": ["mpe@hospital.example", "gone@hospital.example"],
         "superintendent radiographer": ["gone@h.example"],
     }
-    outcomes = {s.role: s for s in send_digests(_settings(tmp_path, inbox.port, roles=roles), run_dir)}
+    settings = _settings(tmp_path, inbox.port, roles=roles)
+    outcomes = {s.role: s for s in send_digests(settings, run_dir)}
     assert (outcomes["MPE"].state, outcomes["MPE"].recipients) == ("failed", 1)
-    assert "refused 1 of 2 recipients; all of them are sent it again" in outcomes["MPE"].reason
+    assert "refused 1 of 2 recipients" in outcomes["MPE"].reason
+    assert "gone@hospital.example: 550 no such user" in outcomes["MPE"].reason
     assert outcomes["superintendent radiographer"].state == "failed"
-    # Whoever was refused is asked again at the next call.
-    again = {s.role: s for s in send_digests(_settings(tmp_path, inbox.port, roles=roles), run_dir)}
-    assert again["MPE"].state == "failed"
+    assert [message["To"] for message, _ in inbox.messages] == ["mpe@hospital.example, gone@hospital.example"]
+    again = {s.role: s for s in send_digests(settings, run_dir)}
+    assert (again["MPE"].state, again["MPE"].recipients) == ("failed", 0)
+    assert len(inbox.messages) == 1
+    inbox.gone = False  # the mailbox is there now
+    assert [s.state for s in send_digests(settings, run_dir)] == ["sent", "sent"]
+    assert [message["To"] for message, _ in inbox.messages[1:]] == ["gone@hospital.example", "gone@h.example"]
+    assert [s.state for s in send_digests(settings, run_dir)] == ["before", "before"]
+    reached = [to for row in Delivery.objects.filter(role="MPE") for to in row.delivered_to]
+    assert sorted(reached) == ["gone@hospital.example", "mpe@hospital.example"]
+
+
+def test_somebody_new_to_a_role_is_sent_what_the_others_have(tmp_path, run_dir, inbox, prepared):
+    roles = {"MPE": ["Mpe@hospital.example"], "superintendent radiographer": ["xr@hospital.example"]}
+    send_digests(_settings(tmp_path, inbox.port, roles=roles), run_dir)
+    roles["MPE"] = ["mpe@hospital.example", "second@hospital.example"]
+    states = {s.role: s.state for s in send_digests(_settings(tmp_path, inbox.port, roles=roles), run_dir)}
+    assert states == {"MPE": "sent", "superintendent radiographer": "before"}
+    assert [message["To"] for message, _ in inbox.messages[2:]] == ["second@hospital.example"]
+
+
+def test_what_an_earlier_version_sent_is_not_sent_again(tmp_path, run_dir, inbox, prepared):
+    from dose_audit.store.models import Delivery
+
+    settings = _settings(tmp_path, inbox.port)
+    send_digests(settings, run_dir)
+    Delivery.objects.update(delivered_to=None)
+    assert {s.state for s in send_digests(settings, run_dir)} == {"before"}
+    Delivery.objects.update(state="failed")  # whom it reached was not written down: better twice than never
+    assert {s.state for s in send_digests(settings, run_dir)} == {"sent"}
+
+
+def test_a_server_that_is_rude_at_the_parting_has_the_message_all_the_same(tmp_path, run_dir, inbox, prepared):
+    inbox.parting = "500 go away"
+    assert {s.state for s in send_digests(_settings(tmp_path, inbox.port), run_dir)} == {"sent"}
+    assert len(inbox.messages) == 2
+
+
+def test_a_line_that_only_counts_names_the_keys_to_look_it_up_by() -> None:
+    run = {"id": "r", "since": "2026-01-01", "until": "2026-06-30"}
+    findings = [_finding("corrupt_object", "PACS manager") | {"key": f"corrupt_object:{n}"} for n in range(12)]
+    told = digest_for({"run": run, "findings": findings}, "PACS manager")
+    assert told is not None
+    (line,) = (line for line in told.text.splitlines() if line.startswith("- "))
+    assert "(12) [corrupt_object:0, " in line and "corrupt_object:9 and 2 more: dose-audit finding list]" in line
+    assert "corrupt_object:9" in told.html and "Smith" not in told.text + told.html
 
 
 @pytest.fixture

@@ -112,6 +112,7 @@ class Delivery(models.Model):
     role = CleanTextField()
     recipients = models.IntegerField()
     findings = models.IntegerField()
+    delivered_to = CleanJSONField(null=True)  # addresses that the server took it for; null: not written down
     state = CleanTextField()  # sent, failed
     reason = CleanTextField(blank=True)
     at = models.DateTimeField()
