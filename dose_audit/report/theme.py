@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["GRID", "INK", "QUIET", "RULE", "SERVICE", "SITES", "TONES", "chart_config"]
+__all__ = ["GRID", "GROUND", "INK", "QUIET", "RULE", "SERVICE", "SITES", "TONES", "chart_config"]
 
 INK = "#1d2b36"
 QUIET = "#5b6b78"
 GRID = "#dde3e8"
 RULE = "#b3261e"
+GROUND = "#ffffff"
+"""What the page is behind a chart: drawn behind words that lie on lines."""
 
 # Okabe and Ito's palette for tones and sites: told apart with any common colour blindness, and by shape besides.
 TONES = {"act": "#c4410c", "check": "#b07d00", "ok": "#00729c", "quiet": "#7d8b96"}
@@ -43,6 +45,7 @@ def chart_config() -> dict[str, Any]:
             "titleFontSize": 11,
             "labelLimit": 330,
             "orient": "top",
+            "titleOrient": "left",
         },
         "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": 600, "title": None},
         "range": {"category": SITES},

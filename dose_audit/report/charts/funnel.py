@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
+from math import log
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
 from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
-from dose_audit.report.theme import INK, QUIET, TONES
+from dose_audit.report.theme import GROUND, INK, QUIET, TONES
 from dose_audit.report.words import number, plural, quantity_label, unit_label, with_band
 
 __all__ = ["cross_site_order", "funnel_figures"]
 
 MOST_FIGURES = 12
+_WIDTH, _HEIGHT = 370, 180
 
 
 def cross_site_order(entry: dict[str, Any]) -> tuple[Any, ...]:
@@ -45,6 +49,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         for side in ("low", "high")
         for n, value in zip(limit["n"], limit[side], strict=True)
     ]
+    spread = _spread([*(item["n"] for item in limits), *(point["n"] for point in points)])
     scale, ticks = log_scale([*(item["value"] for item in limits), *(point["median"] for point in points)])
     y = alt.Y(
         "median:Q",
@@ -55,7 +60,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     x = alt.X(
         "n:Q",
         title="exams of the site",
-        scale=alt.Scale(nice=True, zero=False),
+        scale=alt.Scale(domain=spread, nice=False, zero=False),
         axis=alt.Axis(tickMinStep=1, tickCount=6),
     )
     layers: list[Any] = []
@@ -95,12 +100,15 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     )
     # All names where there is room for them; else only those of the sites that stand out.
     named = points if len(points) <= 5 else [point for point in points if point["beyond"] is not None]
-    for names, align, dx in _sides(named):
-        layers.append(
-            alt.Chart(inline(names))
-            .mark_text(align=align, dx=dx, dy=-6, fontSize=10, limit=110, color=INK)
-            .encode(x=x, y=y, text=alt.Text("name:N"))
-        )
+    lines = [[(item["n"], item["value"]) for item in line] for line in _lines(limits)]
+    if funnel["target"] is not None:
+        lines.append([(spread[0], funnel["target"]), (spread[1], funnel["target"])])
+    for point, (side, dy) in zip(named, _places(named, points, lines, spread, scale.domain), strict=True):
+        name = alt.Chart(inline([point])).encode(x=x, y=y, text=alt.Text("name:N"))
+        look: dict[str, Any] = {"align": side, "baseline": "middle", "dx": _GAP if side == "left" else -_GAP, "dy": dy}
+        look |= {"fontSize": 10, "limit": _WIDEST}
+        # Where no place is free, the ground behind the name keeps it readable on a line.
+        layers += [name.mark_text(stroke=GROUND, strokeWidth=4, **look), name.mark_text(color=INK, **look)]
     title = f"{with_band(entry['examination_name'], entry['band'])} · {quantity_label(entry['quantity'])}"
     beyond = [point["site"] for point in known if point["beyond"] is not None]
     words = f"{title}: medians of {plural(len(known), 'site')} around {number(funnel['target'])} {unit}; "
@@ -112,7 +120,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         f"funnel-{index}",
         title,
         words,
-        finished(alt.layer(*layers).properties(width=370, height=210)),
+        finished(alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)),
         ["Site", "n", f"Median ({unit})", "95 % interval", "z", "Beyond"],
         [
             [
@@ -128,11 +136,62 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
     )
 
 
-def _sides(points: list[dict[str, Any]]) -> list[tuple[list[dict[str, Any]], Any, int]]:
-    """Names of points at the right stand at their left, so that none leaves the drawing."""
-    if not points:
-        return []
-    middle = (min(point["n"] for point in points) + max(point["n"] for point in points)) / 2
-    left = [point for point in points if point["n"] > middle]
-    right = [point for point in points if point["n"] <= middle]
-    return [side for side in ((right, "left", 9), (left, "right", -9)) if side[0]]
+_GAP, _WIDEST, _LETTER, _LINE = 8, 110, 5.6, 11
+"""Pixels between a point and its name, that a name has at most, and of a letter's width and a line's height."""
+
+Line = list[tuple[float, float]]
+Box = tuple[float, float, float, float]
+
+
+def _spread(counts: Iterable[int]) -> list[float]:
+    """Ends of the axis of exams, a little beyond the first and the last."""
+    counts = list(counts)
+    margin = max(1.0, 0.04 * (max(counts) - min(counts)))
+    return [min(counts) - margin, max(counts) + margin]
+
+
+def _lines(limits: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The limits' points line by line."""
+    lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for item in limits:
+        lines.setdefault((item["level"], item["side"]), []).append(item)
+    return list(lines.values())
+
+
+def _places(
+    named: list[dict[str, Any]], points: list[dict[str, Any]], lines: list[Line], across: list[float], up: list[float]
+) -> list[tuple[Any, int]]:
+    """Side and height of each name beside its point, where it covers the fewest lines, points and other names."""
+
+    def at(n: float, value: float) -> tuple[float, float]:
+        x = _WIDTH * (n - across[0]) / (across[1] - across[0])
+        return x, _HEIGHT * (log(up[1]) - log(value)) / (log(up[1]) - log(up[0]))
+
+    strokes = [[at(*point) for point in line] for line in lines]
+    dots = [at(point["n"], point["median"]) for point in points]
+    taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in dots]
+    places = []
+    for point in named:
+        x, y = at(point["n"], point["median"])
+        width = min(_WIDEST, _LETTER * len(point["name"]))
+        choices: list[tuple[float, str, int, Box]] = []
+        for cost, dy in enumerate((-8, 8, 0, -16, 16)):
+            for side, left in (("left", x + _GAP), ("right", x - _GAP - width)):
+                box = (left, y + dy - _LINE / 2, left + width, y + dy + _LINE / 2)
+                covered = sum(_crossed(box, stroke) for stroke in strokes) + 2 * sum(_meet(box, one) for one in taken)
+                outside = 4 * (left < 0 or left + width > _WIDTH or box[1] < 0 or box[3] > _HEIGHT)
+                choices.append((covered + outside + 0.1 * cost, side, dy, box))
+        _, side, dy, box = min(choices)
+        taken.append(box)
+        places.append((side, dy))
+    return places
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _crossed(box: Box, stroke: list[tuple[float, float]]) -> bool:
+    """Whether a line of short straight parts, or one long level one, runs through a box."""
+    parts = ((min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])) for a, b in pairwise(stroke))
+    return any(_meet(box, part) for part in parts)

@@ -10,13 +10,15 @@ from dose_audit.audit.emptiness import JUDGED
 from dose_audit.report.charts.axes import log_scale
 from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
-from dose_audit.report.theme import RULE, TONES
+from dose_audit.report.theme import GRID, INK, QUIET, RULE, TONES
 from dose_audit.report.words import VERDICTS, band_order, number, plural, quantity_label, unit_label, with_band
 
 __all__ = ["median_figures"]
 
-MOST_ROWS = 46
-"""Rows of one figure, a heading counted as two: more are too small on paper."""
+MOST_ROWS = 24
+"""Rows of one figure, each examination's heading among them: so high that two fit a printed page."""
+
+_WIDTH = 700
 
 
 def median_figures(run: FrozenRun) -> list[Figure]:
@@ -26,9 +28,9 @@ def median_figures(run: FrozenRun) -> list[Figure]:
         if row["drl"] is not None and row["ratio"] is not None:
             panels[(row["modality"], row["quantity"])].append(row)
     figures = []
-    for (modality, quantity), rows in sorted(panels.items()):
-        parts = _parts(rows)
-        figures += [_figure(modality, quantity, part, (index, len(parts))) for index, part in enumerate(parts, start=1)]
+    for _, rows in sorted(panels.items()):
+        parts, scale = _parts(rows), _scale(rows)
+        figures += [_figure(part, scale, (index, len(parts))) for index, part in enumerate(parts, start=1)]
     return figures
 
 
@@ -45,17 +47,17 @@ def _parts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         ),
     )
     groups = [list(members) for _, members in groupby(rows, key=lambda row: (row["examination_name"], row["band"]))]
-    whole = sum(len(members) + 2 for members in groups)
-    # Parts of about equal length: a last one of two rows would stand alone on its page.
-    most = min(MOST_ROWS, -(-whole // -(-whole // MOST_ROWS)) + 4)
+    whole = sum(len(members) + 1 for members in groups)
+    # Parts of about equal length: a last one of two rows would stand alone.
+    most = min(MOST_ROWS, -(-whole // -(-whole // MOST_ROWS)) + 3)
     parts: list[list[dict[str, Any]]] = [[]]
     filled = 0
     for together in groups:
-        if parts[-1] and filled + len(together) + 2 > most:
+        if parts[-1] and filled + len(together) + 1 > most:
             parts.append([])
             filled = 0
         parts[-1] += together
-        filled += len(together) + 2
+        filled += len(together) + 1
     return parts
 
 
@@ -87,34 +89,28 @@ def _named(rows: list[dict[str, Any]]) -> str:
     return f": {named}{' and others' if len(rows) > 6 else ''}" if named else ""
 
 
-def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tuple[int, int]) -> Figure:
+def _scale(rows: list[dict[str, Any]]) -> tuple[Any, list[float]]:
+    """One axis for all parts of a panel: what is compared with one level looks alike on each."""
+    return log_scale([1.0, *(_datum(row)[name] for row in rows for name in ("low", "ratio", "high"))])
+
+
+def _figure(rows: list[dict[str, Any]], scale: tuple[Any, list[float]], part: tuple[int, int]) -> Figure:
     import altair as alt
 
+    modality, quantity = rows[0]["modality"], rows[0]["quantity"]
     verdicts = {key: VERDICTS[key] for key in VERDICTS if any(row["verdict"] == key for row in rows)}
     words = [verdict.word for verdict in verdicts.values()]
-    data = [_datum(row) for row in rows]
-    base = alt.Chart(inline(data)).encode(
-        y=alt.Y(
-            "device:N",
-            title=None,
-            sort=None,
-            axis=alt.Axis(grid=True, gridDash=[1, 3], domain=False, ticks=False, labelLimit=230),
-        )
+    headings, data = _lines(rows)
+    y = alt.Y("line:O", axis=None, scale=alt.Scale(domain=list(range(len(headings) + len(data)))))
+    x_axis = alt.Axis(title="median as a multiple of the reference level", format="~r", values=scale[1], grid=True)
+    colour = alt.Color(
+        "verdict:N", title=None, scale=alt.Scale(domain=words, range=[TONES[v.tone] for v in verdicts.values()])
     )
-    scale, ticks = log_scale([1.0, *(row[name] for row in data for name in ("low", "ratio", "high"))])
-    x_axis = alt.Axis(title="median as a multiple of the reference level", format="~r", values=ticks, grid=True)
-    interval = base.mark_rule(size=2, opacity=0.75).encode(
-        x=alt.X("low:Q", scale=scale, axis=x_axis),
-        x2=alt.X2("high:Q"),
-        color=alt.Color("verdict:N", scale=alt.Scale(domain=words, range=[TONES[v.tone] for v in verdicts.values()])),
-    )
-    point = base.mark_point(size=85, filled=True, opacity=1).encode(
-        x=alt.X("ratio:Q", scale=scale),
-        color=alt.Color(
-            "verdict:N",
-            title=None,
-            scale=alt.Scale(domain=words, range=[TONES[v.tone] for v in verdicts.values()]),
-        ),
+    heads = alt.Chart(inline(headings)).encode(y=y, text="name:N")
+    base = alt.Chart(inline(data)).encode(y=y)
+    point = base.mark_point(size=75, filled=True, opacity=1).encode(
+        x=alt.X("ratio:Q", scale=scale[0]),
+        color=colour,
         shape=alt.Shape(
             "verdict:N", title=None, scale=alt.Scale(domain=words, range=[v.shape for v in verdicts.values()])
         ),
@@ -129,32 +125,23 @@ def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tupl
             alt.Tooltip("verdict:N", title="Verdict"),
         ],
     )
-    level = alt.Chart(inline([{"one": 1}])).mark_rule(color=RULE, size=1.5).encode(x=alt.X("one:Q"))
-    chart = (
-        alt.layer(interval, point, level, data=inline(data))
-        .properties(width=700, height=alt.Step(19))
-        .facet(
-            row=alt.Row(
-                "examination:N",
-                sort=list(dict.fromkeys(item["examination"] for item in data)),
-                title=None,
-                header=alt.Header(
-                    labelAngle=0, labelAlign="left", labelAnchor="start", labelOrient="top", labelPadding=-6
-                ),
-            ),
-            spacing=14,
-        )
-        .resolve_scale(y="independent")
-    )
-    spec = finished(chart)
-    _share_rule(spec)
+    chart = alt.layer(
+        base.mark_rule(color=GRID, strokeDash=[1, 3]).encode(x=alt.value(0), x2=alt.value(_WIDTH)),
+        base.mark_rule(size=2, opacity=0.75).encode(
+            x=alt.X("low:Q", scale=scale[0], axis=x_axis), x2=alt.X2("high:Q"), color=colour
+        ),
+        point,
+        alt.Chart(inline([{}])).mark_rule(color=RULE, size=1.5).encode(x=alt.datum(1, type="quantitative")),
+        heads.mark_text(align="left", x=4, dy=1, fontSize=12, fontWeight=600, color=INK),
+        base.mark_text(align="right", x=-8, fontSize=11, limit=230, color=QUIET).encode(text="device:N"),
+    ).properties(width=_WIDTH, height=alt.Step(18))
     alt_text = f"{modality} {quantity_label(quantity)}: {_said(rows)}"
     return Figure(
         f"medians-{modality}-{quantity}".lower() + (f"-{part[0]}" if part[0] > 1 else ""),
         f"{modality}: {quantity_label(quantity)} against reference levels"
         + (f" ({part[0]} of {part[1]})" if part[1] > 1 else ""),
         alt_text,
-        spec,
+        finished(chart),
         ["Site", "Equipment", "Examination", "n", "Median", "95 % interval", "Reference level", "Ratio", "Verdict"],
         [
             [
@@ -174,12 +161,15 @@ def _figure(modality: str, quantity: str, rows: list[dict[str, Any]], part: tupl
     )
 
 
-def _share_rule(spec: dict[str, Any]) -> None:
-    """Let every layer of the facets draw from the shared data; the level's rule is a constant."""
-    for layer in spec["spec"]["layer"]:
-        layer.pop("data", None)
-        if layer["encoding"].get("x", {}).get("field") == "one":
-            layer["encoding"] = {"x": {"datum": 1, "type": "quantitative"}}
+def _lines(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Headings and rows, each with its line from the top: an examination's name, and its devices below."""
+    headings: list[dict[str, Any]] = []
+    data = []
+    for row in map(_datum, rows):
+        if not headings or headings[-1]["name"] != row["examination"]:
+            headings.append({"name": row["examination"], "line": len(headings) + len(data)})
+        data.append(row | {"line": len(headings) + len(data)})
+    return headings, data
 
 
 def _datum(row: dict[str, Any]) -> dict[str, Any]:

@@ -61,9 +61,9 @@ def _figure(entry: dict[str, Any], number_in_page: int) -> Figure:
     ]
     for panel, labelled in ((top, True), (bottom, False)):
         panel += _marks(events, x, labelled)
-    panels = [alt.layer(*top).properties(width=_WIDTH, height=95)]
+    panels = [alt.layer(*top).properties(width=_WIDTH, height=80)]
     if smooth:
-        panels.append(alt.layer(*bottom).properties(width=_WIDTH, height=85))
+        panels.append(alt.layer(*bottom).properties(width=_WIDTH, height=66))
     chart = alt.vconcat(*panels, spacing=14)
     what = quantity_label(entry["quantity"])
     subject = with_band(entry["examination_name"], entry["band"]) if entry["examination"] else "all examinations"

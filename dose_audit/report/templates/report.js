@@ -3,7 +3,7 @@
   "use strict";
   const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
   // Colours of marks that would not be seen on a dark ground, and what stands for them there.
-  const lit = { "#1d2b36": "#e6edf2", "#5b6b78": "#a9b8c4", "#dde3e8": "#2c3a45", "#b3261e": "#ff8078", "#00729c": "#5cbbe0", "#c4410c": "#ff9a70", "#5a4fa0": "#b3a8f5", "#0072b2": "#4da6dd" };
+  const lit = { "#1d2b36": "#e6edf2", "#5b6b78": "#a9b8c4", "#dde3e8": "#2c3a45", "#b3261e": "#ff8078", "#00729c": "#5cbbe0", "#c4410c": "#ff9a70", "#5a4fa0": "#b3a8f5", "#0072b2": "#4da6dd", "#ffffff": "#1a242c" };
   let told = document.getElementById("specs").textContent;
   if (dark) told = told.replace(/"(#[0-9a-f]{6})"/g, (whole, colour) => (lit[colour] ? '"' + lit[colour] + '"' : whole));
   const specs = JSON.parse(told);
