@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from math import exp, log
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from dose_audit.report.charts.activity import activity_figures
 from dose_audit.report.charts.funnel import funnel_figures
 from dose_audit.report.charts.medians import MOST_ROWS, median_figures
 from dose_audit.report.frozen import FrozenRun
@@ -44,6 +48,24 @@ def test_medians_of_many_examinations_stand_in_parts_with_one_axis_each_group_on
     assert sorted(drawn) == sorted(
         (f"Examination {n:02d}", device) for n in range(30) for device in ("CT 2", "CT <b>1</b>")
     )
+
+
+@pytest.mark.parametrize(("days", "unit", "rate"), [(41, "week", 7.0), (900, "month", None), (4000, "year", None)])
+def test_part_weeks_of_a_steady_device_look_like_the_others(run_dir: Path, days: int, unit: str, rate: float) -> None:
+    row = pq.read_table(run_dir / "values.parquet").to_pylist()[0]
+    begin = datetime(2026, 1, 15, 9)  # a Thursday
+    rows = [row | {"exam_ref": f"E{n}", "study_datetime": begin + timedelta(days=n)} for n in range(days)]
+    pq.write_table(pa.Table.from_pylist(rows), run_dir / "values.parquet")
+    (figure,) = activity_figures(FrozenRun.load(run_dir))
+    cells = figure.spec["data"]["values"]
+    # One exam a day: as many exams as days, wherever a cell begins and ends, and together all of them.
+    for cell in cells:
+        first, end = (datetime.fromisoformat(cell[name].rstrip("Z")) for name in ("from", "to"))
+        assert (end - first).days == cell["exams"]
+        assert cell["rate"] == (rate or pytest.approx({"month": 30, "year": 365}[unit], abs=2))
+    assert sum(cell["exams"] for cell in cells) == days
+    assert f"A {unit} of which only a part" in figure.alt
+    assert figure.columns[1] == {"week": "12 Jan 2026", "month": "Jan 2026", "year": "2026"}[unit]
 
 
 @pytest.mark.parametrize("away", [-0.04, 0.0, 0.04])
