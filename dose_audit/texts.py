@@ -8,12 +8,14 @@ from typing import Any
 
 __all__ = [
     "REPLACEMENT",
+    "RoleError",
     "clean",
     "clean_values",
     "counted",
     "escaped",
     "from_spreadsheet",
     "is_clean_json",
+    "named_role",
     "no_formula",
     "one_line",
 ]
@@ -100,6 +102,36 @@ def clean_values(value: Any, made: Callable[[str], str] = clean) -> Any:
     if isinstance(value, list | tuple):
         return [clean_values(item, made) for item in value]
     return value
+
+
+class RoleError(ValueError):
+    """Whoever answers for something was not named, or not by role."""
+
+
+_LONGEST_ROLE = 100
+
+
+def named_role(text: str) -> str:
+    """The role by which somebody answers for what is recorded.
+
+    Raises
+    ------
+    RoleError
+        There is no word in it, it is longer than 100 characters, or it is an e-mail address, which is a person's.
+
+    Examples
+    --------
+    >>> named_role(" MPE, North ")
+    'MPE, North'
+    >>> named_role("-")
+    Traceback (most recent call last):
+    ...
+    dose_audit.texts.RoleError: '-' names no role: say by which role somebody answers for it, as 'MPE, North'
+    """
+    role = one_line(text).strip()
+    if not any(character.isalpha() for character in role) or "@" in role or len(role) > _LONGEST_ROLE:
+        raise RoleError(f"{role[:40]!r} names no role: say by which role somebody answers for it, as 'MPE, North'")
+    return role
 
 
 def is_clean_json(text: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dose_audit.texts import REPLACEMENT, clean, clean_values, escaped, is_clean_json, one_line
+from dose_audit.texts import REPLACEMENT, RoleError, clean, clean_values, escaped, is_clean_json, named_role, one_line
 
 EVERY = [chr(point) for point in range(sys.maxunicode + 1)]
 
@@ -92,3 +92,10 @@ def test_a_megabyte_is_no_burden() -> None:
     assert clean(text) == REPLACEMENT * 1_000_000
     assert len(one_line("\r\n" * 500_000)) == 1
     io.StringIO().write(escaped('"' + "\x9b" * 100_000 + '"'))
+
+
+@pytest.mark.parametrize("text", ["", "  ", "-", "12", "mpe@hospital.example", "a" * 101, "\x1b["])
+def test_what_names_no_role_is_refused(text: str) -> None:
+    with pytest.raises(RoleError, match="names no role"):
+        named_role(text)
+    assert named_role(" Médica, 2.º turno\n") == "Médica, 2.º turno"

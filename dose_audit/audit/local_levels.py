@@ -11,6 +11,7 @@ import numpy as np
 
 from dose_audit.audit.quantities import quantity_named
 from dose_audit.audit.values import Values, read_values
+from dose_audit.texts import named_role
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -75,8 +76,9 @@ def propose_levels(
 
     if kind not in KINDS or (kind == "typical" and not site):
         raise ProposalError("kind is typical, with the one site it is for, or local")
-    if not SLUG.fullmatch(set_id) or not proposed_by.strip():
-        raise ProposalError(f"{set_id!r}: a set is named in lower-case words joined by hyphens, and proposed by a role")
+    if not SLUG.fullmatch(set_id):
+        raise ProposalError(f"{set_id!r}: a set is named in lower-case words joined by hyphens")
+    proposed_by = named_role(proposed_by)
     prepare(settings)
     from dose_audit.store.models import LocalEdition
 
@@ -114,7 +116,7 @@ def propose_levels(
                 "values": len(table.columns),
                 "adult_from_years": min((s.adult_from_years for s in registry.sets), default=18.0),
             },
-            "proposed_by": proposed_by.strip(),
+            "proposed_by": proposed_by,
             "proposed_at": moment.astimezone(),
             "rows_sha256": rows_sha256(text),
         },
@@ -179,8 +181,7 @@ def approve_levels(
     from dose_audit.drl.local import rows_sha256, set_toml, write_edition
     from dose_audit.store.settings import prepare
 
-    if not approved_by.strip():
-        raise ProposalError("a local level is approved by somebody, by role")
+    approved_by = named_role(approved_by)
     prepare(settings)
     from django.db import transaction
 
@@ -198,7 +199,7 @@ def approve_levels(
             raise ProposalError(f"{set_id} {edition}: the stored rows are not those that were proposed")
         row.state, row.approved_by, row.approved_at, row.valid_from = (
             "approved",
-            approved_by.strip(),
+            approved_by,
             moment,
             valid_from,
         )

@@ -13,7 +13,7 @@ from dose_audit.audit.cohort import fact_rows, value_rows
 from dose_audit.audit.mapping import exam_facts
 from dose_audit.drl import ExamFacts, MappingTable, coverage
 from dose_audit.drl.mapping_rows import COLUMNS, MappingError, fold
-from dose_audit.texts import no_formula
+from dose_audit.texts import named_role, no_formula
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,6 +138,7 @@ def merge_draft(
     MappingError
         With every fault at once, each naming file and row.
     """
+    approved_by = named_role(approved_by)
     chosen, numbers = _chosen(path)
     try:
         table = MappingTable.from_csv(chosen, examinations)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dose_audit.audit.seal import SEAL, broken_seals
+from dose_audit.texts import named_role
 
 if TYPE_CHECKING:
     from dose_audit.store.models import AuditRun
@@ -124,7 +125,7 @@ def sign_run(folder: Path, *, by: str, statement: str) -> SignedRun:
 
     Raises
     ------
-    ValueError
+    RoleError, ValueError
         Without a role or a statement.
     RunNotSoundError
         When something speaks against the run (`unsound`).
@@ -134,8 +135,9 @@ def sign_run(folder: Path, *, by: str, statement: str) -> SignedRun:
     import dose_audit
     from dose_audit.store.models import AuditRun, Signature
 
-    if not by.strip() or not statement.strip():
-        raise ValueError("a run is signed by somebody, with a statement")
+    role = named_role(by)
+    if not statement.strip():
+        raise ValueError("a run is signed with a statement")
     problems = unsound(folder)
     if problems:
         raise RunNotSoundError(f"{folder} cannot be signed: {' '.join(problems)}")
@@ -144,7 +146,7 @@ def sign_run(folder: Path, *, by: str, statement: str) -> SignedRun:
         row = AuditRun.objects.get(run_id=run["id"])
         Signature.objects.create(
             run=row,
-            by_role=by.strip(),
+            by_role=role,
             statement=statement.strip(),
             at=dt.datetime.now(dt.UTC),
             seal_sha256=_seal_sha256(folder),

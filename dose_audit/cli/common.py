@@ -170,7 +170,7 @@ def _is_for_people(error: Exception) -> bool:
     from dose_audit.config import SettingsError
 
     people = {"ReceiveError", "FrozenRunError", "AuditInputError", "MappingError", "ReadError"} | _DATABASE
-    people |= {"IngestError", "DefinitionError"}
+    people |= {"IngestError", "DefinitionError", "RoleError"}
     # A file that is no database, or a broken one, is the plain DatabaseError; its other kinds are bugs.
     broken = type(error).__name__ == "DatabaseError"
     return isinstance(error, CommandError | SettingsError | OSError) or broken or bool(_names(error) & people)

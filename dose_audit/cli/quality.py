@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -67,8 +68,16 @@ def trend(
     else:
         for one in judged:
             _show_points(trend_record(*one))
+    _tell_outdated(device, definition)
     if any(row["tone"] != "ok" for row in rows):
         raise typer.Exit(3)
+
+
+def _tell_outdated(device: int | None, definition: str | None) -> None:
+    from dose_audit.quality.outdated import outdated_baselines
+
+    for one in outdated_baselines(equipment=device, definition=definition):
+        print(one.text, file=sys.stderr)
 
 
 def _show_points(record: dict[str, Any]) -> None:
@@ -80,7 +89,7 @@ def _show_points(record: dict[str, Any]) -> None:
             point["at"].replace("T", " "),
             short_number(point["value"]),
             STATE_WORDS[point["state"]],
-            "accepted" if point["phase_one"] else "" if point["counted"] else "repeat of the day",
+            ", ".join(["accepted"] * point["accepted"] + ["repeat of the day"] * (not point["counted"])),
             point["software"] or "",
         ]
         for point in record["points"]
@@ -128,3 +137,4 @@ def reanalyse(
     print(f"{summary.studies} studies measured again, {summary.analyses} new results, in {summary.seconds:.1f} s.")
     for text, count in [*summary.phantoms.most_common(), *summary.reasons.most_common()]:
         print(f"  {count} × {text}")
+    _tell_outdated(None, None)

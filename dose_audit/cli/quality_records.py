@@ -55,7 +55,8 @@ def set_baselines(
 ) -> None:
     """Accept runs as a device's baseline: their median, and control limits frozen from eight or more of them.
 
-    A second baseline needs a recorded event, `phantom event add`, and rests on runs since then.
+    A second baseline needs a recorded event, `phantom event add`, and rests on runs since then. It needs none where a changed
+    phantom definition, or another version of the program, has measured these runs otherwise than the former baseline's.
 
     Example: dose-audit phantom baseline set --equipment CT1 --phantom catphan504 --role "medical physics expert" --reason
     acceptance --since 2026-01-01 --until 2026-03-01

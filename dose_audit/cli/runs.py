@@ -19,6 +19,7 @@ from dose_audit.cli.common import (
     settings_for,
     show_table,
 )
+from dose_audit.texts import named_role
 
 if TYPE_CHECKING:
     from dose_audit.audit.signing import SignedRun
@@ -108,6 +109,7 @@ def sign(
 
     if not by.strip() or not statement.strip():
         raise typer.BadParameter("a run is signed by somebody, with a statement: give --by and --statement")
+    named_role(by)
     _, folder = _run_of(run, home, config)
     try:
         signed = sign_run(folder, by=by, statement=statement)

@@ -189,7 +189,7 @@ def histories(runs: Sequence[Run]) -> list[History]:
 
 def _add_accepted(found: Mapping[tuple[Any, ...], History]) -> None:
     by_trend = {(key[1], key[2], key[3], key[4], key[5]): history for key, history in found.items()}
-    for row in Baseline.objects.order_by("valid_from"):
+    for row in Baseline.objects.order_by("valid_from", "pk"):
         history = by_trend.get((row.equipment_id, row.definition, row.condition_key, row.measurement, row.unit))
         if history is not None:
             history.accepted.append(

@@ -189,10 +189,11 @@ def trend_record(history: History, points: Sequence[Judged]) -> dict[str, Any]:
                 "value": one.point.value,
                 "uncertainty": one.point.uncertainty,
                 "judgement": one.judgement,
-                "state": "accepted" if one.phase_one and one.tolerance != "out" else _shown(one),
+                "state": "accepted" if one.accepted and one.tolerance != "out" else _shown(one),
                 "rule": one.rule,
                 "counted": one.point.run.counted,
                 "phase_one": one.phase_one,
+                "accepted": one.accepted,
                 "software": one.point.run.software,
             }
             for one in shown

@@ -34,7 +34,8 @@ class Judged:
     baseline : Accepted or None
         The one in force when the images were made.
     judgement : str
-        As stored, or against the baseline in force where none had been set yet when it was judged.
+        As stored; where its tolerance is about a baseline, against the one now in force for its day, which may have been
+        accepted since.
     tolerance : str
         ``in``, ``out`` or ``not_judged``.
     control : str
@@ -42,7 +43,7 @@ class Judged:
     rule : str
         The rule that says ``out``.
     phase_one : bool
-        One of the runs that limits rest on, or from before the last of them.
+        Made no later than the last of the runs that limits rest on.
     ewma : float or None
         The running average after this point.
     """
@@ -55,6 +56,11 @@ class Judged:
     rule: str = ""
     phase_one: bool = False
     ewma: float | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the baseline rests on this run: not every run of phase I was accepted, and repeats of a day seldom are."""
+        return self.baseline is not None and self.point.run.id in self.baseline.runs
 
     @property
     def state(self) -> str:
@@ -123,12 +129,14 @@ def sentence(one: Judged) -> str:
 def _missing(one: Judged) -> str:
     if one.baseline is None:
         return "no baseline has been accepted"
-    if one.phase_one:
+    if one.accepted:
         return "it is one of the runs that the limits rest on"
     if one.baseline.sigma is None:
         return "the accepted runs are too few for control limits, or all equal"
     if not one.point.run.counted:
         return "only the first run of a day is set against the limits"
+    if one.phase_one:
+        return "it was made before the last of the runs that the limits rest on"
     return "the value is in doubt"
 
 
@@ -178,13 +186,19 @@ def _control(baseline: Accepted, points: Sequence[Point]) -> dict[int, tuple[str
     return found
 
 
+_ABOUT_BASELINES = ("no_baseline", "pass", "remedial", "suspension")
+"""Judgements that another baseline may change; what could not be measured or is in doubt stays so."""
+
+
 def _baseline_at(accepted: Sequence[Accepted], at: dt.datetime) -> Accepted | None:
     return next((one for one in reversed(accepted) if one.valid_from <= at), None)
 
 
 def _judgement(point: Point, baseline: Accepted | None) -> str:
-    """As stored; where no baseline had been set yet, against the one that is now said to have held then."""
-    if point.judgement != "no_baseline" or baseline is None or point.value is None or point.tolerance is None:
+    """As stored; about a baseline, against the one that is now said to have held then."""
+    if baseline is None or point.value is None or point.tolerance is None:
+        return point.judgement
+    if point.judgement not in _ABOUT_BASELINES or not point.tolerance["about"].startswith("baseline"):
         return point.judgement
     return judge_value(point.value, _limits(point.tolerance), baseline.value)
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from dose_audit.dosimetry.calibration import CalibrationFactor
 from dose_audit.store.estimates import ask_again
 from dose_audit.store.models import Calibration, Equipment
+from dose_audit.texts import named_role
 
 __all__ = ["CALIBRATED", "CalibrationError", "add_calibration", "calibrations_of"]
 
@@ -36,14 +37,15 @@ def add_calibration(equipment: Equipment, factor: CalibrationFactor, *, entered_
     Raises
     ------
     CalibrationError
-        A quantity that no certificate corrects; no certificate or no role given.
+        A quantity that no certificate corrects; no certificate given.
+    RoleError
+        No role given.
     """
     if factor.quantity not in CALIBRATED:
         raise CalibrationError(f"{factor.quantity!r} is none of {', '.join(CALIBRATED)}")
     if not factor.certificate.strip():
         raise CalibrationError("a factor needs the number of its certificate")
-    if not entered_by.strip():
-        raise CalibrationError("a factor is entered by a role")
+    role = named_role(entered_by)
     with transaction.atomic():
         row = Calibration.objects.create(
             equipment=equipment,
@@ -55,7 +57,7 @@ def add_calibration(equipment: Equipment, factor: CalibrationFactor, *, entered_
             kv_from=factor.kv_from,
             kv_to=factor.kv_to,
             certificate=factor.certificate.strip(),
-            entered_by=entered_by.strip(),
+            entered_by=role,
             entered_at=timezone.now(),
         )
         ask_again(every=True, equipment=equipment.pk, since=factor.valid_from, until=factor.valid_to)

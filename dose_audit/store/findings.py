@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from dose_audit.store.models import Action, Finding
+from dose_audit.texts import named_role
 
 __all__ = [
     "RaisedFinding",
@@ -118,8 +119,8 @@ def acknowledge_finding(key: str, *, by: str, reason: str) -> Finding:
 
     Raises
     ------
-    ValueError
-        Without a name or a reason.
+    RoleError, ValueError
+        Without a role or a reason.
     Finding.DoesNotExist
         No such finding.
     """
@@ -131,8 +132,8 @@ def reopen_finding(key: str, *, by: str, reason: str) -> Finding:
 
     Raises
     ------
-    ValueError
-        Without a name or a reason.
+    RoleError, ValueError
+        Without a role or a reason.
     Finding.DoesNotExist
         No such finding.
     """
@@ -140,18 +141,19 @@ def reopen_finding(key: str, *, by: str, reason: str) -> Finding:
 
 
 def _act(key: str, kind: str, by: str, reason: str) -> Finding:
-    if not by.strip() or not reason.strip():
-        raise ValueError(f"a finding is {kind} by somebody, for a reason")
+    role = named_role(by)
+    if not reason.strip():
+        raise ValueError(f"a finding is {kind} for a reason")
     now = dt.datetime.now(dt.UTC)
     with transaction.atomic():
         row = Finding.objects.select_for_update().get(key=key)
         done = kind == "acknowledged"
         row.state = "acknowledged" if done else "open"
-        row.acknowledged_by = by.strip() if done else None
+        row.acknowledged_by = role if done else None
         row.acknowledged_reason = reason.strip() if done else None
         row.acknowledged_at = now if done else None
         row.save()
-        Action.objects.create(finding=row, kind=kind, by_role=by.strip(), reason=reason.strip(), at=now)
+        Action.objects.create(finding=row, kind=kind, by_role=role, reason=reason.strip(), at=now)
     return row
 
 

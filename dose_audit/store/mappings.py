@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from dose_audit.store.models import ExamMapping
-from dose_audit.texts import clean_values
+from dose_audit.texts import clean_values, named_role
 
 __all__ = ["current_mapping", "save_mapping"]
 
@@ -31,11 +31,10 @@ def save_mapping(rows: Sequence[Mapping[str, Any]], *, approved_by: str, note: s
 
     Raises
     ------
-    ValueError
+    RoleError
         Nobody approves it.
     """
-    if not approved_by.strip():
-        raise ValueError("a mapping is approved by somebody")
+    role = named_role(approved_by)
     plain = clean_values([dict(row) for row in rows])
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     with transaction.atomic():
@@ -48,7 +47,7 @@ def save_mapping(rows: Sequence[Mapping[str, Any]], *, approved_by: str, note: s
             rows=plain,
             sha256=digest,
             note=note,
-            approved_by=approved_by.strip(),
+            approved_by=role,
             approved_at=dt.datetime.now(dt.UTC),
         )
 

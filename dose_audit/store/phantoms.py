@@ -18,6 +18,7 @@ from dose_audit.statistics.individuals import control_limits
 from dose_audit.store.devices import Devices, site_on, sites_in_force
 from dose_audit.store.models import Baseline, Equipment, EquipmentEvent, Measurement, PhantomStudy, QaTask, Tolerance
 from dose_audit.store.phantom_dose import dose_of
+from dose_audit.texts import named_role
 
 __all__ = [
     "BaselineError",
@@ -270,7 +271,7 @@ def baselines_in_force(equipment: int, definition: str, key: str, at: dt.datetim
     rows = Baseline.objects.filter(equipment_id=equipment, definition=definition, condition_key=key)
     if at is not None:
         rows = rows.filter(valid_from__lte=at)
-    return {row.measurement: row for row in rows.order_by("valid_from")}
+    return {row.measurement: row for row in rows.order_by("valid_from", "pk")}
 
 
 def set_baseline(
@@ -308,11 +309,15 @@ def set_baseline(
     Raises
     ------
     BaselineError
-        Without a role or reason, with runs of another trend or from before the event, or a second baseline without a recorded
-        event of its own.
+        Without a reason, with runs of another trend or from before the event, or a second baseline without a recorded event of
+        its own. Runs that another text of the definition or another version measured than those of the earlier baseline need
+        no event: it is the measurement that has changed, not the device.
+    RoleError
+        Without a role.
     """
-    if not role.strip() or not reason.strip():
-        raise BaselineError("a baseline is set by a named role and with a reason")
+    role = named_role(role)
+    if not reason.strip():
+        raise BaselineError("a baseline is set with a reason")
     runs = list(
         PhantomStudy.objects.filter(pk__in=studies, equipment_id=equipment, definition=definition, condition_key=key)
         .order_by("acquired_at", "pk")
@@ -338,11 +343,13 @@ def set_baseline(
     whole = {name: found for name, found in values.items() if len(found) == len(runs) or measurements is not None}
     if not whole:
         raise BaselineError("no measurement has a sound value in every one of these runs")
-    again = sorted(set(whole) & set(before))
+    again = _of_the_same_measurement(runs, before, baselines_in_force(equipment, definition, key, start), set(whole))
     if again and event is None:
         raise BaselineError(
-            f"a baseline is there already for {', '.join(again)}: record the event (service, software, recalibration) that "
-            "makes a new one necessary, and name it"
+            f"a baseline is there already for {', '.join(again)}: a new one follows what was done to the device. First record "
+            "the event (service, software, recalibration, part, move) with `dose-audit phantom event add`, then name its "
+            "number with --event. Only runs that a changed phantom definition or another version of the program measured "
+            "need none"
         )
     had = {row.measurement for row in before.values() if event is not None and row.event_id == event.pk}
     if twice := sorted(set(whole) & had):
@@ -370,7 +377,7 @@ def set_baseline(
                     upper=limits.upper,
                     runs=[run.pk for run in runs],
                     valid_from=start,
-                    set_by=role.strip(),
+                    set_by=role,
                     set_at=timezone.now(),
                     reason=reason.strip(),
                     event=event,
@@ -379,26 +386,40 @@ def set_baseline(
     return made
 
 
+def _of_the_same_measurement(
+    runs: Sequence[PhantomStudy], latest: Mapping[str, Baseline], then: Mapping[str, Baseline], names: set[str]
+) -> list[str]:
+    """Measurements whose baseline rests on runs that were measured as these were: nothing but the device can differ."""
+    now = {(run.definition_sha256, run.algorithm_version) for run in runs}
+    same = []
+    for name in sorted(names & set(latest)):
+        rests_on = PhantomStudy.objects.filter(pk__in=then.get(name, latest[name]).runs)
+        if now & set(rests_on.values_list("definition_sha256", "algorithm_version")):
+            same.append(name)
+    return same
+
+
 def record_event(equipment: int, kind: str, at: dt.datetime, *, role: str, text: str = "") -> EquipmentEvent:
     """Record what was done to a device, once.
 
     Raises
     ------
     BaselineError
-        If the kind is none of service, software, recalibration, part, move, no role is named, or it has not happened yet.
+        If the kind is none of service, software, recalibration, part, move, or it has not happened yet.
+    RoleError
+        Without a role.
     """
     if at > dt.datetime.now():
         raise BaselineError(f"{at:%Y-%m-%d} has not come yet: an event is recorded when it has happened")
     if kind not in EVENT_KINDS:
         raise BaselineError(f"{kind!r} is no kind of event; expected one of {', '.join(EVENT_KINDS)}")
-    if not role.strip():
-        raise BaselineError("an event is recorded by a named role")
+    role = named_role(role)
     device = Equipment.objects.get(pk=equipment)
     found, _ = EquipmentEvent.objects.get_or_create(
         equipment=device,
         kind=kind,
         at=at,
-        defaults={"text": text, "recorded_by": role.strip(), "recorded_at": timezone.now()},
+        defaults={"text": text, "recorded_by": role, "recorded_at": timezone.now()},
     )
     return found
 
@@ -411,12 +432,13 @@ def set_task(
     Raises
     ------
     BaselineError
-        If the interval is below one day or no role is named.
+        If the interval is below one day.
+    RoleError
+        Without a role.
     """
     if every_days < 1 or grace_days < 0:
         raise BaselineError("an interval is at least one day, and a grace is not negative")
-    if not role.strip():
-        raise BaselineError("a schedule is set by a named role")
+    role = named_role(role)
     with transaction.atomic():
         QaTask.objects.filter(
             equipment_id=equipment, definition=definition, until__isnull=True, since__lt=since
@@ -425,6 +447,6 @@ def set_task(
             equipment_id=equipment,
             definition=definition,
             since=since,
-            defaults={"every_days": every_days, "grace_days": grace_days, "set_by": role.strip()},
+            defaults={"every_days": every_days, "grace_days": grace_days, "set_by": role},
         )
     return task

@@ -14,6 +14,7 @@ from dose_audit.audit.local_levels import ProposalError, approve_levels, propose
 from dose_audit.audit.mapping import approve_mapping
 from dose_audit.config import Settings
 from dose_audit.drl import ExamMapping, MappingTable, check_root, load_sets
+from dose_audit.texts import RoleError
 
 START = datetime(2026, 1, 1, 9, 0)
 DAY = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -74,7 +75,7 @@ def test_approved_levels_are_released_used_when_chosen_and_never_changed(stored,
         stored.add_ct(START + timedelta(days=i * 5), 700.0, ctdi=20.0, site="South", weight_kg=70.0)
     name, edition = "local-north-ct", "2026-07-01"
     propose_levels(home, kind="typical", set_id=name, site="North", proposed_by="MPE", now=DAY, **PERIOD)
-    with pytest.raises(ProposalError, match="by role"):
+    with pytest.raises(RoleError, match="names no role"):
         approve_levels(home, name, edition, approved_by=" ", valid_from=date(2026, 4, 1))
     approve_levels(home, name, edition, approved_by="Lead MPE", valid_from=date(2026, 4, 1), now=DAY)
     (loaded,) = load_sets(include=[name], local=home.local_drl_dir).sets
@@ -124,5 +125,5 @@ def test_an_edited_row_of_an_approved_edition_is_refused(stored, home):
 def test_bad_names_and_kinds_are_refused(stored, home):
     for wrong in ({"set_id": "../evil"}, {"site": ""}, {"proposed_by": ""}):
         words = {"kind": "typical", "set_id": "local-north-ct", "site": "North", "proposed_by": "MPE"} | wrong
-        with pytest.raises(ProposalError):
+        with pytest.raises((ProposalError, RoleError)):
             propose_levels(home, now=DAY, **words, **PERIOD)

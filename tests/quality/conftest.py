@@ -52,6 +52,7 @@ def store_run(home: Settings) -> Callable[..., Any]:
         site: str = "North",
         ctdi: float | None = 10.0,
         software: str = "V1",
+        text: str = "text",
     ) -> Any:
         from dose_audit.store.phantoms import (
             baselines_in_force,
@@ -68,9 +69,7 @@ def store_run(home: Settings) -> Callable[..., Any]:
             "AcquisitionDate": f"{when:%Y%m%d}", "AcquisitionTime": f"{when:%H%M%S}", "CTDIvol": ctdi,
         }  # fmt: skip
         series = ImageSeries([Frame(header, lambda: np.zeros((8, 8)))])
-        definition = Definition(
-            "water-uniform", "Water", ("CT",), "ct_uniform", sha256="text", tolerances=(NOISE, WATER)
-        )
+        definition = Definition("water-uniform", "Water", ("CT",), "ct_uniform", sha256=text, tolerances=(NOISE, WATER))
         analysis = Analysis(definition, series, Pose(0.0, (4.0, 4.0), (1.0, 1.0)), [])
         known = baselines_in_force(equipment_of(analysis), definition.id, condition_key(conditions_of(analysis)), when)
         accepted = {name: row.value for name, row in known.items()}

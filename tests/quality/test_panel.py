@@ -164,3 +164,46 @@ def test_commands_on_a_stored_network(network: None, home: Any) -> None:
     assert [row["event"] for row in listed if row["measurement"] == "noise"] == [event["id"], None]
     unknown = call("phantom", "trend", "--equipment", "nowhere")
     assert isinstance(unknown.exception, CommandError) and "CT1" in str(unknown.exception)
+
+
+def test_a_repeat_of_the_day_is_not_called_accepted(store_run: Callable[..., Any], accept: Any, home: Any) -> None:
+    from typer.testing import CliRunner
+
+    from dose_audit.cli import app
+
+    runs = [store_run(when) for when in _days(3)]
+    store_run(_days(2)[1] + dt.timedelta(hours=2), noise=5.1)  # a repeat, between the runs that are accepted
+    accept(runs)
+    words = ("phantom", "trend", "--measurement", "noise", "--home", str(home.home))
+    lines = [line for line in CliRunner().invoke(app, words).stdout.splitlines() if line.startswith("2026-")]
+    assert ["repeat of the day" in line for line in lines] == [False, False, True, False]
+    assert ["accepted" in line for line in lines] == [True, True, False, True]
+
+
+def test_runs_measured_by_a_changed_definition_are_accepted_without_an_event(
+    store_run: Callable[..., Any], accept: Any, home: Any
+) -> None:
+    from typer.testing import CliRunner
+
+    from dose_audit.cli import app
+    from dose_audit.quality.outdated import outdated_baselines
+    from dose_audit.store.phantoms import BaselineError
+
+    def trend() -> Any:
+        return CliRunner().invoke(app, ["phantom", "trend", "--home", str(home.home)])
+
+    accept([store_run(when, noise=5.0) for when in _days(8)])
+    assert trend().exit_code == 0 and not outdated_baselines()
+    # The new text measures a smaller region, of which the noise is 20 % more: the same images, measured anew.
+    anew = [store_run(when, noise=6.0, text="other text") for when in _days(8)]
+    seen = trend()
+    assert seen.exit_code == 3  # no longer as usual, but by the definition
+    assert "CT1, water-uniform: the baseline of noise, water rests on runs that an earlier text" in seen.stderr
+    assert "no event is needed" in seen.stderr and f"--since {_days(1)[0]:%Y-%m-%d}" in seen.stderr
+    accept(anew)  # from the same moment on
+    assert trend().exit_code == 0 and not outdated_baselines()
+    # A later run is judged by the new baseline, and the next one for this definition needs its event again.
+    later = store_run(_days(9)[8], noise=6.1, text="other text")
+    assert {row.name: row.judgement for row in later.measurements.all()} == {"noise": "pass", "water": "pass"}
+    with pytest.raises(BaselineError, match="phantom event add"):
+        accept([later])

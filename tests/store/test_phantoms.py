@@ -14,6 +14,7 @@ from dose_audit.phantom.frames import Frame
 from dose_audit.phantom.pose import Pose
 from dose_audit.phantom.results import Analysis, PhantomMeasurement
 from dose_audit.phantom.series import ImageSeries
+from dose_audit.texts import RoleError
 
 LIMITS = Tolerance("hu.water", "HU", remedial=(-5.0, 5.0), source="a report", status="unconfirmed")
 
@@ -110,7 +111,7 @@ def test_a_new_baseline_needs_a_recorded_event_a_role_and_runs_of_one_trend(stor
 
     first, _ = _ingest(3, 1.0)
     key, device = first.condition_key, first.equipment_id
-    with pytest.raises(BaselineError, match="named role"):
+    with pytest.raises(RoleError, match="names no role"):
         set_baseline(device, "water", key, studies=[first.pk], role=" ", reason="acceptance")
     set_baseline(device, "water", key, studies=[first.pk], role="MPE", reason="acceptance")
     later, _ = _ingest(20, 3.0)

@@ -90,7 +90,8 @@ class Baseline(models.Model):
     Notes
     -----
     Set from accepted runs by a named role; it holds from ``valid_from`` until the next one. A new one needs a recorded
-    event (service, software, recalibration), except the first.
+    event (service, software, recalibration), except the first and those on runs that are measured otherwise than before. Of two
+    that hold from the same moment the later one counts.
     """
 
     equipment = models.ForeignKey(Equipment, models.PROTECT, related_name="baselines")
@@ -112,7 +113,8 @@ class Baseline(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=["equipment", "definition", "condition_key", "measurement", "valid_from"], name="one_baseline"
+                fields=["equipment", "definition", "condition_key", "measurement", "valid_from", "set_at"],
+                name="one_baseline",
             ),
         )
 
