@@ -237,6 +237,12 @@ def test_every_object_and_every_exam_is_accounted_for(night: Night) -> None:
     assert complete["exams"] == complete["in_period"] == night.truth["exams"] - 1
     left_out = sum(row["n"] for row in night.report["excluded"])
     assert complete["compared"] + left_out == complete["in_period"]
+    for site in complete["by_site"]:
+        assert site["exams"] == site["compared"] + site["unmapped"] + site["left_out"], site["site"]
+    whole = {"exams": "in_period", "compared": "compared", "unmapped": "unmapped", "left_out": "excluded"}
+    for of_a_site, of_all in {**whole, "received": "received"}.items():
+        assert sum(site[of_a_site] for site in complete["by_site"]) == complete[of_all], of_all
+    assert complete["in_period"] == complete["compared"] + complete["unmapped"] + complete["excluded"]
 
 
 def test_a_second_night_tells_nothing_twice(night: Night) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.report.charts.axes import log_scale
+from dose_audit.audit.emptiness import JUDGED
+from dose_audit.report.charts.axes import PERCENT, log_scale
 from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun, group_key
 from dose_audit.report.page import templates, text_of
@@ -48,17 +49,20 @@ def board_rows(run: FrozenRun, *, smallest: int) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``name, n, ratio, words``; only kinds with at least twice `smallest` exams, so that no few people are spoken of.
-        ``n`` is rounded to tens.
+        ``name, n, ratio, words, machines, machines_above, told``; only kinds with at least twice `smallest` exams, so that
+        no few people are spoken of. ``n`` is rounded to tens. Of machines those count that have enough exams for a verdict
+        of their own; ``told`` says so in words.
     """
     pooled: dict[tuple[str, str], dict[str, Any]] = {}
     values: dict[tuple[str, str, str], list[NDArray[np.float64]]] = defaultdict(list)
+    judged: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for row in run.data["comparisons"]:
         group = run.groups.get(group_key(row))
         if row["drl"] is None or group is None or row["quantity"] not in _FIRST_QUANTITY:
             continue
         key = (row["examination"], row["band"] or "")
         values[(*key, row["quantity"])].append(group.values / row["drl"]["value"])
+        judged[(*key, row["quantity"])].append(row["verdict"])
         best = pooled.setdefault(key, row)
         if _FIRST_QUANTITY.index(row["quantity"]) < _FIRST_QUANTITY.index(best["quantity"]):
             pooled[key] = row
@@ -68,6 +72,8 @@ def board_rows(run: FrozenRun, *, smallest: int) -> list[dict[str, Any]]:
         if len(ratios) < 2 * smallest:
             continue
         ratio = float(np.median(ratios))
+        verdicts = [verdict for verdict in judged[(*key, row["quantity"])] if verdict in JUDGED]
+        above = verdicts.count("ABOVE")
         word = "about at" if abs(ratio - 1) <= _AT_LEVEL else "above" if ratio > 1 else "below"
         rows.append(
             {
@@ -75,6 +81,9 @@ def board_rows(run: FrozenRun, *, smallest: int) -> list[dict[str, Any]]:
                 "n": round(len(ratios), -1),
                 "ratio": ratio,
                 "words": word,
+                "machines": len(verdicts),
+                "machines_above": above,
+                "told": f"{above or 'none'} of {len(verdicts)}" if verdicts else "too few examinations",
             }
         )
     return sorted(rows, key=lambda row: (-row["ratio"], row["name"]))
@@ -120,6 +129,7 @@ def board_page(run: FrozenRun, *, smallest: int) -> str:
             network=run.data["run"]["network"],
             compared=_rounded(run.data["completeness"]["compared"], smallest),
             rows=rows,
+            single=sum(row["machines_above"] > 0 for row in rows),
             counts={word: sum(row["words"] == word for row in rows) for word in ("below", "about at", "above")},
             kinds=_kinds(run, smallest),
             figure=figure,
@@ -153,7 +163,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
     shapes = {"below": "circle", "about at": "diamond", "above": "triangle-up"}
     present = [word for word in tones if any(row["words"] == word for row in rows)]
     scale, ticks = log_scale([1.0, *(row["ratio"] for row in rows)])
-    axis = alt.Axis(values=ticks, format="~%", title="typical dose as a share of the national level")
+    axis = alt.Axis(values=ticks, labelExpr=PERCENT, title="typical dose as a share of the national level")
     domain = alt.Scale(domain=present, range=[TONES[tones[word]] for word in present])
     chart = alt.layer(
         alt.Chart(inline([{"one": 1}])).mark_rule(color=RULE, size=1.6).encode(x=alt.X("one:Q", scale=scale)),
@@ -167,8 +177,27 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
             color=alt.Color("words:N", title=None, scale=domain, legend=alt.Legend(title="compared with the level")),
             shape=alt.Shape("words:N", scale=alt.Scale(domain=present, range=[shapes[word] for word in present])),
         ),
+        *_single_machines(rows, scale),
     ).properties(width=420, height=alt.Step(22))
     above = [row["name"] for row in rows if row["words"] == "above"]
     words = f"Typical doses of {plural(len(rows), 'kind')} of examination against the national level"
     words += f"; above it: {', '.join(above)}." if above else "; none is above it."
+    single = [f"{row['name']} ({row['told']})" for row in rows if row["machines_above"]]
+    words += f" Above it on single machines: {', '.join(single)}." if single else " No machine is above it."
     return Figure("board", "How our typical doses compare", words, finished(chart), [], [], wide=True)
+
+
+def _single_machines(rows: list[dict[str, Any]], scale: Any) -> list[Any]:
+    """Beside a kind's mark how many machines lie above the level: the mark of all together may hide one."""
+    import altair as alt
+
+    told = [
+        {"name": row["name"], "ratio": max(row["ratio"], 1.0), "note": f"▲ above on {row['told']} machines"}
+        for row in rows
+        if row["machines_above"] and row["machines"] > 1
+    ]
+    if not told:
+        return []
+    look: dict[str, Any] = {"align": "left", "dx": 9, "fontSize": 10.5, "color": TONES["act"]}
+    text = alt.Chart(inline(told)).mark_text(**look)
+    return [text.encode(x=alt.X("ratio:Q", scale=scale), y=alt.Y("name:N", sort=None), text="note:N")]

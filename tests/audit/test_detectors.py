@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -55,6 +56,23 @@ def test_a_median_just_above_the_level_is_only_to_be_checked(stored, audited):
         stored.add_ct(START + timedelta(days=i), dlp, ctdi=7.0)
     told = [f for f in _told(audited(until=UNTIL)) if f.kind == "median_above_drl"]
     assert [(f.severity, f.evidence["ratio"]) for f in told] == [("check", pytest.approx(300 / 290))]
+
+
+@pytest.mark.parametrize(
+    ("above", "severity", "weight"),
+    [
+        # P(at least k of 30 above | each as likely above as below), from the binomial distribution.
+        (22, "act", "Exact one-sided sign test against the level: p = 0.0081: chance does not explain it."),
+        (30, "act", "Exact one-sided sign test against the level: p < 0.001: chance does not explain it."),
+    ],
+)
+def test_a_finding_says_what_the_sign_test_gave(stored, audited, above, severity, weight):
+    for i in range(30):
+        stored.add_ct(START + timedelta(days=i), 300.0 if i % 30 < above else 280.0, ctdi=7.0)
+    (told,) = [f for f in _told(audited(until=UNTIL)) if f.kind == "drl_exceeded"]
+    assert told.severity == severity and told.message.endswith(weight)
+    p = sum(math.comb(30, k) for k in range(above, 31)) / 2**30
+    assert told.evidence["p_exceeds"] == pytest.approx(p)
 
 
 def test_too_few_exams_have_no_verdict_and_no_finding(stored, audited):

@@ -16,6 +16,7 @@ import pypdf
 import pytest
 
 from dose_audit.report import FORMATS, ReportFiles, render_run, share_run
+from dose_audit.report.board import board_page
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.page import SECTIONS
 from dose_audit.report.tables import all_tables
@@ -227,8 +228,40 @@ def test_the_boards_page_names_nobody_and_nothing(rendered: ReportFiles) -> None
         assert not re.search(rf"(?<![\w%.]){re.escape(name)}(?![\w%])", words), name
     assert "about 80 examinations" in words
     assert "single examination with a dose unlike others of its kind: fewer than 5" in words
-    # 82 exams of both devices: 41 around 1.3 and 41 around 0.6 of the level.
-    assert re.search(r"CT: Head 80 \d+ % (below|above|about at)", words)
+    # 41 exams at 0.6 and 41 at 1.3 of the level in steps of 1.01, the last of each nine times as high. So 40 lie below the
+    # level, and the middle is between the two lowest of the others: 1.3 / 1.01^20 and 1.3 / 1.01^19.
+    middle = 1.3 * (1.01**-20 + 1.01**-19) / 2
+    assert f"CT: Head 80 {100 * middle:.0f} % above ▲ 1 of 2" in words
+    assert (
+        "That is of all machines together. Taken one by one, at least one machine lies above the level for 1 of these"
+        in words
+    )
+
+
+def test_the_boards_page_says_so_where_no_machine_or_no_kind_is_above(run_dir: Path) -> None:
+    path = run_dir / "report.json"
+
+    def words() -> str:
+        return _words(board_page(FrozenRun.load(run_dir), smallest=5))
+
+    data = json.loads(path.read_text(encoding="utf-8"))
+    for row, verdict in zip(data["comparisons"], ("WITHIN", "INSUFFICIENT_N"), strict=True):
+        row["verdict"] = verdict
+        row["drl"] = row["drl"] | {"value": 1000.0}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    assert (
+        "For 1 of 1 kinds of examination the typical dose is below the national level or about at it. That" in words()
+    )
+    assert "Taken one by one, no machine lies above the level." in words()
+    assert re.search(r"CT: Head 80 \d+ % below none of 1 ", words())
+    for row in data["comparisons"]:
+        row["drl"] = None
+    data["completeness"]["compared"] = 3
+    data["findings"] = []
+    path.write_text(json.dumps(data), encoding="utf-8")
+    assert "No kind of examination was done often enough, and has a national level, to say how it compares." in words()
+    assert "about fewer than 5 examinations" not in words() and "fewer than 5 examinations" in words()
+    assert "Nothing needs to be looked into at present." in words()
 
 
 def test_without_pango_all_else_is_written_and_one_line_says_how(

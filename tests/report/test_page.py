@@ -126,6 +126,22 @@ def test_the_activity_chart_counts_whole_weeks_without_exams_by_device(run_dir: 
     assert any("5 whole device-weeks without any exam: CT 2 5." in label for label in found.labels)
 
 
+def test_exams_by_site_have_their_total_and_none_where_a_site_has_no_count(run_dir: Path) -> None:
+    data = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
+    for site, (compared, left_out) in zip(data["completeness"]["by_site"], ((40, 1), (37, 4)), strict=True):
+        site |= {"compared": compared, "left_out": left_out}
+    data["completeness"]["by_site"][0]["unmapped"] = 2000
+    (run_dir / "report.json").write_text(json.dumps(data), encoding="utf-8")
+    section = _section(render_run(run_dir, formats=["html"]).html.read_text(encoding="utf-8"), "completeness")
+    (total,) = re.findall(r"<tfoot>(.*?)</tfoot>", section)
+    assert re.findall(r"<t[hd][^>]*>(.*?)</t", total) == ["All sites", "83", "1", "82", "77", "2000", "5"]
+    for site in data["completeness"]["by_site"]:
+        del site["compared"]  # as runs of earlier versions have it
+    (run_dir / "report.json").write_text(json.dumps(data), encoding="utf-8")
+    section = _section(render_run(run_dir, formats=["html"]).html.read_text(encoding="utf-8"), "completeness")
+    assert re.findall(r"<t[hd][^>]*>(.*?)</t", section.split("<tfoot>")[1])[4] == "–"
+
+
 def test_too_few_exams_above_the_level_are_no_verdict_and_no_all_clear(run_dir: Path) -> None:
     path = run_dir / "report.json"
     data = json.loads(path.read_text(encoding="utf-8"))

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from math import ceil, floor, log10
 from typing import Any
 
-__all__ = ["log_scale", "log_ticks"]
+__all__ = ["PERCENT", "log_scale", "log_ticks"]
+
+PERCENT = "format(round(1000 * datum.value) / 10, '~r') + ' %'"
+"""Labels of an axis of shares, written as percentages are elsewhere in the report."""
 
 _COARSE, _MIDDLE, _FINE = (1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 _FINEST = (1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0)

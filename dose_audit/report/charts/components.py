@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dose_audit.report.charts.axes import log_scale
+from dose_audit.report.charts.axes import PERCENT, log_scale
 from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.charts.funnel import cross_site_order
 from dose_audit.report.frozen import FrozenRun
@@ -54,7 +54,7 @@ def _shares(entries: list[dict[str, Any]]) -> Figure:
         alt.Chart(inline(data))
         .mark_bar(height=13)
         .encode(
-            x=alt.X("share:Q", title="share of the variance of ln dose", axis=alt.Axis(format=".0%", tickCount=5)),
+            x=alt.X("share:Q", title="share of the variance of ln dose", axis=alt.Axis(labelExpr=PERCENT, tickCount=5)),
             y=alt.Y("group:N", title=None, sort=None, axis=alt.Axis(labelLimit=340, domain=False, ticks=False)),
             color=alt.Color(
                 "level:N",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dose_audit.report.charts.axes import PERCENT
 from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import TONES
@@ -36,7 +37,7 @@ def dose_check_figures(run: FrozenRun) -> list[Figure]:
                 "share:Q",
                 title="share of acquisitions",
                 scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(format=".0%", tickCount=5),
+                axis=alt.Axis(labelExpr=PERCENT, tickCount=5),
             ),
             y=alt.Y("device:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False, labelLimit=220)),
             yOffset=alt.YOffset("kind:N", sort=kinds),
