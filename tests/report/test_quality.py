@@ -168,3 +168,16 @@ def test_no_two_states_of_different_urgency_look_alike() -> None:
     from dose_audit.quality.states import STATE_WORDS
 
     assert set(quality.STATE_LOOKS) == set(STATE_WORDS)
+
+
+def test_no_two_entries_of_a_trends_legend_look_alike_and_each_state_has_one(run: FrozenRun) -> None:
+    from dose_audit.quality.states import STATE_WORDS
+
+    for figure in quality.trend_figures(run):
+        [marks] = [layer for layer in figure.spec["layer"] if "shape" in layer["encoding"]]
+        shapes, colours = (marks["encoding"][name]["scale"] for name in ("shape", "color"))
+        looks = list(zip(shapes["range"], colours["range"], strict=True))
+        assert len(set(looks)) == len(looks) == len(shapes["domain"])
+        for point in marks["data"]["values"]:
+            assert point["state"] in STATE_WORDS.values() and point["state"] in point["look"].split(" / ")
+            assert point["look"] in shapes["domain"]

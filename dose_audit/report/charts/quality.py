@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
+from math import floor, log10
 from typing import Any
 
 from dose_audit.quality.states import STATE_WORDS
@@ -26,7 +28,7 @@ STATE_LOOKS = {
     "within": ("circle", "ok"),
     "steady_unjudged": ("circle", "quiet"),
     "recorded": ("circle", "quiet"),
-    "accepted": ("circle", "quiet"),
+    "accepted": ("triangle-right", "quiet"),
     "not_measured": ("cross", "quiet"),
 }
 """Shape and tone of each state; no two that mean different things look alike in grey."""
@@ -47,10 +49,12 @@ def site_figures(run: FrozenRun) -> list[Figure]:
 def _trend(row: dict[str, Any], index: int) -> Figure:
     import altair as alt
 
+    words = _words({point["state"] for point in row["points"]})
     points = [
         {
             **point,
-            "look": STATE_WORDS[point["state"]],
+            "state": STATE_WORDS[point["state"]],
+            "look": words[STATE_LOOKS[point["state"]]],
             "which": "" if point["counted"] else "repeat of the day, does not count",
             "low": point["value"] - 2 * (point["uncertainty"] or 0.0),
             "high": point["value"] + 2 * (point["uncertainty"] or 0.0),
@@ -58,11 +62,8 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
         for point in row["points"]
     ]
     unit = unit_label(row["unit"]) if row["unit"] != "1" else ""
-    looks = {
-        STATE_WORDS[key]: look for key, look in STATE_LOOKS.items() if any(point["state"] == key for point in points)
-    }
     y = alt.Y("value:Q", title=unit or row["title"], scale=alt.Scale(zero=False, nice=True))
-    x = alt.X("at:T", axis=alt.Axis(format="%d %b %Y", labelOverlap=True, title=None, grid=False, tickCount=6))
+    x = alt.X("at:T", axis=alt.Axis(format="%-d %b %Y", labelOverlap=True, title=None, grid=False, tickCount=6))
     layers: list[Any] = []
     limits = row["tolerance"] or {"remedial": [None, None], "suspension": [None, None]}
     for name, colour, dash in (("remedial", TONES["check"], [6, 3]), ("suspension", RULE, [2, 2])):
@@ -98,7 +99,7 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
             .mark_rule(color=QUIET, opacity=0.6)
             .encode(x=alt.X("at:T"), y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
         )
-    names = list(looks)
+    names = list(words.values())
     layers.append(
         alt.Chart(data)
         .mark_point(filled=True, size=60)
@@ -109,16 +110,14 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
             color=alt.Color(
                 "look:N",
                 title=None,
-                scale=alt.Scale(domain=names, range=[TONES[tone] for _, tone in looks.values()]),
-                legend=alt.Legend(columns=2),
+                scale=alt.Scale(domain=names, range=[TONES[tone] for _, tone in words]),
+                legend=alt.Legend(columns=1 if any(len(name) > _SHORT for name in names) else 2),
             ),
-            shape=alt.Shape(
-                "look:N", title=None, scale=alt.Scale(domain=names, range=[shape for shape, _ in looks.values()])
-            ),
+            shape=alt.Shape("look:N", title=None, scale=alt.Scale(domain=names, range=[shape for shape, _ in words])),
             tooltip=[
-                alt.Tooltip("at:T", title="When", format="%d %b %Y %H:%M"),
+                alt.Tooltip("at:T", title="When", format="%-d %b %Y %H:%M"),
                 alt.Tooltip("value:Q", title=row["title"], format=".4~r"),
-                alt.Tooltip("look:N", title="State"),
+                alt.Tooltip("state:N", title="State"),
                 alt.Tooltip("which:N", title="Run"),
                 alt.Tooltip("software:N", title="Software"),
             ],
@@ -151,9 +150,10 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
                 layers.append(text.encode(x=alt.X("at:T"), y=alt.value(0), text=alt.Text("label:N")))
     title = f"{row['equipment']} · {row['phantom']} · {row['title']}"
     values = [point["value"] for point in points]
+    told = partial(_resolved, uncertainty=min((p["uncertainty"] for p in points if p["uncertainty"]), default=None))
     alt_text = (
-        f"{title}: {plural(len(points), 'run')} from {number(min(values))} to {number(max(values))} {unit}; "
-        f"last {number(values[-1])}, {STATE_WORDS[row['state']]}."
+        f"{title}: {plural(len(points), 'run')} from {told(min(values))} to {told(max(values))} {unit}; "
+        f"last {told(values[-1])}, {STATE_WORDS[row['state']]}."
     )
     alt_text += "".join(f" {mark['label']} on {mark['at'][:10]}." for mark in marks)
     return Figure(
@@ -162,8 +162,32 @@ def _trend(row: dict[str, Any], index: int) -> Figure:
         alt_text,
         finished(alt.layer(*layers).properties(width=370, height=190)),
         ["When", f"Value{f' ({unit})' if unit else ''}", "State", "Run"],
-        [[p["at"].replace("T", " "), number(p["value"], 4), p["look"], p["which"] or "counts"] for p in points],
+        [[p["at"].replace("T", " "), told(p["value"]), p["state"], p["which"] or "counts"] for p in points],
     )
+
+
+_SHORT = 30
+"""Letters of a legend's entry of which two stand side by side."""
+
+
+def _words(states: set[str]) -> dict[tuple[str, str], str]:
+    """What a mark says, by its look: states that look alike are one entry of the legend."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for state, look in STATE_LOOKS.items():
+        if state in states:
+            told.setdefault(look, []).append(STATE_WORDS[state])
+    return {look: " / ".join(words) for look, words in told.items()}
+
+
+def _resolved(value: float, uncertainty: float | None) -> str:
+    """A measured value to the place of its uncertainty's first figure, and to three figures at least.
+
+    >>> _resolved(199.8782, 0.05), _resolved(4.1634, 0.05), _resolved(5.2, None)
+    ('199.88', '4.16', '5.20')
+    """
+    if not uncertainty or not value:
+        return number(value)
+    return number(value, max(3, floor(log10(abs(value))) - floor(log10(uncertainty)) + 1))
 
 
 def _middle(first: str, last: str) -> str:

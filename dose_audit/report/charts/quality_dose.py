@@ -63,7 +63,7 @@ def _over_time(part: dict[str, Any], index: int) -> Figure:
     percents = [float(one["percent"]) for one in data]
     domain = [min(85.0, min(percents) - 2.0), max(115.0, max(percents) + 2.0)]
     base = alt.Chart(inline(data)).encode(
-        x=alt.X("at:T", axis=alt.Axis(format="%d %b %Y", labelOverlap=True, title=None, grid=False, tickCount=6)),
+        x=alt.X("at:T", axis=alt.Axis(format="%-d %b %Y", labelOverlap=True, title=None, grid=False, tickCount=6)),
         y=alt.Y("percent:Q", title="percent of the first runs", scale=alt.Scale(domain=domain, nice=True, zero=False)),
         color=alt.Color(
             "line:N",
@@ -82,7 +82,7 @@ def _over_time(part: dict[str, Any], index: int) -> Figure:
             "line:N", title=None, scale=alt.Scale(domain=order, range=["triangle-down", "circle", "diamond"])
         ),
         tooltip=[
-            alt.Tooltip("at:T", title="When", format="%d %b %Y"),
+            alt.Tooltip("at:T", title="When", format="%-d %b %Y"),
             alt.Tooltip("line:N", title="Quantity"),
             alt.Tooltip("value:Q", title="Value", format=".4~r"),
             alt.Tooltip("percent:Q", title="% of first runs", format=".0f"),
@@ -169,7 +169,7 @@ def _plane(parts: list[dict[str, Any]], index: int) -> Figure:
             ),
             tooltip=[
                 alt.Tooltip("device:N", title="Device"),
-                alt.Tooltip("at:T", title="When", format="%d %b %Y"),
+                alt.Tooltip("at:T", title="When", format="%-d %b %Y"),
                 alt.Tooltip("dose:Q", title=f"{dose_name} ({dose_unit})", format=".3~r"),
                 alt.Tooltip("quality:Q", title="Noise (HU)", format=".3~r"),
             ],
