@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,14 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from dose_audit.audit.seal import SEAL
+
 __all__ = [
     "FINDINGS_RAISED",
     "NOTHING_TO_DO",
+    "UNFINISHED",
     "AuditOutcome",
     "find_run",
     "json_ready",
+    "mark_unfinished",
     "report_texts",
     "run_name",
+    "unfinished_runs",
     "write_report",
 ]
 
@@ -104,8 +110,49 @@ def find_run(reports_dir: Path, run_id: str | None = None) -> Path:
     for run in runs:
         if run.name == run_id:
             return run
+    if (reports_dir / run_id) in unfinished_runs(reports_dir):
+        raise FileNotFoundError(f"{run_id}: {UNFINISHED}")
     latest = f"; the latest is {runs[-1].name}" if runs else "; `dose-audit audit` makes one"
     raise FileNotFoundError(f"no audit run {run_id} in {reports_dir}{latest}")
+
+
+UNFINISHED = (
+    "an audit was ended before it had frozen this run, or is still at work on it. Nothing in the store or in a later report "
+    "rests on it; once no audit runs, the folder can be deleted"
+)
+_MARK = "NOT-FINISHED.txt"
+_RUN_NAME = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
+
+
+def unfinished_runs(reports_dir: Path) -> list[Path]:
+    """Folders of runs that were begun and not frozen: they lack the report or the seal, which is written last."""
+    if not reports_dir.is_dir():
+        return []
+    folders = [path for path in reports_dir.iterdir() if _RUN_NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(path for path in folders if not all((path / name).is_file() for name in ("report.json", SEAL)))
+
+
+def mark_unfinished(reports_dir: Path, *, before: float) -> list[Path]:
+    """Put a note into each folder of `unfinished_runs` in which nothing has changed since `before`.
+
+    Parameters
+    ----------
+    reports_dir : Path
+    before : float
+        Seconds since 1970; what changed later may be another audit's at work.
+
+    Returns
+    -------
+    list of Path
+        The folders that have their note by this call.
+    """
+    marked = []
+    for folder in unfinished_runs(reports_dir):
+        last = max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
+        if last < before and not (folder / _MARK).exists():
+            (folder / _MARK).write_text(f"{folder.name}: {UNFINISHED}.\n", encoding="utf-8")
+            marked.append(folder)
+    return marked
 
 
 def report_texts(report: Mapping[str, Any]) -> dict[str, str]:

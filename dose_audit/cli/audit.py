@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +31,10 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes; else into the home directory.")
 ]
 _DAY = ["%Y-%m-%d"]
+
+
+_AT_WORK_S = 600.0
+"""For so long after its last change a run without its end may be another audit's at work."""
 
 
 @app.command()
@@ -61,8 +66,12 @@ def audit(
         raise typer.BadParameter(f"the period ends on {until:%Y-%m-%d}, before it begins on {since:%Y-%m-%d}")
     if view not in (None, "then", "now"):
         raise typer.BadParameter(f"--view is {view!r}, expected then or now")
+    from dose_audit.audit.runs import UNFINISHED, mark_unfinished
+
     settings = settings_for(home, config)
     on = drl_on.date() if drl_on else None
+    for folder in mark_unfinished(settings.reports_dir, before=time.time() - _AT_WORK_S):
+        print(f"{folder.name} is not finished: {UNFINISHED}.", file=sys.stderr)
     outcome, files = audit_and_report(
         settings, since=since, until=until, out=out, view=view or ("now" if on else None), drl_on=on
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -123,6 +124,8 @@ _INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
 def run() -> int:
     """Run the program and return its exit code."""
     guard_streams()
+    # `kill`, `timeout` and a supervisor ask politely: what is in hand is handed back, as after Ctrl-C. `listen` has its own way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         outcome = app(standalone_mode=False)
         if outcome == _INTERRUPTED:  # Typer makes this of an interruption within a command

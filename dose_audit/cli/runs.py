@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,18 +36,21 @@ _ENDED = {None: "", 0: "nothing to act on", 3: "findings open"}
 
 @part.command("list")
 def list_runs(as_json: JsonOption = False, home: HomeOption = None, config: ConfigOption = None) -> None:
-    """List the runs, the latest first, and who has signed each.
+    """List the runs, the latest first, and who has signed each; then those that were begun and not finished.
 
     Example: dose-audit run list
     """
+    from dose_audit.audit.runs import UNFINISHED, unfinished_runs
     from dose_audit.audit.signing import signed_runs
     from dose_audit.store.settings import prepare
 
     settings = settings_for(home, config)
     prepare(settings)
     runs = signed_runs(settings.reports_dir)
+    known = {run.run_id for run in runs}
+    unfinished = [path.name for path in reversed(unfinished_runs(settings.reports_dir)) if path.name not in known]
     if as_json:
-        print_json([_plain(run) for run in runs])
+        print_json([_plain(run) for run in runs] + [{"run": name, "unfinished": UNFINISHED} for name in unfinished])
         return
     rows = [
         [
@@ -58,7 +62,10 @@ def list_runs(as_json: JsonOption = False, home: HomeOption = None, config: Conf
         ]
         for run in runs
     ]
+    rows += [[name, None, "not finished", "nobody", "incomplete"] for name in unfinished]
     show_table(["Run", "Period", "Ended with", "Signed by", "Files"], rows, whole=("Run",))
+    if unfinished:
+        print(f"not finished: {UNFINISHED}.", file=sys.stderr)
 
 
 @part.command()

@@ -20,7 +20,14 @@ COLUMNS = (
     "id, name, in_place, sop_class_uid, sop_instance_uid, transfer_syntax_uid, sha256, size, source, received_at,"
     " route, state"
 )
-_MAX_ATTEMPTS = 3
+_SUSPECT = 3
+"""Leases lost, after which an object is handed out alone: a program that was stopped from outside, with much else in hand, says
+nothing of it."""
+_MAX_ATTEMPTS = 6
+_LOST = (
+    f"'what read it ended or hung ' || attempts || ' times before it was done, the last {_MAX_ATTEMPTS - _SUSPECT} times with"
+    " nothing else in hand; if it was stopped from outside each time, dose-audit quarantine retry ' || id || ' reads it again'"
+)
 _LEASES = "leases"  # folder of the locks of those who hold objects
 _MOST_DEAD = 500  # at a time: SQLite takes so many parameters in any build
 _WAITS_AGAIN = f"CASE WHEN route = '{PHANTOM}' THEN '{PHANTOM}' ELSE 'pending' END"  # as `waiting_state` says
@@ -58,15 +65,19 @@ class WorkQueue:
         """Lease up to `limit` objects for dose extraction to a worker, oldest first.
 
         A lease that was not settled within `lease_s` lapses and the object is handed out again, and so is at once what a
-        process had that has ended. Leases run on the monotonic clock, so a wall clock that jumps changes nothing. An object
-        whose worker vanished three times is quarantined.
+        process had that has ended. Leases run on the monotonic clock, so a wall clock that jumps changes nothing.
+
+        Why a process ended is not known: it may have been killed for reasons of its own, or by what it read. An object that was
+        lost so three times is handed out alone, when nothing else waits and its worker has nothing else in hand; lost three
+        times more, it is quarantined, and the reason says what happened and how it is read again.
         """
 
         def operation(connection: sqlite3.Connection) -> list[SpooledObject]:
             self._return_lapsed(connection)
-            rows = connection.execute(
-                f"SELECT {COLUMNS} FROM objects WHERE state = 'pending' ORDER BY id LIMIT ?", (limit,)
-            ).fetchall()
+            waiting = f"SELECT {COLUMNS} FROM objects WHERE state = 'pending' AND attempts"
+            rows = connection.execute(f"{waiting} < ? ORDER BY id LIMIT ?", (_SUSPECT, limit)).fetchall()
+            if not rows and not self._holds(connection, worker):
+                rows = connection.execute(f"{waiting} >= ? ORDER BY id LIMIT 1", (_SUSPECT,)).fetchall()
             return self._lease(connection, rows, worker)
 
         return self.with_hashes(self.ledger.transact(operation))
@@ -77,7 +88,7 @@ class WorkQueue:
         dead = self._dead_workers(connection)
         connection.execute(
             f"UPDATE objects SET state = CASE WHEN attempts >= ? THEN 'quarantined' ELSE {_WAITS_AGAIN} END,"
-            f" reason = CASE WHEN attempts >= ? THEN 'its worker vanished ' || attempts || ' times' ELSE '' END,"
+            f" reason = CASE WHEN attempts >= ? THEN {_LOST} ELSE '' END,"
             f" worker = '' WHERE state = 'in_work' AND (lease_boot <> ? OR lease_until <= ? OR lease_until > ?"
             f" OR worker IN ({', '.join('?' * len(dead))}))",
             (_MAX_ATTEMPTS, _MAX_ATTEMPTS, self._boot, now, now + 2 * self.lease_s, *dead),
@@ -94,6 +105,14 @@ class WorkQueue:
                 dead.append(worker)
                 (self.root / _LEASES / f"{token}.lock").unlink(missing_ok=True)
         return dead[:_MOST_DEAD]
+
+    def _holds(self, connection: sqlite3.Connection, worker: str) -> bool:
+        """Whether this worker of ours has anything in hand."""
+        if self._lease_lock is None:
+            return False
+        holder = f"{worker} {self._lease_lock.token}"
+        query = "SELECT 1 FROM objects WHERE state = 'in_work' AND worker = ? LIMIT 1"
+        return connection.execute(query, (holder,)).fetchone() is not None
 
     def _lease(self, connection: sqlite3.Connection, rows: list[tuple], worker: str) -> list[SpooledObject]:
         if not rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -11,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from dose_audit.audit import AuditOutcome, run_audit
 from dose_audit.audit.mapping import approve_mapping
 from dose_audit.audit.nightly import default_since
-from dose_audit.audit.runs import find_run, json_ready
+from dose_audit.audit.runs import find_run, json_ready, mark_unfinished, unfinished_runs
 from dose_audit.audit.sections import SECTIONS
+from dose_audit.cli import app
 from dose_audit.config import Settings
 from dose_audit.drl import ExamMapping, MappingTable
 
@@ -300,3 +303,31 @@ def test_a_run_that_ends_before_it_is_kept_leaves_no_finding(
     assert (AuditRun.objects.count(), Finding.objects.count()) == (0, 0)
     outcome, report = nightly()
     assert outcome.findings_new == len(report["findings"]) > 0
+
+
+def test_a_run_that_was_ended_is_told_from_frozen_ones(stored, nightly, tmp_path):
+    outcome, _ = nightly()
+    reports = outcome.run_dir.parent
+    ended = reports / "20260701T030000-0123abcd"
+    ended.mkdir()
+    (ended / "values.parquet").write_bytes(b"half")
+    unsealed = reports / "20260701T040000-0123abcd"
+    shutil.copytree(outcome.run_dir, unsealed)
+    (unsealed / "seal.json").unlink()
+    (reports / "notes of the physicist").mkdir()
+    assert unfinished_runs(reports) == [ended, unsealed]
+    with pytest.raises(FileNotFoundError, match="ended before it had frozen this run"):
+        find_run(reports, ended.name)
+    assert mark_unfinished(reports, before=ended.stat().st_mtime - 1) == []  # it may be at work
+    for path in (unsealed, *unsealed.iterdir()):
+        os.utime(path, (0, 0))
+    now = datetime.now().timestamp() + 5
+    assert mark_unfinished(reports, before=now) == [ended, unsealed]
+    assert "can be deleted" in (ended / "NOT-FINISHED.txt").read_text()
+    assert mark_unfinished(reports, before=now + 5) == []  # once
+    shown = CliRunner().invoke(app, ["run", "list", "--home", str(tmp_path / "home")])
+    assert [line.split()[0] for line in shown.stdout.splitlines() if "not finished" in line] == [
+        unsealed.name,
+        ended.name,
+    ]
+    assert outcome.run_dir.name in shown.stdout and "still at work" in shown.stderr

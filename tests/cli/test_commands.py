@@ -138,7 +138,8 @@ def test_doctor_shows_checks_and_where_settings_come_from(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends its Ctrl-C to a whole console")
-def test_an_interrupted_command_says_what_becomes_of_its_work(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_says_what_becomes_of_its_work(tmp_path: Path, stop: signal.Signals) -> None:
     tree = tmp_path / "tree"
     for number in range(200):
         shutil.copytree(SAMPLES, tree / str(number))
@@ -148,7 +149,7 @@ def test_an_interrupted_command_says_what_becomes_of_its_work(tmp_path: Path) ->
         [sys.executable, "-c", _INTERRUPTIBLE, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     wait_until(lambda: (tmp_path / "home" / "spool").exists())
-    program.send_signal(signal.SIGINT)
+    program.send_signal(stop)
     told = program.communicate(timeout=LONG_S)[1]
     assert (program.returncode, told.count("run it again for the rest")) == (130, 1), told
     assert "Traceback" not in told

@@ -160,13 +160,38 @@ def test_two_workers_never_get_the_same_object(tmp_path: Path) -> None:
 def test_a_worker_that_dies_in_mid_parse_gives_its_object_back(tmp_path: Path, clock: Clock) -> None:
     with Spool(tmp_path / "s", min_free_bytes=0, lease_s=60) as spool:
         identifier = put(spool, "1.2.3").id
-        for _ in range(3):
+        for _ in range(6):
             assert [item.id for item in spool.claim(1, worker="dies")] == [identifier]
             assert spool.claim(1, worker="other") == []
             clock.now += 61
         assert spool.claim(1, worker="careful") == []
         [(item, reason)] = spool.quarantined()
-        assert item.id == identifier and "vanished 3 times" in reason and item.path.exists()
+        assert item.id == identifier and item.path.exists()
+        assert (
+            "ended or hung 6 times" in reason and f"dose-audit quarantine retry {identifier} reads it again" in reason
+        )
+        assert spool.requeue(ids=[identifier]) == 1
+        assert [item.id for item in spool.claim(1, worker="careful")] == [identifier]
+
+
+def test_only_the_object_that_programs_die_of_is_quarantined(tmp_path: Path, clock: Clock) -> None:
+    with Spool(tmp_path / "s", min_free_bytes=0, lease_s=60) as spool:
+        identifiers = [put(spool, f"1.2.{n}").id for n in range(4)]
+        deadly = identifiers[1]
+        for _ in range(3):  # with all of them in hand nothing says which one it was
+            assert len(spool.claim(9, worker="dies")) == 4
+            clock.now += 61
+        handed_out = []
+        while items := spool.claim(9, worker="dies"):
+            [item] = items  # each alone from now on
+            handed_out.append(item.id)
+            assert spool.claim(9, worker="dies") == []  # and nothing beside it
+            if item.id == deadly:
+                clock.now += 61
+            else:
+                spool.settle(item.id, "extracted")
+        assert handed_out == [identifiers[0], deadly, deadly, deadly, *identifiers[2:]]
+        assert [item.id for item, _ in spool.quarantined()] == [deadly]
 
 
 def test_what_a_killed_process_had_waits_again_at_once(tmp_path: Path) -> None:
