@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.audit.columns import Columns
-from dose_audit.audit.seal import broken_seals
+from dose_audit.audit.frozen_parts import value_files
+from dose_audit.audit.seal import VALUES, broken_seals
 from dose_audit.texts import clean, clean_values
 
 if TYPE_CHECKING:
@@ -122,33 +123,34 @@ class Groups(Mapping[GroupKey, Group]):
 
 @dataclass(frozen=True)
 class ValueRows:
-    """Rows of a Parquet file, read as they are gone through, as often as wanted.
+    """Rows of Parquet files, read as they are gone through, as often as wanted.
 
     Parameters
     ----------
-    path : Path
+    files : sequence of Path
     names : sequence of str
-        Columns, in this order; one that the file lacks is None throughout.
+        Columns, in this order; one that a file lacks is None throughout.
     """
 
-    path: Path
+    files: Sequence[Path]
     names: Sequence[str]
 
     def __len__(self) -> int:
         import pyarrow.parquet as pq
 
-        return int(pq.read_metadata(self.path).num_rows)
+        return sum(int(pq.read_metadata(file).num_rows) for file in self.files)
 
     def __iter__(self) -> Iterator[list[Any]]:
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path) as file:
-            there = [name for name in self.names if name in file.schema_arrow.names]
-            for batch in file.iter_batches(_BATCH_ROWS, columns=there, use_threads=False):
-                nothing = [None] * batch.num_rows
-                columns = [_clean(batch[name]).to_pylist() if name in there else nothing for name in self.names]
-                for row in zip(*columns, strict=True):
-                    yield list(row)
+        for path in self.files:
+            with pq.ParquetFile(path) as file:
+                there = [name for name in self.names if name in file.schema_arrow.names]
+                for batch in file.iter_batches(_BATCH_ROWS, columns=there, use_threads=False):
+                    nothing = [None] * batch.num_rows
+                    columns = [_clean(batch[name]).to_pylist() if name in there else nothing for name in self.names]
+                    for row in zip(*columns, strict=True):
+                        yield list(row)
 
 
 _ENDLESS = re.compile(r"\S{300,}")
@@ -229,7 +231,7 @@ class FrozenRun:
 
     def rows(self, names: Sequence[str]) -> ValueRows:
         """Rows of ``values.parquet``, one per exam and quantity, compared or left out, for going through once."""
-        return ValueRows(self._values_path, names)
+        return ValueRows(self._values_files, names)
 
     def rows_of_findings(self, names: Sequence[str]) -> list[list[Any]]:
         """The same of the exams that a finding names."""
@@ -239,9 +241,9 @@ class FrozenRun:
 
         told = [finding["evidence"] for finding in self.data["findings"]]
         exams = {exam for one in told for exam in (one.get("exam_ref"), *(one.get("exam_refs") or ())) if exam}
-        path, wanted = self._values_path, pa.array(sorted(exams), pa.string())
-        there = [name for name in names if name in pq.read_schema(path).names]
-        table = pq.read_table(path, columns=there, filters=pc.field("exam_ref").isin(wanted), partitioning=None)
+        files, wanted = self._values_files, pa.array(sorted(exams), pa.string())
+        there = [name for name in names if name in pq.read_schema(files[0]).names]
+        table = pq.read_table(files, columns=there, filters=pc.field("exam_ref").isin(wanted), partitioning=None)
         nothing = [None] * table.num_rows
         columns = [_clean(table[name]).to_pylist() if name in there else nothing for name in names]
         return [list(row) for row in zip(*columns, strict=True)]
@@ -257,16 +259,16 @@ class FrozenRun:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self._values_path
+        files = self._values_files
         try:
-            schema = pq.read_schema(path)
+            schema = pq.read_schema(files[0])
             missing = [name for name in names if name not in schema.names]
             if missing:
-                raise FrozenRunError(f"{path} lacks the columns {', '.join(missing)}.")
+                raise FrozenRunError(f"{files[0]} lacks the columns {', '.join(missing)}.")
             texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
-            table = pq.read_table(path, columns=list(names), read_dictionary=texts, partitioning=None)
+            table = pq.read_table(files, columns=list(names), read_dictionary=texts, partitioning=None)
         except pa.ArrowInvalid as error:
-            raise FrozenRunError(f"{path} is damaged: {error}.") from error
+            raise FrozenRunError(f"{self.folder / VALUES} is damaged: {error}.") from error
         for place, name in enumerate(table.column_names):
             if name in texts and name != "exam_ref":  # a reference is the run's own, and each exam has one
                 table = table.set_column(place, name, _clean(table[name]))
@@ -294,11 +296,12 @@ class FrozenRun:
         return self.columns([*_KEY, "value", "study_datetime", "software_versions", "reason", "included"])
 
     @property
-    def _values_path(self) -> Path:
-        path = self.folder / "values.parquet"
-        if not path.is_file():
-            raise FrozenRunError(f"{self.folder} has no values.parquet: the run's inputs were not frozen with it.")
-        return path
+    def _values_files(self) -> list[Path]:
+        path = self.folder / VALUES
+        files = value_files(path) if path.exists() else []
+        if not files:
+            raise FrozenRunError(f"{self.folder} has no {VALUES}: the run's inputs were not frozen with it.")
+        return files
 
 
 def group_key(row: Mapping[str, Any]) -> GroupKey:

@@ -22,6 +22,7 @@ __all__ = [
     "percent",
     "plural",
     "quantity_label",
+    "signed",
     "unit_label",
     "with_band",
     "with_days",
@@ -98,15 +99,24 @@ def number(value: float | None, digits: int = 3) -> str:
 
     Examples
     --------
-    >>> number(361.54), number(0.02531), number(1234.5), number(None)
-    ('362', '0.0253', '1230', '–')
+    >>> number(361.54), number(0.02531), number(1234.5), number(-0.5), number(None)
+    ('362', '0.0253', '1230', '−0.500', '–')
     """
     if value is None or not isfinite(value):
         return "–"
     if value == 0:
         return "0"
     places = digits - 1 - floor(log10(abs(value)))
-    return f"{round(value, places):.{max(places, 0)}f}"
+    return f"{round(value, places):.{max(places, 0)}f}".replace("-", "−")
+
+
+def signed(value: float, places: int) -> str:
+    """A deviation with its sign, to so many places.
+
+    >>> signed(-0.25, 1), signed(3.0, 2)
+    ('−0.2', '+3.00')
+    """
+    return f"{value:+.{places}f}".replace("-", "−")
 
 
 def p_value(value: float | None) -> str:
@@ -138,7 +148,8 @@ _ISO_DAY = re.compile(r"(?<![\w-])([a-z]\w*(?:-\w+)+ )?(\d{4})-(\d\d)-(\d\d)(?![
 
 
 def with_days(text: str) -> str:
-    r"""A sentence with its ISO dates as people write them; an edition's or a version's name stays as it is.
+    r"""A sentence with its ISO dates as people write them, and no line's end before a percent sign; an edition's or a version's
+    name stays as it is.
 
     Examples
     --------
@@ -152,9 +163,10 @@ def with_days(text: str) -> str:
             return found[0]
         return f"{int(found[4])}\u00a0{_MONTHS[month - 1]}\u00a0{found[2]}"
 
-    return _ISO_DAY.sub(day, text)
+    return _PERCENT.sub("\\1\u00a0%", _ISO_DAY.sub(day, text))
 
 
+_PERCENT = re.compile(r"(\d) %")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 

@@ -19,6 +19,7 @@ from dose_audit.report import render_run, share_run
 from dose_audit.report.board import board_page
 from dose_audit.report.frozen import FrozenRun, FrozenRunError
 from tests.patience import LONG_S
+from tests.report.conftest import write_whole_run
 
 
 class _Texts(HTMLParser):
@@ -304,6 +305,29 @@ def test_charts_come_alive_and_nothing_is_fetched(browser: Any, run_dir: Path, s
     assert errors == []
     assert requests == [html.as_uri()]
     view.close()
+
+
+@pytest.mark.browser
+def test_a_living_chart_has_the_words_of_its_drawing(browser: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    # An axis that only the drawing can label would be bare on the page, where no text is run as code.
+    page = render_run(write_whole_run(tmp_path / "run")).html.as_uri()
+    told = []
+    for script in (False, True):
+        context = browser.new_context(java_script_enabled=script, viewport={"width": 1200, "height": 900})
+        view = _view(context)
+        view.goto(page)
+        places = view.locator(".drawing").all()
+        for place in places if script else ():
+            place.scroll_into_view_if_needed()
+        if script:
+            expect(view.locator(".drawing:not([data-drawn])")).to_have_count(0, timeout=LONG_MS)
+        told.append([set(place.locator("text").all_text_contents()) for place in places])
+        context.close()
+    assert len(told[0]) == len(told[1]) > 10
+    for drawn, living in zip(*told, strict=True):
+        assert drawn == living
 
 
 @pytest.mark.browser

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from dose_audit.report.charts.figure import Figure, finished, inline
@@ -49,9 +49,9 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
             x=alt.X(
                 "from:T",
                 title=f"{unit} from",
-                scale=alt.Scale(nice=False, domain=[_midnight(columns[0].first), _midnight(columns[-1].end)]),
+                scale=alt.Scale(nice=False),
                 axis=alt.Axis(
-                    values=[_milliseconds(column.start) for column in columns if column.whole or len(columns) < 3],
+                    values=[column.tick for column in columns if column.whole or len(columns) < 3],
                     format="%-d %b %Y",
                     labelOverlap="greedy",
                     labelSeparation=10,
@@ -166,6 +166,13 @@ class _Column:
     def whole(self) -> bool:
         return (self.end - self.first).days == self.whole_days
 
+    @property
+    def tick(self) -> Any:
+        """Its first day as an axis has it: a text or a number would be lost on a page that runs no code from texts."""
+        import altair as alt
+
+        return alt.DateTime(year=self.start.year, month=self.start.month, date=self.start.day, utc=True)
+
     def cell(self, site: str, equipment: str, exams: int) -> dict[str, Any]:
         """A device's exams in it; `rate` is what its days would make if it were whole."""
         last = self.end - timedelta(days=1)
@@ -181,10 +188,6 @@ class _Column:
 
 def _midnight(day: date) -> str:
     return f"{day.isoformat()}T00:00"
-
-
-def _milliseconds(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
 
 
 def _steps(most: float) -> list[int]:

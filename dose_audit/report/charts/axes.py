@@ -41,4 +41,4 @@ def log_scale(values: Iterable[float | None]) -> tuple[Any, list[float]]:
 
     positive = [value for value in values if value is not None and value > 0]
     low, high = min(positive) / MARGIN, max(positive) * MARGIN
-    return alt.Scale(type="log", domain=[low, high], nice=False, zero=False), log_ticks(low, high)
+    return alt.Scale(type="log", domain=[low, high], nice=False), log_ticks(low, high)

@@ -7,7 +7,7 @@ from typing import Any
 from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import QUIET, RULE, TONES
-from dose_audit.report.words import number, percent, plural
+from dose_audit.report.words import number, percent, plural, signed
 
 __all__ = ["exposure_index_figures"]
 
@@ -83,7 +83,7 @@ def _centres(entries: list[dict[str, Any]], index: int) -> Figure:
         "Deviation index by device and acquisition protocol",
         f"{len(off)} of {plural(len(entries), 'group')} "
         f"{'has its' if len(off) == 1 else 'have their'} median deviation index beyond ±1"
-        + (": " + "; ".join(f"{_name(entry)}, {entry['median_di']:+.1f}" for entry in off[:6]) if off else "")
+        + (": " + "; ".join(f"{_name(entry)}, {signed(entry['median_di'], 1)}" for entry in off[:6]) if off else "")
         + "; the outer lines stand at ±3.",
         finished(chart),
         [
@@ -106,12 +106,13 @@ def _row(entry: dict[str, Any]) -> list[str]:
         str(entry["n_without_target"]),
         number(entry["median_ei"]),
         ", ".join(f"{number(item['target'])} ({item['n']})" for item in entry["targets"]) or "–",
-        f"{entry['median_di']:+.2f}",
+        signed(entry["median_di"], 2),
         "–" if entry["sd_di"] is None else f"{entry['sd_di']:.2f}",
         f"{entry['beyond_3']} ({percent(100 * (entry['share_beyond_3'] or 0))})",
         "–"
         if drift is None
-        else f"{drift:+.2f}" + (f" ({entry['drift_low']:+.2f} to {entry['drift_high']:+.2f})" if known else ""),
+        else signed(drift, 2)
+        + (f" ({signed(entry['drift_low'], 2)} to {signed(entry['drift_high'], 2)})" if known else ""),
     ]
 
 
@@ -156,15 +157,15 @@ def _months(entries: list[dict[str, Any]]) -> Figure:
         "Deviation index month by month",
         "Monthly median deviation index of "
         + "; ".join(
-            f"{_name(entry)} from {min(m['median_di'] for m in entry['months']):+.1f} to "
-            f"{max(m['median_di'] for m in entry['months']):+.1f}"
+            f"{_name(entry)} from {signed(min(m['median_di'] for m in entry['months']), 1)} to "
+            f"{signed(max(m['median_di'] for m in entry['months']), 1)}"
             for entry in entries
         )
         + ".",
         finished(chart),
         ["Group", "Month", "n", "Median DI"],
         [
-            [_name(entry), month["month"], str(month["n"]), f"{month['median_di']:+.2f}"]
+            [_name(entry), month["month"], str(month["n"]), signed(month["median_di"], 2)]
             for entry in entries
             for month in entry["months"]
         ],

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dose_audit.report.theme import chart_config
+from dose_audit.report.theme import GROUND, chart_config
 
-__all__ = ["Figure", "finished", "inline"]
+__all__ = ["Figure", "finished", "inline", "on_ground"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,20 @@ def inline(rows: list[dict[str, Any]]) -> Any:
 
     with debug_mode(False):  # else the library would look into the rows, to find what they are
         return alt.Data(values=_Held(rows))
+
+
+def on_ground(marks: Any, colour: str, **look: Any) -> list[Any]:
+    """Layers of words that stay readable on lines and dots: the ground behind the letters first.
+
+    Parameters
+    ----------
+    marks : altair.Chart
+        With the encoding of the text and its place.
+    colour : str
+    **look
+        As for Altair's `mark_text`.
+    """
+    return [marks.mark_text(stroke=GROUND, strokeWidth=4, **look), marks.mark_text(color=colour, **look)]
 
 
 def finished(chart: Any) -> dict[str, Any]:

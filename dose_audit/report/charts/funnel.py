@@ -8,9 +8,9 @@ from math import log
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished, inline
+from dose_audit.report.charts.figure import Figure, finished, inline, on_ground
 from dose_audit.report.frozen import FrozenRun
-from dose_audit.report.theme import GROUND, INK, QUIET, TONES
+from dose_audit.report.theme import INK, QUIET, TONES
 from dose_audit.report.words import number, plural, quantity_label, unit_label, with_band
 
 __all__ = ["cross_site_order", "funnel_figures"]
@@ -107,8 +107,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         name = alt.Chart(inline([point])).encode(x=x, y=y, text=alt.Text("name:N"))
         look: dict[str, Any] = {"align": side, "baseline": "middle", "dx": _GAP if side == "left" else -_GAP, "dy": dy}
         look |= {"fontSize": 10, "limit": _WIDEST}
-        # Where no place is free, the ground behind the name keeps it readable on a line.
-        layers += [name.mark_text(stroke=GROUND, strokeWidth=4, **look), name.mark_text(color=INK, **look)]
+        layers += on_ground(name, INK, **look)
     title = f"{with_band(entry['examination_name'], entry['band'])} · {quantity_label(entry['quantity'])}"
     beyond = [point["site"] for point in known if point["beyond"] is not None]
     words = f"{title}: medians of {plural(len(known), 'site')} around {number(funnel['target'])} {unit}; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished, inline
+from dose_audit.report.charts.figure import Figure, finished, inline, on_ground
 from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.theme import QUIET, RULE, SERVICE, TONES
 from dose_audit.report.words import number, plural, quantity_label, with_band
@@ -37,7 +37,7 @@ def _figure(entry: dict[str, Any], number_in_page: int) -> Figure:
     scale, ticks = log_scale([1.0, *(point["ratio"] for point in points)])
     dose = alt.Chart(inline([p for p in points if p["ratio"] is not None]))
     top: list[Any] = [
-        dose.mark_point(size=9, filled=True, color=QUIET, opacity=0.35).encode(
+        dose.mark_point(size=9, filled=True, color=QUIET, opacity=0.5).encode(
             x=x,
             y=alt.Y("ratio:Q", title="× expected", scale=scale, axis=alt.Axis(values=ticks, format="~r")),
             tooltip=[alt.Tooltip("time:T", title="Exam"), alt.Tooltip("ratio:Q", title="× expected", format=".2f")],
@@ -158,6 +158,6 @@ def _marks(events: list[dict[str, str]], x: Any, labelled: bool) -> list[Any]:
         tooltip = [alt.Tooltip("text:N", title="What"), alt.Tooltip("day:N", title="Day")]
         layers.append(base.mark_rule(color=colour, strokeDash=dash, size=1.4).encode(x=x, tooltip=tooltip))
         if labelled:
-            text = base.mark_text(align="left", baseline="top", dx=4, fontSize=10, color=colour, fontWeight=600)
-            layers.append(text.encode(x=x, y=alt.value(row * 12), text=alt.Text("label:N")))
+            text = base.encode(x=x, y=alt.value(row * 12), text=alt.Text("label:N"))
+            layers += on_ground(text, colour, align="left", baseline="top", dx=4, fontSize=10, fontWeight=600)
     return layers

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dose_audit.report.charts.axes import log_scale
-from dose_audit.report.charts.figure import Figure, finished, inline
+from dose_audit.report.charts.figure import Figure, finished, inline, on_ground
 from dose_audit.report.frozen import FrozenRun, Group, group_key
 from dose_audit.report.theme import QUIET, RULE, SERVICE, TONES
 from dose_audit.report.words import number, plural, quantity_label, unit_label, with_band
@@ -79,7 +79,7 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
     ]
     layers: list[Any] = [
         alt.Chart(inline(exams))
-        .mark_point(size=9, filled=True, color=QUIET, opacity=0.28)
+        .mark_point(size=9, filled=True, color=QUIET, opacity=0.45)
         .encode(x=alt.X("time:T", axis=time_axis), y=y),
         alt.Chart(inline(months))
         .mark_errorbar(color=TONES["ok"], thickness=2)
@@ -133,17 +133,16 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
         )
         for line, mark in enumerate(changes):
             if mark["kind"] == kind:
-                layers.append(
-                    alt.Chart(inline([mark]))
-                    .mark_text(
-                        align="right" if mark["late"] else "left",
-                        dx=-4 if mark["late"] else 4,
-                        baseline="top",
-                        color=colour,
-                        fontSize=10,
-                        limit=200,
-                    )
-                    .encode(x=alt.X("time:T"), y=alt.value(1 + 11 * (line % 3)), text=alt.Text("text:N"))
+                layers += on_ground(
+                    alt.Chart(inline([mark])).encode(
+                        x=alt.X("time:T"), y=alt.value(1 + 11 * (line % 3)), text=alt.Text("text:N")
+                    ),
+                    colour,
+                    align="right" if mark["late"] else "left",
+                    dx=-4 if mark["late"] else 4,
+                    baseline="top",
+                    fontSize=10,
+                    limit=200,
                 )
     chart = alt.layer(*layers).properties(width=400, height=190)
     title = (
