@@ -84,15 +84,10 @@ def all_tables(run: FrozenRun) -> list[Table]:
         _findings(data),
         _comparisons(data),
         Table("Completeness", ["Group", "Name", "Count"], _completeness(data), [20, 60, 12]),
-        *(_section(table, entries) for table in SECTION_TABLES if (entries := _at(data, table.source))),
+        *(section for table in SECTION_TABLES if (section := _section(table, _at(data, table.source) or [])).rows),
         *_changes(run),
         _unmapped(data),
-        Table(
-            "Excluded",
-            ["Reason", "Exams", "Single values of other exams", "Detail"],
-            [[row["reason"], row["n"], row.get("single_values", 0), row.get("detail")] for row in data["excluded"]],
-            [34, 10, 16, 80],
-        ),
+        _excluded(data),
         _values(run),
         Table("Methods", ["Title", "Text"], [[m["title"], m["text"]] for m in data["methods"]], [30, 110]),
         Table("Dictionary", ["Column", "Meaning"], _DEFINITIONS, [24, 110]),
@@ -108,7 +103,21 @@ def _section(table: SectionTable, entries: list[dict[str, Any]]) -> Table:
             rows.append(
                 [_cell(_at(item, path[1:]) if path[0] == "." else _at(entry, path)) for path in table.columns.values()]
             )
-    return Table(table.name, list(table.columns), rows, [max(9, min(34, len(name) + 6)) for name in table.columns])
+    return Table(table.name, list(table.columns), rows, _widths(list(table.columns), rows))
+
+
+def _widths(columns: list[str], rows: list[list[Any]]) -> list[int]:
+    """Characters of each column: as its texts need, within bounds, and room for a name's longest word and the filter's sign.
+
+    >>> _widths(["Site", "What it means", "Value"], [["North Site", "x" * 80, 5.2592256], ["S", "", None]])
+    [12, 60, 9]
+    """
+    texts = [
+        max((len(row[place]) for row in rows if isinstance(row[place], str)), default=0)
+        for place in range(len(columns))
+    ]
+    names = [max(len(word) for word in name.split()) + 3 for name in columns]
+    return [max(9, name, min(60, text + 2)) for name, text in zip(names, texts, strict=True)]
 
 
 def _at(record: Any, path: str) -> Any:
@@ -186,7 +195,7 @@ def _findings(data: dict[str, Any]) -> Table:
         ]
         for finding in data["findings"]
     ]
-    return Table("Findings", columns, rows, [14, 9, 24, 16, 18, 44, 70, 40, 24, 12, 34, 40])
+    return Table("Findings", columns, rows, _widths(columns, rows))
 
 
 def _comparisons(data: dict[str, Any]) -> Table:
@@ -206,8 +215,7 @@ def _comparisons(data: dict[str, Any]) -> Table:
                 row.get("ratio"), row["verdict"], row.get("icrp_flag"), row.get("evidence"), row.get("reason"),
             ]
         )  # fmt: skip
-    widths = [16, 18, 9, 34, 16, 12, 10, 7, *[10] * 6, 14, 18, 12, 14, 12, 8, 20, 10, 14, 50]
-    return Table("DRL comparison", columns, rows, widths)
+    return Table("DRL comparison", columns, rows, _widths(columns, rows))
 
 
 def _completeness(data: dict[str, Any]) -> list[list[Any]]:
@@ -225,7 +233,7 @@ def _changes(run: FrozenRun) -> list[Table]:
     columns = ["Day", "Site", "Equipment", "What", "Detail", "Quantity", "Factor", "CI low", "CI high", "Found by"]
     names = ["day", "site", "equipment", "kind", "text", "quantity", "ratio", "low", "high", "found_by"]
     rows = [[event[name] for name in names] for event in change_events(run)]
-    return [Table("Changes", columns, rows, [12, 18, 18, 14, 60, 12, 9, 9, 9, 12])] if rows else []
+    return [Table("Changes", columns, rows, _widths(columns, rows))] if rows else []
 
 
 def _unmapped(data: dict[str, Any]) -> Table:
@@ -234,7 +242,13 @@ def _unmapped(data: dict[str, Any]) -> Table:
         for row in data["unmapped"]
     ]
     columns = ["Site", "Equipment", "Modality", "Name as sent", "Exams", "Suggestions"]
-    return Table("Unmapped", columns, rows, [18, 20, 10, 44, 8, 40])
+    return Table("Unmapped", columns, rows, _widths(columns, rows))
+
+
+def _excluded(data: dict[str, Any]) -> Table:
+    rows = [[row["reason"], row["n"], row.get("single_values", 0), row.get("detail")] for row in data["excluded"]]
+    columns = ["Reason", "Exams", "Single values of other exams", "Detail"]
+    return Table("Excluded", columns, rows, _widths(columns, rows))
 
 
 def _values(run: FrozenRun) -> Table:

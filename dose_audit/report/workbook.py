@@ -73,8 +73,7 @@ class _Sheets:
         self.book = book
         self.header = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
         self.date = book.add_format({"num_format": "yyyy-mm-dd hh:mm", "valign": "top"})
-        # Shown with three figures or so; the cell holds them all, and small numbers are shown as they are.
-        self.number = book.add_format({"num_format": "[>=100]0.0;[>=1]0.00;General", "valign": "top"})
+        self.numbers = {shown: book.add_format({"num_format": shown, "valign": "top"}) for shown in _SHOWN}
         self.plain = book.add_format({"valign": "top"})
         self.text = book.add_format({"valign": "top", "text_wrap": True})
 
@@ -107,12 +106,30 @@ class _Sheets:
         if isinstance(value, bool):
             sheet.write_boolean(row, column, value, self.plain)
         elif isinstance(value, int | float) and math.isfinite(value):
-            sheet.write_number(row, column, value, self.number if isinstance(value, float) else self.plain)
+            shown = self.numbers[_shown(value)] if isinstance(value, float) else self.plain
+            sheet.write_number(row, column, value, shown)
         elif isinstance(value, datetime):
             sheet.write_datetime(row, column, value.replace(tzinfo=None), self.date)
         else:
             # A dose that came as infinite or no number is a row of what was left out; a workbook has no such number.
             sheet.write_string(row, column, str(value)[:32_767], self.text if long else self.plain)
+
+
+_SHOWN = ("0", "0.0", "0.00", "0.000", "0.0000", "0.00000", "0.00E+00")
+
+
+def _shown(value: float) -> str:
+    """How a cell shows a number, with three figures or so; the cell itself holds them all.
+
+    >>> [_shown(value) for value in (819.4, 5.25, -0.0126, 0.63427, 40.0, 5.96e-08)]
+    ['0.0', '0.00', '0.0000', '0.000', '0', '0.00E+00']
+    """
+    size = abs(value)
+    if value == round(value) and size < 1e9:
+        return "0"
+    if not 1e-3 <= size < 1e9:
+        return "0.00E+00"
+    return _SHOWN[1 if size >= 100 else 2 if size >= 1 else 2 - math.floor(math.log10(size))]
 
 
 def _left_out(table: Table) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dose_audit.report import render_run
+from dose_audit.report import ReportFiles, render_run
 
 
 def test_sheets_and_typed_cells(run_dir: Path) -> None:
@@ -21,7 +21,6 @@ def test_sheets_and_typed_cells(run_dir: Path) -> None:
         "Findings",
         "DRL comparison",
         "Completeness",
-        "Verdicts",
         "Unmapped",
         "Excluded",
         "Values",
@@ -34,6 +33,40 @@ def test_sheets_and_typed_cells(run_dir: Path) -> None:
     assert (first["Median"], first["Reference level"], first["n"], first["Verdict"]) == (130, 100, 41, "ABOVE")
     assert book["Values"].max_row == 1 + 82
     assert book["Values"].freeze_panes == "A2"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.63424657, "0.634"),
+        (819.4321, "819.4"),
+        (-0.01262, "-0.0126"),
+        (5.4, "5.40"),
+        (40.0, "40"),
+        (5.96e-8, "5.96E-08"),
+    ],
+)
+def test_a_number_is_shown_with_three_figures_and_kept_with_all(run_dir: Path, value: float, shown: str) -> None:
+    path = run_dir / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["comparisons"][0]["ratio"] = value
+    path.write_text(json.dumps(data), encoding="utf-8")
+    sheet = openpyxl.load_workbook(render_run(run_dir, formats=("xlsx",)).xlsx)["DRL comparison"]
+    cell = sheet.cell(2, [cell.value for cell in sheet[1]].index("Ratio") + 1)
+    assert cell.value == value
+    places = len(cell.number_format.partition("E")[0].partition(".")[2])
+    assert f"{value:.{places}{'E' if 'E' in cell.number_format else 'f'}}" == shown
+
+
+def test_no_sheet_is_empty_and_no_text_of_a_line_is_wider_than_its_column(rendered: ReportFiles) -> None:
+    book = openpyxl.load_workbook(rendered.xlsx)
+    for sheet in book:
+        assert sheet.max_row > 1 and sheet.freeze_panes == "A2", sheet.title
+        for number, column in enumerate(sheet.iter_cols(min_row=2), start=1):
+            width = sheet.column_dimensions[openpyxl.utils.get_column_letter(number)].width
+            texts = [cell.value for cell in column if isinstance(cell.value, str)]
+            broken = all(cell.alignment.wrap_text for cell in column if isinstance(cell.value, str))
+            assert broken or max(map(len, texts)) <= width + 1, (sheet.title, sheet.cell(1, number).value)
 
 
 def test_text_never_becomes_a_formula(run_dir: Path) -> None:
