@@ -102,7 +102,7 @@ def change_figures(run: FrozenRun) -> list[Figure]:
                 alt.Tooltip("text:N", title="Detail"),
             ],
         )
-        .properties(width=640, height=alt.Step(26))
+        .properties(width=700, height=alt.Step(26))
     )
     devices = len({item["device"] for item in data})
     return [

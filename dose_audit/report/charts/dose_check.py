@@ -51,7 +51,7 @@ def dose_check_figures(run: FrozenRun) -> list[Figure]:
                 alt.Tooltip("share:Q", title="Share", format=".1%"),
             ],
         )
-        .properties(width=560, height=alt.Step(11))
+        .properties(width=700, height=alt.Step(11))
     )
     alerts = sum(e["alert_exceeded"] for e in entries)
     silent = sum(e["alert_exceeded_without_reason"] for e in entries)

@@ -76,7 +76,7 @@ def _centres(entries: list[dict[str, Any]], index: int) -> Figure:
         base.mark_point(filled=True, size=65, opacity=1).encode(
             x=alt.X("median:Q", scale=scale), color=tones, tooltip=tooltip
         ),
-    ).properties(width=560, height=alt.Step(20))
+    ).properties(width=680, height=alt.Step(20))
     off = [entry for entry in entries if abs(entry["median_di"]) > 1]
     return Figure(
         f"deviation-index-{index}",
@@ -144,10 +144,10 @@ def _months(entries: list[dict[str, Any]]) -> Figure:
     inner = [alt.Chart().mark_rule(color=QUIET, strokeDash=[1, 2]).encode(y=alt.datum(at)) for at in (-1, 1)]
     chart = (
         alt.layer(*outer, *inner, line, data=inline(data))
-        .properties(width=215, height=110)
+        .properties(width=175, height=110)
         .facet(
-            facet=alt.Facet("name:N", sort=None, title=None, header=alt.Header(labelLimit=215, labelAnchor="start")),
-            columns=3,
+            facet=alt.Facet("name:N", sort=None, title=None, header=alt.Header(labelLimit=190, labelAnchor="start")),
+            columns=4,
             spacing={"row": 14, "column": 22},
         )
         .resolve_axis(x="independent")

@@ -67,7 +67,7 @@ def _figure(quantity: str, entries: list[dict[str, Any]], index: int) -> Figure:
     header = alt.Header(labelAngle=0, labelAlign="left", labelAnchor="start", labelOrient="top", labelPadding=-6)
     chart = (
         alt.layer(*layers, data=inline(data))
-        .properties(width=640, height=alt.Step(19))
+        .properties(width=700, height=alt.Step(19))
         .facet(row=alt.Row("procedure:N", sort=None, title=None, header=header), spacing=14)
         .resolve_scale(y="independent")
     )

@@ -131,7 +131,7 @@ def _figure(entry: dict[str, Any], index: int) -> Figure:
         f"{title}: {plural(entry['n'] - entry['n_missing'], 'exam')} with a known size"
         f"{_drawn_words(len(points), entry)}, {entry['n_missing']} without; "
         f"{_fit_words(entry)}; {_level_words(levels, entry)}.",
-        finished(alt.layer(*layers).properties(width=400, height=220)),
+        finished(alt.layer(*layers).properties(width=400, height=185)),
         [f"Size ({entry['axis_unit']})", "Curve", f"Dose ({unit_label(entry['unit'])})", "95 % interval"],
         [
             [

@@ -98,7 +98,7 @@ def _figure(rows: list[dict[str, Any]], index: int) -> Figure:
         title,
         f"{title}: {plural(exams, 'exam')} on {plural(len(devices), 'device')}; median SSDE of the bands from {number(low)} to "
         f"{number(high)} mGy.",
-        finished(alt.layer(*layers).properties(width=390, height=220)),
+        finished(alt.layer(*layers).properties(width=390, height=185)),
         ["Device", "Diameter (cm)", "n", "SSDE (mGy)", "95 % interval", "CTDIvol (mGy)"],
         [
             [

@@ -144,7 +144,7 @@ def _figure(run: FrozenRun, row: dict[str, Any], group: Group, left_out: list[di
                     fontSize=10,
                     limit=200,
                 )
-    chart = alt.layer(*layers).properties(width=400, height=190)
+    chart = alt.layer(*layers).properties(width=400, height=165)
     title = (
         f"{row['equipment']} · {with_band(row['examination_name'], row['band'])} · {quantity_label(row['quantity'])}"
     )
