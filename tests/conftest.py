@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dose_audit.locks import lock_file
+from tests.disks import mount as mount
 from tests.ports import own_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent

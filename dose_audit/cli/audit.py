@@ -21,6 +21,7 @@ from dose_audit.cli.common import (
     print_json,
     settings_for,
 )
+from dose_audit.cli.dates import a_day
 
 if TYPE_CHECKING:
     from dose_audit.audit.runs import AuditOutcome
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes; else into the home directory.")
 ]
-_DAY = ["%Y-%m-%d"]
 
 
 _AT_WORK_S = 600.0
@@ -39,14 +39,14 @@ _AT_WORK_S = 600.0
 
 @app.command()
 def audit(
-    since: Annotated[datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="First study date.")] = None,
-    until: Annotated[datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="Last study date.")] = None,
+    since: Annotated[datetime | None, typer.Option(parser=a_day, metavar="DATE", help="First study date.")] = None,
+    until: Annotated[datetime | None, typer.Option(parser=a_day, metavar="DATE", help="Last study date.")] = None,
     view: Annotated[
         str | None,
         typer.Option(help="then: levels in force on the study date. now: on the day of the run, or --drl-on."),
     ] = None,
     drl_on: Annotated[
-        datetime | None, typer.Option("--drl-on", formats=_DAY, metavar="DATE", help="The date that `now` means.")
+        datetime | None, typer.Option("--drl-on", parser=a_day, metavar="DATE", help="The date that `now` means.")
     ] = None,
     mail: Annotated[bool, typer.Option("--mail", help="Send the digest to the roles of [mail].")] = False,
     out: OutOption = None,

@@ -19,6 +19,7 @@ import typer
 
 from dose_audit.cli.help_texts import App
 from dose_audit.cli.streams import OneLineFormatter, guard_streams, unguarded
+from dose_audit.sqlite_files import cannot_write, why_not_writable
 from dose_audit.texts import counted, escaped, one_line
 
 if TYPE_CHECKING:
@@ -160,12 +161,19 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{one_line(os.fsdecode(error.filename))}: {error.strerror}"
     if _names(error) & {"SpoolError"} and _given.in_force is not None:
-        return f"{error}: is {_given.in_force} a folder that may be written to? `dose-audit doctor` looks it over"
+        why = _why_not(_given.in_force) or f"is {_given.in_force} a folder that may be written to?"
+        return f"{error}: {why} `dose-audit doctor` looks it over"
     if _names(error) & _DATABASE or type(error).__name__ == "DatabaseError":
-        return (
-            f"the store cannot be used ({str(error).strip()}); `dose-audit doctor` says where it is and what it lacks"
-        )
+        why = _why_not(_given.in_force) if cannot_write(error.__cause__) else ""
+        said = f"the store cannot be used ({str(error).strip()})"
+        return f"{said}{f': {why}' if why else ';'} `dose-audit doctor` says where it is and what it lacks"
     return str(error)
+
+
+def _why_not(home: Path | None) -> str:
+    """A sentence on why nothing can be written into a home; empty where it can."""
+    why = "" if home is None else why_not_writable(home)
+    return f"{home} {why}." if why else ""
 
 
 def _is_for_people(error: Exception) -> bool:

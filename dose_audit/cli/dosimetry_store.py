@@ -17,8 +17,10 @@ from dose_audit.cli.common import (
     settings_for,
     show_table,
 )
+from dose_audit.cli.dates import a_day
 from dose_audit.cli.dosimetry import dosimetry
 from dose_audit.cli.help_texts import App
+from dose_audit.cli.reading import settings_to_read
 
 if TYPE_CHECKING:
     from dose_audit.store.models import Calibration, Equipment
@@ -30,8 +32,6 @@ calibration = App(
 )
 dosimetry.add_typer(calibration)
 
-_DAY = ["%Y-%m-%d"]
-
 
 @calibration.command()
 def add(
@@ -41,10 +41,14 @@ def add(
     uncertainty: Annotated[
         float, typer.Option("--uncertainty", metavar="FRACTION", help="Relative, k = 1.", show_default=False)
     ],
-    valid_from: Annotated[datetime, typer.Option("--from", formats=_DAY, help="Day of the calibration.")],
+    valid_from: Annotated[
+        datetime, typer.Option("--from", parser=a_day, metavar="DATE", help="Day of the calibration.")
+    ],
     certificate: Annotated[str, typer.Option("--certificate", help="Its number.", show_default=False)],
     by: Annotated[str, typer.Option("--by", metavar="ROLE", help="Who enters it: a role.", show_default=False)],
-    valid_to: Annotated[datetime | None, typer.Option("--to", formats=_DAY, help="Last day; open by default.")] = None,
+    valid_to: Annotated[
+        datetime | None, typer.Option("--to", parser=a_day, metavar="DATE", help="Last day; open by default.")
+    ] = None,
     kv: Annotated[str | None, typer.Option("--kv", metavar="LOW-HIGH", help="Only for these tube voltages.")] = None,
     home: HomeOption = None,
     config: ConfigOption = None,
@@ -90,9 +94,7 @@ def list_calibrations(as_json: JsonOption = False, home: HomeOption = None, conf
 
     Example: dose-audit dosimetry calibration list
     """
-    from dose_audit.store.settings import prepare
-
-    prepare(settings_for(home, config))
+    settings_to_read(home, config)
     from dose_audit.store.models import Calibration
 
     rows = Calibration.objects.select_related("equipment").order_by(
@@ -110,8 +112,8 @@ def list_calibrations(as_json: JsonOption = False, home: HomeOption = None, conf
 def recompute(
     every: Annotated[bool, typer.Option("--all", help="Also what today's version has computed.")] = False,
     device: Annotated[str | None, typer.Option("--device", metavar="NAME", help="Exams of this device.")] = None,
-    since: Annotated[datetime | None, typer.Option(formats=_DAY, help="First study date.")] = None,
-    until: Annotated[datetime | None, typer.Option(formats=_DAY, help="Last study date.")] = None,
+    since: Annotated[datetime | None, typer.Option(parser=a_day, metavar="DATE", help="First study date.")] = None,
+    until: Annotated[datetime | None, typer.Option(parser=a_day, metavar="DATE", help="Last study date.")] = None,
     home: HomeOption = None,
     config: ConfigOption = None,
 ) -> None:

@@ -22,6 +22,8 @@ from dose_audit.cli.common import (
     settings_for,
     show_table,
 )
+from dose_audit.cli.dates import a_day
+from dose_audit.cli.reading import open_to_read
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -133,7 +135,6 @@ def check(tables: TablesOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-_DAY = ["%Y-%m-%d"]
 ByOption = Annotated[str, typer.Option("--by", metavar="ROLE", help="Who answers for it, by role.")]
 
 
@@ -141,8 +142,8 @@ ByOption = Annotated[str, typer.Option("--by", metavar="ROLE", help="Who answers
 def propose(
     name: Annotated[str, typer.Argument(metavar="SET", help="Name of the local set, such as local-north-ct.")],
     by: ByOption,
-    since: Annotated[datetime, typer.Option(formats=_DAY, metavar="DATE", help="First study date.")],
-    until: Annotated[datetime, typer.Option(formats=_DAY, metavar="DATE", help="Last study date.")],
+    since: Annotated[datetime, typer.Option(parser=a_day, metavar="DATE", help="First study date.")],
+    until: Annotated[datetime, typer.Option(parser=a_day, metavar="DATE", help="Last study date.")],
     site: Annotated[
         str, typer.Option(help="Typical values of this site; without it, local levels over all rooms.")
     ] = "",
@@ -199,7 +200,7 @@ def approve(
     edition: Annotated[str, typer.Argument(metavar="EDITION", help="Its edition, as `drl list` shows it.")],
     by: ByOption,
     valid_from: Annotated[
-        datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="First study date; today by default.")
+        datetime | None, typer.Option(parser=a_day, metavar="DATE", help="First study date; today by default.")
     ] = None,
     home: HomeOption = None,
     config: ConfigOption = None,
@@ -224,9 +225,7 @@ def _proposals(settings: Settings) -> list[dict[str, Any]]:
     """Proposals that nobody has approved yet; none where there is no database."""
     if settings.database_url is None and not settings.database_path.is_file():
         return []
-    from dose_audit.store.settings import prepare
-
-    prepare(settings)
+    open_to_read(settings)
     from dose_audit.store.models import LocalEdition
 
     return [

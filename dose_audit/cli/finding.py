@@ -18,6 +18,7 @@ from dose_audit.cli.common import (
     settings_for,
     show_table,
 )
+from dose_audit.cli.reading import settings_to_read
 
 part = group("finding", "Findings: list, acknowledge, reopen.")
 
@@ -40,9 +41,8 @@ def list_findings(
     Example: dose-audit finding list --role MPE
     """
     from dose_audit.audit.findings import finding_roles, role_for
-    from dose_audit.store.settings import prepare
 
-    prepare(settings_for(home, config))
+    settings_to_read(home, config)
     from dose_audit.store.models import Finding
 
     if site is not None:

@@ -16,6 +16,7 @@ from dose_audit.cli.common import (
     settings_for,
     show_table,
 )
+from dose_audit.cli.reading import settings_to_read
 
 part = group("mail", "The digest of findings by e-mail: send it, list deliveries.")
 
@@ -58,9 +59,7 @@ def list_deliveries(as_json: JsonOption = False, home: HomeOption = None, config
 
     Example: dose-audit mail list
     """
-    from dose_audit.store.settings import prepare
-
-    prepare(settings_for(home, config))
+    settings_to_read(home, config)
     from dose_audit.store.models import Delivery
 
     rows = [

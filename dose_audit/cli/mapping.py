@@ -19,6 +19,7 @@ from dose_audit.cli.common import (
     settings_for,
     show_table,
 )
+from dose_audit.cli.reading import settings_to_read
 
 part = group("mapping", "Which examination is it? The approved table from names and codes to examinations.")
 
@@ -146,7 +147,6 @@ def export_mapping(home: HomeOption = None, config: ConfigOption = None) -> None
     Example: dose-audit mapping export > exam_mapping.csv
     """
     from dose_audit.audit.mapping import stored_mapping
-    from dose_audit.store.settings import prepare
 
-    prepare(settings_for(home, config))
+    settings_to_read(home, config)
     print(stored_mapping().table.to_csv(), end="")

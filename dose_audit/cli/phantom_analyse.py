@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dose_audit.cli.common import JsonOption, Progress, fail, nearest, print_json, show_table
+from dose_audit.cli.common import (
+    ConfigOption,
+    HomeOption,
+    JsonOption,
+    Progress,
+    fail,
+    nearest,
+    print_json,
+    settings_for,
+    show_table,
+)
 from dose_audit.texts import escaped, one_line
 
 if TYPE_CHECKING:
@@ -24,14 +34,16 @@ OwnOption = Annotated[
 ]
 
 
-def list_phantoms(own: OwnOption = None, as_json: JsonOption = False) -> None:
-    """List the phantoms that are known, with what each measures.
+def list_phantoms(
+    own: OwnOption = None, as_json: JsonOption = False, home: HomeOption = None, config: ConfigOption = None
+) -> None:
+    """List the phantoms that are known, with what each measures; the home's own definitions among them.
 
     Example: dose-audit phantom list
     """
     from dose_audit.phantom.definition import definitions
 
-    known = definitions(own)
+    known = definitions(own or settings_for(home, config).phantom_definitions_dir)
     records = [
         {
             "id": one.id,

@@ -16,6 +16,7 @@ from dose_audit.cli.quality_options import (
     prepared,
     short_number,
 )
+from dose_audit.cli.reading import settings_to_read
 
 __all__ = ["reanalyse", "trend"]
 
@@ -34,7 +35,7 @@ def trend(
 
     Example: dose-audit phantom trend --equipment CT1 --phantom catphan504 --measurement noise
     """
-    settings = prepared(home, config)
+    settings = settings_to_read(home, config)
     from dose_audit.quality.history import histories, stored_runs
     from dose_audit.quality.panel import state_rows, trend_record
     from dose_audit.quality.trends import judge_history

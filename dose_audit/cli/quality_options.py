@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dose_audit.cli.common import fail, nearest, settings_for
+from dose_audit.cli.dates import a_day
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -41,13 +42,11 @@ NeededPhantom = Annotated[
 RoleOption = Annotated[
     str, typer.Option("--role", metavar="ROLE", help="Who says so, by role, as medical physics expert.")
 ]
-DayOption = Annotated[
-    dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="A day, as 2026-01-31.")
-]
+DayOption = Annotated[dt.datetime | None, typer.Option(parser=a_day, metavar="DATE", help="A day, as 2026-01-31.")]
 
 
 def prepared(home: Path | None, config: Path | None) -> Settings:
-    """The settings, with the store ready for use."""
+    """The settings, with the store ready for writing."""
     from dose_audit.store.settings import prepare
 
     settings = settings_for(home, config)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dose_audit.cli.common import ConfigOption, HomeOption, JsonOption, counted, fail, print_json, show_table
+from dose_audit.cli.dates import a_day, a_moment
 from dose_audit.cli.help_texts import App
 from dose_audit.cli.quality_options import (
     DayOption,
@@ -20,6 +21,7 @@ from dose_audit.cli.quality_options import (
     prepared,
     short_number,
 )
+from dose_audit.cli.reading import settings_to_read
 
 if TYPE_CHECKING:
     from dose_audit.quality.history import Run
@@ -134,7 +136,7 @@ def list_baselines(
 
     Example: dose-audit phantom baseline list --equipment CT1
     """
-    prepared(home, config)
+    settings_to_read(home, config)
     from dose_audit.store.models import Baseline
 
     rows = Baseline.objects.select_related("equipment").order_by("-valid_from", "definition", "measurement")
@@ -185,9 +187,7 @@ def list_baselines(
 def add_event(
     equipment: NeededEquipment,
     kind: Annotated[str, typer.Option(metavar="KIND", help="service, software, recalibration, part or move.")],
-    at: Annotated[
-        dt.datetime, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], metavar="DATE", help="When it was done.")
-    ],
+    at: Annotated[dt.datetime, typer.Option(parser=a_moment, metavar="DATE", help="When it was done.")],
     role: RoleOption,
     text: Annotated[str, typer.Option(metavar="TEXT", help="What was done; no names.")] = "",
     home: HomeOption = None,
@@ -218,7 +218,7 @@ def list_events(
 
     Example: dose-audit phantom event list
     """
-    prepared(home, config)
+    settings_to_read(home, config)
     from dose_audit.store.models import EquipmentEvent
 
     rows = EquipmentEvent.objects.select_related("equipment").order_by("-at")
@@ -270,9 +270,7 @@ def set_schedule(
 
 @schedule.command("list")
 def list_schedule(
-    day: Annotated[
-        dt.datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], metavar="DATE", help="As of a day.")
-    ] = None,
+    day: Annotated[dt.datetime | None, typer.Option("--on", parser=a_day, metavar="DATE", help="As of a day.")] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
     config: ConfigOption = None,
@@ -283,7 +281,7 @@ def list_schedule(
 
     Example: dose-audit phantom schedule list
     """
-    prepared(home, config)
+    settings_to_read(home, config)
     from dose_audit.quality.schedule import schedule as due
 
     rows = due(day.date() if day else dt.date.today())

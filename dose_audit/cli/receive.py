@@ -24,6 +24,7 @@ from dose_audit.cli.common import (
     settings_for,
     show_table,
 )
+from dose_audit.cli.reading import spool_to_read
 from dose_audit.texts import clean, one_line
 
 if TYPE_CHECKING:
@@ -229,11 +230,9 @@ def status(as_json: JsonOption = False, home: HomeOption = None, config: ConfigO
 
     Example: dose-audit status
     """
-    from dose_audit.ingest import open_spool
     from dose_audit.receive.metrics import spool_status
 
-    settings = settings_for(home, config)
-    with open_spool(settings) as spool:
+    with spool_to_read(home, config) as spool:
         state = spool_status(spool)
     if as_json:
         print_json(state)
@@ -257,6 +256,10 @@ _FATES = {
 """What became of objects, in the words of `status`."""
 
 
+_NEARLY = 4
+"""Times the least free space, from which on `status` and `doctor` warn."""
+
+
 def _show_status(state: dict[str, Any]) -> None:
     fates = [[_FATES.get(name, name), number] for name, number in state["counts"].items() if number]
     show_table(["Objects", "Number"], fates or [["received", 0]], right=("Number",))
@@ -265,9 +268,12 @@ def _show_status(state: dict[str, Any]) -> None:
         cells = [[row[name] for name in ("source", "objects", "duplicates", "last_at")] for row in state["sources"]]
         print()
         show_table(["Sender", "Kept", "Had come before", "Last"], cells, right=("Kept", "Had come before"))
-    print(
-        f"\nFree disk: {state['free_bytes'] / 1e9:.1f} GB; below {state['min_free_bytes'] / 1e9:g} GB objects are refused"
-    )
+    free, floor = state["free_bytes"], state["min_free_bytes"]
+    print(f"\nKept in the spool: {state['kept_bytes'] / 1e9:.1f} GB")
+    print(f"Free disk: {free / 1e9:.1f} GB; below {floor / 1e9:g} GB objects are refused")
+    if free < _NEARLY * floor:
+        now = "is below that: senders are refused, and send again later" if free < floor else "will soon be so little"
+        print(f"Make room, or give the home a larger disk: free space {now}.", file=sys.stderr)
     for name, title in (("drops", "Dropped by a rule"), ("refusals", "Refused")):
         told = ", ".join(one_line(f"{key} {number}") for key, number in state[name].items())
         print(f"{title}: {told or 'none'}")
@@ -279,9 +285,7 @@ def list_quarantine(as_json: JsonOption = False, home: HomeOption = None, config
 
     Example: dose-audit quarantine list
     """
-    from dose_audit.ingest import open_spool
-
-    with open_spool(settings_for(home, config)) as spool:
+    with spool_to_read(home, config) as spool:
         rows = [
             {
                 "id": item.id,

@@ -18,11 +18,11 @@ from dose_audit.cli.common import (
     settings_for,
     show_table,
 )
+from dose_audit.cli.dates import a_day
 
 if TYPE_CHECKING:
     from dose_audit.retrieve import Reconciliation, RetrieveSummary
 
-_DAY = ["%Y-%m-%d"]
 _USUAL_DAYS = 7
 
 ArchiveOption = Annotated[
@@ -30,13 +30,18 @@ ArchiveOption = Annotated[
     typer.Option("--archive", metavar="NAME", help="Which of the settings' archives; the only one by default."),
 ]
 SinceOption = Annotated[
-    datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="First study date; a week ago by default.")
+    datetime | None, typer.Option(parser=a_day, metavar="DATE", help="First study date; a week ago by default.")
 ]
 UntilOption = Annotated[
-    datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="Last study date; yesterday by default.")
+    datetime | None, typer.Option(parser=a_day, metavar="DATE", help="Last study date; yesterday by default.")
 ]
 ModalityOption = Annotated[
-    list[str] | None, typer.Option("--modality", metavar="CODE", help="Only this modality; may be given several times.")
+    list[str] | None,
+    typer.Option(
+        "--modality",
+        metavar="CODE",
+        help="Only this modality; may be given several times. SR: studies of dose reports alone, which nothing else finds.",
+    ),
 ]
 PortOption = Annotated[
     int | None,
@@ -62,7 +67,8 @@ def retrieve(
 ) -> None:
     """Fetch dose reports from an archive, and images only where a study has no report. Run again, it goes on.
 
-    Exit code 1: not everything could be fetched.
+    Exit code 0: all that was found is fetched, or the archive named no study of these days, which is said. 1: not everything
+    could be fetched.
 
     Example: dose-audit retrieve --archive pacs --since 2026-03-01 --until 2026-03-31 --dry-run
     """
@@ -110,7 +116,8 @@ def reconcile(
 ) -> None:
     """Compare what was done, as the archive or the RIS says, with what was received; the nightly report opens with it.
 
-    Exit code 0: nothing is missing. 3: studies are missing, or the archive did not tell everything.
+    Exit code 0: nothing is missing, or no study of these days was named, which proves nothing and is said. 3: studies are
+    missing, or the archive did not tell everything.
 
     Example: dose-audit reconcile --archive pacs --since 2026-03-01 --until 2026-03-31 --fetch
     """
@@ -202,7 +209,7 @@ def _tell(summary: RetrieveSummary, dry_run: bool) -> None:
         print(f"Stopped early: {summary.stopped}. Run it again to go on.")
 
 
-_NO_STUDY = "Studies that hold reports alone, without an image, are found by --modality SR."
+_NO_STUDY = "Studies that hold dose reports alone, without an image, are found by --modality SR."
 
 
 def _tell_completeness(seen: Reconciliation) -> None:

@@ -20,6 +20,7 @@ from dose_audit.cli.common import (
     settings_for,
     show_table,
 )
+from dose_audit.cli.reading import settings_to_read
 from dose_audit.texts import named_role
 
 if TYPE_CHECKING:
@@ -42,10 +43,8 @@ def list_runs(as_json: JsonOption = False, home: HomeOption = None, config: Conf
     """
     from dose_audit.audit.runs import UNFINISHED, unfinished_runs
     from dose_audit.audit.signing import signed_runs
-    from dose_audit.store.settings import prepare
 
-    settings = settings_for(home, config)
-    prepare(settings)
+    settings = settings_to_read(home, config)
     runs = signed_runs(settings.reports_dir)
     known = {run.run_id for run in runs}
     unfinished = [path.name for path in reversed(unfinished_runs(settings.reports_dir)) if path.name not in known]
@@ -84,7 +83,7 @@ def verify(
     """
     from dose_audit.audit.signing import unsound
 
-    settings, folder = _run_of(run, home, config)
+    settings, folder = _run_of(run, settings_to_read(home, config))
     problems = unsound(folder)
     if redraw and not problems:
         from dose_audit.report.again import not_the_same
@@ -117,7 +116,11 @@ def sign(
     if not by.strip() or not statement.strip():
         raise typer.BadParameter("a run is signed by somebody, with a statement: give --by and --statement")
     named_role(by)
-    _, folder = _run_of(run, home, config)
+    from dose_audit.store.settings import prepare
+
+    settings = settings_for(home, config)
+    prepare(settings)
+    _, folder = _run_of(run, settings)
     try:
         signed = sign_run(folder, by=by, statement=statement)
     except ValueError as error:
@@ -126,13 +129,10 @@ def sign(
     print(f"{signed.run_id}: signed by {last['by']}, {last['at']}, over the seal {last['seal_sha256']}.")
 
 
-def _run_of(run: str | None, home: Path | None, config: Path | None) -> tuple[Settings, Path]:
-    """Settings, with the store ready, and the folder of the run that is meant."""
+def _run_of(run: str | None, settings: Settings) -> tuple[Settings, Path]:
+    """The settings, and the folder of the run that is meant."""
     from dose_audit.audit.runs import find_run
-    from dose_audit.store.settings import prepare
 
-    settings = settings_for(home, config)
-    prepare(settings)
     if run is not None and (Path(run) / "report.json").is_file():
         return settings, Path(run)
     try:

@@ -65,9 +65,14 @@ class IngestSummary:
     seconds: float = 0.0
 
 
-def open_spool(settings: Settings) -> Spool:
-    """The installation's spool, with the bounds of its settings."""
-    return Spool(settings.spool_dir, min_free_bytes=settings.min_free_bytes, max_object_bytes=settings.max_object_bytes)
+def open_spool(settings: Settings, *, or_read: bool = False) -> Spool:
+    """The installation's spool, with the bounds of its settings; `or_read` opens one that cannot be written to be read."""
+    return Spool(
+        settings.spool_dir,
+        min_free_bytes=settings.min_free_bytes,
+        max_object_bytes=settings.max_object_bytes,
+        or_read=or_read,
+    )
 
 
 def scan_paths(

@@ -33,6 +33,10 @@ class Accounts:
         counts["duplicate"] += self._at_the_door()
         return {"received": sum(counts.values()), **counts}
 
+    def kept_bytes(self) -> int:
+        """Bytes of the objects that lie in the spool itself; files that were scanned in place lie elsewhere."""
+        return int(self.ledger.read("SELECT COALESCE(SUM(size), 0) FROM objects WHERE in_place = 0")[0][0])
+
     def _at_the_door(self) -> int:
         """Duplicates for which nothing was stored."""
         rows = self.ledger.read("SELECT value FROM counters WHERE kind = 'duplicate' AND name = 'at the door'")

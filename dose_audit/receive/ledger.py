@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dose_audit.sqlite_files import as_it_stands, cannot_write
+
 from .errors import LedgerUnavailable
 
 T = TypeVar("T")
@@ -108,26 +110,47 @@ class Ledger:
         ``synchronous=FULL``: a returned `transact` survives a power cut. False trades that for speed.
     busy_s : float
         How long to wait for another process's lock before giving up, s.
+    or_read : bool
+        Where the file cannot be written, open it to be read as it stands.
+
+    Attributes
+    ----------
+    only_read : bool
+        It was opened so: `transact` fails.
     """
 
-    def __init__(self, path: Path, *, durable: bool = True, busy_s: float = 5.0) -> None:
+    def __init__(self, path: Path, *, durable: bool = True, busy_s: float = 5.0, or_read: bool = False) -> None:
+        self.only_read = False
         self._queue: deque[_Ticket] = deque()
         self._commit_lock = threading.Lock()
         self._if_lost: list[Callable[[], None]] = []
         try:
-            self._connection = sqlite3.connect(
-                path, timeout=busy_s, isolation_level=None, check_same_thread=False, cached_statements=64
-            )
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            if version > _SCHEMA_VERSION:
-                raise LedgerUnavailable(f"the ledger is of a later version ({version}) of this software", certain=True)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
-            self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
-            self._connection.executescript(_SCHEMA)
-            self._connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+            self._open(path, durable, busy_s)
         except sqlite3.Error as error:
+            if not (or_read and cannot_write(error)):
+                raise LedgerUnavailable(f"the ledger cannot be opened: {error}", certain=True) from error
+            self._open_to_read(path)
+
+    def _open(self, path: Path, durable: bool, busy_s: float) -> None:
+        self._connection = sqlite3.connect(
+            path, timeout=busy_s, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > _SCHEMA_VERSION:
+            raise LedgerUnavailable(f"the ledger is of a later version ({version}) of this software", certain=True)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+        self._connection.executescript(_SCHEMA)
+        self._connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+
+    def _open_to_read(self, path: Path) -> None:
+        try:
+            self._connection = sqlite3.connect(as_it_stands(path), uri=True, check_same_thread=False)
+            self._connection.execute("SELECT COUNT(*) FROM objects")
+        except (sqlite3.Error, OSError) as error:
             raise LedgerUnavailable(f"the ledger cannot be opened: {error}", certain=True) from error
+        self.only_read = True
 
     def transact(self, operation: Operation[T]) -> T:
         """Run `operation` inside a transaction and return its result once that is committed.

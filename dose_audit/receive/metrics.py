@@ -39,8 +39,8 @@ def spool_status(spool: Spool) -> dict[str, object]:
     Returns
     -------
     dict
-        ``counts``, ``received_last`` (objects in the last ``minute``, ``hour``, ``day``), ``sources``, ``free_bytes``,
-        ``min_free_bytes``, ``drops``, ``refusals``.
+        ``counts``, ``received_last`` (objects in the last ``minute``, ``hour``, ``day``), ``sources``, ``kept_bytes`` (of the
+        spool's own files), ``free_bytes``, ``min_free_bytes``, ``drops``, ``refusals``.
     """
     now = datetime.now(UTC)
     spans = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
@@ -49,6 +49,7 @@ def spool_status(spool: Spool) -> dict[str, object]:
         "counts": spool.counts(),
         "received_last": {name: spool.received_since(now - span) for name, span in spans.items()},
         "sources": spool.sources(),
+        "kept_bytes": spool.kept_bytes(),
         "free_bytes": spool.free_bytes(),
         "min_free_bytes": spool.min_free_bytes,
         "drops": tallies["drop"],

@@ -49,6 +49,8 @@ class Spool(SeriesQueue, Accounts):
         How long a worker may hold an object before another gets it, s.
     busy_s : float
         How long to wait for a locked ledger, s.
+    or_read : bool
+        Where nothing can be written, open what is there to be read as it stands.
 
     Examples
     --------
@@ -75,6 +77,7 @@ class Spool(SeriesQueue, Accounts):
         max_object_bytes: int = 2_000_000_000,
         lease_s: float = 600.0,
         busy_s: float = 5.0,
+        or_read: bool = False,
     ) -> None:
         self.root = Path(root)
         self.fsync = fsync
@@ -84,8 +87,10 @@ class Spool(SeriesQueue, Accounts):
             for folder in ("part", "objects", "quarantine"):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise as_spool_error(error) from error
-        super().__init__(self.root, Ledger(self.root / "ledger.sqlite", durable=fsync, busy_s=busy_s), lease_s)
+            if not (or_read and (self.root / "ledger.sqlite").is_file()):
+                raise as_spool_error(error) from error
+        ledger = Ledger(self.root / "ledger.sqlite", durable=fsync, busy_s=busy_s, or_read=or_read)
+        super().__init__(self.root, ledger, lease_s)
         self._ample_until, self._ample_bytes = 0.0, 0
         self._writer: WriterLock | None = None
         self._lock = threading.Lock()
@@ -314,7 +319,10 @@ class Spool(SeriesQueue, Accounts):
             raise as_spool_error(error) from error
         self._ample_bytes, self._ample_until = free, now + _AMPLE_S
         if free < self.min_free_bytes:
-            raise SpoolFull(f"{free} bytes free, {self.min_free_bytes} must stay free")
+            raise SpoolFull(
+                f"{free / 1e9:.2f} GB are free on the disk of {self.root}, {self.min_free_bytes / 1e9:g} GB must stay free "
+                "(min_free_bytes)"
+            )
 
     def _new_part(self) -> tuple[str, int]:
         """The next part file, open."""

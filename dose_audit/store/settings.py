@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dose_audit.config import Settings, SettingsError, load_settings
 from dose_audit.locks import lock_file
+from dose_audit.sqlite_files import as_it_stands, cannot_write
 
-__all__ = ["database", "let_go", "prepare", "setup"]
+__all__ = ["database", "let_go", "prepare", "prepare_to_read", "setup"]
 
 # FULL, not NORMAL: once an object is settled in the spool its exam must survive a power cut. Batches pay for it.
 _SQLITE_PRAGMAS = (
@@ -79,7 +80,7 @@ def database(settings: Settings) -> dict[str, Any]:
     }
 
 
-def setup(settings: Settings) -> None:
+def setup(settings: Settings, *, as_it_is: bool = False) -> None:
     """Point Django at the store of these settings. Cheap when it already is.
 
     Parameters
@@ -87,11 +88,15 @@ def setup(settings: Settings) -> None:
     settings : Settings
         A later call with another home or database moves the connection there: one process can look after several
         homes, one at a time.
+    as_it_is : bool
+        Open a SQLite file that cannot be written, to read it as it stands.
     """
     import django
     from django.conf import settings as django_settings
 
     wanted = database(settings)
+    if as_it_is:
+        wanted = {"ENGINE": wanted["ENGINE"], "NAME": as_it_stands(settings.database_path), "OPTIONS": {}}
     if not django_settings.configured:
         django_settings.configure(**_options(wanted))
     django.setup()
@@ -142,6 +147,39 @@ def prepare(settings: Settings) -> None:
         call_command("migrate", verbosity=0, interactive=False)
     if connection.vendor == "sqlite" and isinstance(settings.database_path, Path):
         settings.database_path.chmod(0o600)
+
+
+def prepare_to_read(settings: Settings) -> bool:
+    """As `prepare`; a SQLite store that cannot be written (read-only, disk full) is opened to be read as it stands.
+
+    Returns
+    -------
+    bool
+        Whether it can only be read.
+
+    Raises
+    ------
+    SettingsError
+        It is of an earlier version, and cannot be brought up to date where nothing can be written.
+    OSError, django.db.Error
+        It cannot be read either.
+    """
+    from django.db import OperationalError
+
+    try:
+        prepare(settings)
+    except (OperationalError, OSError) as error:
+        unwritable = isinstance(error, OSError) or cannot_write(error.__cause__)
+        if settings.database_url is not None or not unwritable or not settings.database_path.is_file():
+            raise
+        setup(settings, as_it_is=True)
+        if _pending_migrations():
+            raise SettingsError(
+                f"{settings.database_path} is of an earlier version of the program, and cannot be brought up to date where "
+                "nothing can be written"
+            ) from error
+        return True
+    return False
 
 
 @contextmanager

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pydicom
 import pytest
+import typer
 
 from dose_audit.cli.common import show_table
+from dose_audit.cli.dates import a_day
 from dose_audit.config import Settings
 from dose_audit.ingest.run import scan_paths
 from tests.patience import LONG_S, wait_until
@@ -166,3 +168,56 @@ def test_a_key_that_another_command_takes_is_never_broken_over_lines(capsys: pyt
     key = "phantom_out_of_tolerance:32ca37c2562561a9fadd"
     show_table(["Key", "Message"], [[key, "long " * 200]], whole=("Key",))
     assert key in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "audit --since", "audit --drl-on", "retrieve --until", "reconcile --since", "phantom schedule list --on",
+        "drl propose local-a --by MPE --until 2026-01-01 --since", "dosimetry recompute --until",
+    ],
+)  # fmt: skip
+def test_a_date_that_is_none_is_explained_alike_everywhere(tmp_path: Path, words: str) -> None:
+    wrong = "20.3.2022"
+    told = run(tmp_path, *words.split(), wrong, expect=2).stderr
+    assert f"{wrong!r} is no date: give year, month and day, as 2026-01-31 or 20260131" in told, told
+
+
+@pytest.mark.parametrize("wrong", ["", "2022-02-30", "2022031", "20220320x", "2022"])
+def test_what_is_no_day_is_refused(wrong: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is no date"):
+        a_day(wrong)
+
+
+def test_dates_are_taken_as_dicom_writes_them(tmp_path: Path) -> None:
+    told = run(tmp_path, "audit", "--since", "20220320", "--until", "2022-06-30", "--json")
+    period = json.loads(Path(json.loads(told.stdout)["json"]).read_text())["run"]
+    assert (period["since"], period["until"]) == ("2022-03-20", "2022-06-30")
+
+
+def test_phantoms_of_the_homes_own_are_listed(tmp_path: Path) -> None:
+    from dose_audit.phantom.definition import shipped_folder
+
+    own = tmp_path / "home" / "phantom_definitions"
+    own.mkdir(parents=True)
+    text = (shipped_folder() / "water-uniform.toml").read_text(encoding="utf-8")
+    (own / "our-bucket.toml").write_text(text.replace('id = "water-uniform"', 'id = "our-bucket"'), encoding="utf-8")
+    told = run(tmp_path / "elsewhere", "phantom", "list", "--json", "--home", str(tmp_path / "home")).stdout
+    assert {"our-bucket", "water-uniform"} <= {row["id"] for row in json.loads(told)}
+
+
+def test_a_spool_without_room_is_told_in_words(tmp_path: Path) -> None:
+    home, archive = tmp_path / "home", tmp_path / "export.zip"
+    home.mkdir()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.write(next(SAMPLES.glob("*ct*.dcm")), "report.dcm")
+    (home / "dose-audit.toml").write_text("min_free_bytes = 4000000000000000\n")  # more than there is
+    told = run(home, "scan", str(archive), expect=1).stderr
+    assert "4e+06 GB must stay free (min_free_bytes)" in told and "Traceback" not in told
+    told = run(home, "status").stderr
+    assert "free space is below that: senders are refused, and send again later" in told
+    (home / "dose-audit.toml").write_text("min_free_bytes = 0\n")
+    run(home, "scan", str(archive))
+    state = json.loads(run(home, "status", "--json").stdout)
+    assert state["kept_bytes"] == next(SAMPLES.glob("*ct*.dcm")).stat().st_size
+    assert run(home, "status").stderr == ""
