@@ -50,6 +50,8 @@ class MailSettings:
             raise ValueError(f"security is {self.security!r}, expected {', '.join(SECURITY)}")
         if self.security == "none" and self.username:
             raise ValueError("a password is not sent without encryption: set security to starttls or tls")
+        if self.username and not self.password_file:
+            raise ValueError("a username signs on with a password: name the file that holds it, password_file")
         if not 0 < self.port < 65536:
             raise ValueError(f"port is {self.port}, expected 1 to 65535")
         named = {role: (entry,) if isinstance(entry, str) else tuple(entry) for role, entry in self.roles.items()}
@@ -59,5 +61,18 @@ class MailSettings:
         object.__setattr__(self, "roles", named)
 
     def password(self) -> str:
-        """First line of the password file."""
-        return Path(self.password_file).read_text(encoding="utf-8").splitlines()[0]
+        """First line of the password file.
+
+        Raises
+        ------
+        OSError
+            It cannot be read, or its first line is empty; the text names the file.
+        """
+        try:
+            lines = Path(self.password_file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            said = error.strerror if isinstance(error, OSError) else "no UTF-8"
+            raise OSError(f"password_file {self.password_file}: {said}") from error
+        if not lines or not lines[0]:
+            raise OSError(f"password_file {self.password_file}: its first line is empty")
+        return lines[0]

@@ -127,9 +127,8 @@ def _deliver(mail: MailSettings, digest: Digest, addresses: tuple[str, ...]) -> 
         return Sent(digest.role, 0, digest.findings, "failed", f"no address for {digest.role} under [mail.roles]")
     try:
         refused = send_message(mail, addresses, digest.subject, digest.text, digest.html)
-    except (OSError, smtplib.SMTPException, ssl.SSLError, IndexError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MOST_REASON]
-        return Sent(digest.role, 0, digest.findings, "failed", reason)
+    except (OSError, smtplib.SMTPException, UnicodeError) as error:
+        return Sent(digest.role, 0, digest.findings, "failed", _why(error, mail)[:_MOST_REASON])
     reached = tuple(address for address in addresses if address not in refused)
     if not refused:
         return Sent(digest.role, len(reached), digest.findings, "sent", delivered_to=reached)
@@ -137,6 +136,30 @@ def _deliver(mail: MailSettings, digest: Digest, addresses: tuple[str, ...]) -> 
     said = "; ".join(f"{address}: {answer}" for address, answer in refused.items())[:_MOST_REASON]
     reason = f"the server refused {len(refused)} of {counted(len(addresses), 'recipient')}, tried again at the next call: {said}"
     return Sent(digest.role, len(reached), digest.findings, "failed", reason, reached)
+
+
+def _why(error: Exception, mail: MailSettings) -> str:
+    """Why nothing could be sent, and where it helps what to look at; never the password."""
+    server = f"{mail.host}:{mail.port}"
+    match error:
+        case ssl.SSLCertVerificationError():
+            return (
+                f"{server}: its certificate is not trusted ({error.verify_message}); `authorities` names who signed it"
+            )
+        case ssl.SSLError() if mail.security == "tls":
+            return f'{server}: no TLS from the first byte ({error.reason}); security = "starttls" begins it later'
+        case smtplib.SMTPAuthenticationError():
+            return (
+                f"{server}: the sign-on of {mail.username} was refused ({_words((error.smtp_code, error.smtp_error))})"
+            )
+        case smtplib.SMTPNotSupportedError():
+            return f"{server}: {error} Nothing was sent without it."
+        case TimeoutError() | smtplib.SMTPServerDisconnected() if mail.security != "tls":
+            said = "no answer in time" if isinstance(error, TimeoutError) else "it hung up"
+            return f'{server}: {said} ({error}); a server that begins with TLS, as on port 465, needs security = "tls"'
+        case UnicodeError():
+            return f"{server}: host, username and password are sent as ASCII, and one of them is not, or is no name"
+    return one_line(f"{server}: {type(error).__name__}: {error}")
 
 
 _MOST_REASON = 300
@@ -152,7 +175,7 @@ def send_message(mail: MailSettings, addresses: tuple[str, ...], subject: str, t
 
     Raises
     ------
-    OSError, smtplib.SMTPException
+    OSError, smtplib.SMTPException, UnicodeError
         The server cannot be reached, its certificate is not trusted, or it refuses the message. Nobody has it.
     """
     message = EmailMessage()
@@ -162,7 +185,11 @@ def send_message(mail: MailSettings, addresses: tuple[str, ...], subject: str, t
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
     message.add_alternative(html, subtype="html")
-    context = ssl.create_default_context(cafile=mail.authorities or None)
+    try:
+        context = ssl.create_default_context(cafile=mail.authorities or None)
+    except OSError as error:
+        said = getattr(error, "reason", None) or error.strerror
+        raise OSError(f"authorities {mail.authorities}: {said}") from error
     server = _connect(mail, context)
     try:
         if mail.security == "starttls":
@@ -181,9 +208,10 @@ def send_message(mail: MailSettings, addresses: tuple[str, ...], subject: str, t
     return {address: _words(answer) for address, answer in refused.items()}
 
 
-def _words(answer: tuple[int, bytes]) -> str:
+def _words(answer: tuple[int, bytes | str]) -> str:
+    """What a server answered, on one line."""
     code, said = answer
-    return one_line(f"{code} {said.decode('utf-8', 'replace')}").strip()
+    return one_line(f"{code} {said.decode('utf-8', 'replace') if isinstance(said, bytes) else said}").strip()
 
 
 def _connect(mail: MailSettings, context: ssl.SSLContext) -> smtplib.SMTP:

@@ -6,12 +6,13 @@ import json
 import socket
 import ssl
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, AuthResult
 
 from dose_audit.audit.digest import digest_for
 from dose_audit.audit.mail import send_digests
@@ -210,38 +211,128 @@ def certificate(tmp_path: Path, program: Any) -> tuple[Path, Path]:
     return key, cert
 
 
-@pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_tls_is_used_and_a_stranger_is_not_trusted(tmp_path, run_dir, certificate, security, prepared, free_port):
-    key, cert = certificate
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert, key)
-    handler = Inbox()
+Serve = Callable[..., Inbox]
 
-    class Served(Controller):
-        def factory(self):
-            start = context if security == "starttls" else None
-            return SMTP(handler, hostname="localhost", tls_context=start, require_starttls=security == "starttls")
 
-        def _trigger_server(self):
-            """Knock as a client that speaks TLS would: aiosmtpd waits for a first connection."""
-            with socket.create_connection(("127.0.0.1", free_port), timeout=LONG_S) as knock:
-                blind = ssl._create_unverified_context()
-                with blind.wrap_socket(knock) if security == "tls" else knock as heard:
-                    heard.recv(16)
+@pytest.fixture
+def serve(certificate: tuple[Path, Path], free_port: int) -> Iterator[Serve]:
+    """Starts a server that begins TLS later, from the first byte, or not at all, and that may ask for a password."""
+    running: list[Controller] = []
 
-    tls = context if security == "tls" else None
-    server = Served(handler, port=free_port, ssl_context=tls, **SERVED)
-    server.start()
-    try:
-        trusted = _settings(tmp_path, free_port, security=security, authorities=str(cert))
-        stranger = _settings(tmp_path, free_port, security=security)
-        assert {s.state for s in send_digests(stranger, run_dir)} == {"failed"}
-        assert {s.state for s in send_digests(trusted, run_dir)} == {"sent"}
-    finally:
+    def start(security: str, *, password: bytes | None = None) -> Inbox:
+        key, cert = certificate
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(cert, key)
+        handler = Inbox()
+
+        def signed_on(server, session, envelope, mechanism, data):
+            return AuthResult(success=(data.login, data.password) == (b"audit", password), handled=False)
+
+        class Served(Controller):
+            def factory(self):
+                begun_later = context if security == "starttls" else None
+                asks = {"authenticator": signed_on, "auth_required": True} if password else {}
+                return SMTP(
+                    handler,
+                    hostname="localhost",
+                    tls_context=begun_later,
+                    require_starttls=begun_later is not None,
+                    **asks,
+                )
+
+            def _trigger_server(self):
+                """Knock as a client that speaks TLS would: aiosmtpd waits for a first connection."""
+                with socket.create_connection(("127.0.0.1", free_port), timeout=LONG_S) as knock:
+                    blind = ssl._create_unverified_context()
+                    with blind.wrap_socket(knock) if security == "tls" else knock as heard:
+                        heard.recv(16)
+
+        server = Served(handler, port=free_port, ssl_context=context if security == "tls" else None, **SERVED)
+        server.start()
+        running.append(server)
+        return handler
+
+    yield start
+    for server in running:
         server.stop()
+
+
+def _reasons(settings: Settings, run_dir: Path) -> set[str]:
+    sent = send_digests(settings, run_dir)
+    assert {one.state for one in sent} == {"failed"}
+    return {one.reason for one in sent}
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_tls_is_used_and_a_stranger_is_not_trusted(
+    tmp_path, run_dir, certificate, security, prepared, serve, free_port
+):
+    handler = serve(security)
+    stranger = _settings(tmp_path, free_port, security=security)
+    (reason,) = _reasons(stranger, run_dir)
+    assert "its certificate is not trusted (self-signed certificate); `authorities` names who signed it" in reason
+    trusted = _settings(tmp_path, free_port, security=security, authorities=str(certificate[1]))
+    assert {s.state for s in send_digests(trusted, run_dir)} == {"sent"}
     assert len(handler.messages) == 2
     if security == "starttls":  # behind TLS from the first byte the server's session does not know of it
         assert all(encrypted for _, encrypted in handler.messages)
+
+
+def test_a_server_or_somebody_between_that_offers_no_starttls_is_told_nothing(
+    tmp_path, run_dir, certificate, prepared, serve, free_port
+):
+    handler = serve("none")
+    settings = _settings(tmp_path, free_port, security="starttls", authorities=str(certificate[1]))
+    (reason,) = _reasons(settings, run_dir)
+    assert "STARTTLS extension not supported by server. Nothing was sent without it." in reason
+    assert not handler.messages
+
+
+@pytest.mark.parametrize("given", ["right", "wrong"])
+def test_the_password_is_sent_behind_starttls_and_told_to_nobody(
+    tmp_path, run_dir, certificate, prepared, serve, free_port, given
+):
+    handler = serve("starttls", password=b"right")
+    file = tmp_path / "password"
+    file.write_text(f"{given}\n")
+    signed_on = {"username": "audit", "password_file": str(file), "authorities": str(certificate[1])}
+    settings = _settings(tmp_path, free_port, security="starttls", **signed_on)
+    if given == "right":
+        assert {one.state for one in send_digests(settings, run_dir)} == {"sent"}
+        assert [encrypted for _, encrypted in handler.messages] == [True, True]
+    else:
+        (reason,) = _reasons(settings, run_dir)
+        assert "the sign-on of audit was refused (535 " in reason and "wrong" not in reason
+        assert not handler.messages
+
+
+def test_what_is_wrong_with_the_settings_files_is_told_by_name(
+    tmp_path, run_dir, certificate, prepared, serve, free_port
+):
+    serve("starttls")
+    file = tmp_path / "password"
+    words = {
+        "security": "starttls",
+        "authorities": str(certificate[1]),
+        "username": "audit",
+        "password_file": str(file),
+    }
+
+    def reason(port: int = free_port, **more: Any) -> str:
+        (told,) = _reasons(_settings(tmp_path, port, **(words | more)), run_dir)
+        return told
+
+    assert f"password_file {file}: No such file" in reason()
+    file.write_text("\n")
+    assert f"password_file {file}: its first line is empty" in reason()
+    assert f"authorities {tmp_path / 'ca.pem'}: No such file" in reason(authorities=str(tmp_path / "ca.pem"))
+    file.write_text("secret")
+    assert f"authorities {file}: " in reason(authorities=str(file))
+    assert "is no name" in reason(host="smtp..hospital")
+    # Asked to begin TLS later, a server that begins with it waits for us as we for it.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        told = reason(silent.getsockname()[1], timeout_s=0.2)
+    assert 'needs security = "tls"' in told
 
 
 def test_nothing_waiting_is_no_mail_but_nothing_compared_is_told_to_whoever_gets_everything():
@@ -266,6 +357,7 @@ def test_settings_of_mail_are_checked(tmp_path: Path):
         ('host = "smtp"\nsender = "a@b"\nsecurity = "ssl3"', "security"),
         ('host = "smtp"\nsender = "a@b"\nsecurity = "none"\nusername = "u"', "without encryption"),
         ('host = "smtp"\nsender = "a@b"\npassword = "x"', "unknown"),
+        ('host = "smtp"\nsender = "a@b"\nusername = "u"', "password_file"),
     ):
         with pytest.raises(SettingsError, match=says):
             load(f"[mail]\n{wrong}\n")
