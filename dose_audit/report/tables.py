@@ -23,6 +23,28 @@ _DEFINITIONS = [
     ["P25, P75", "sample quantiles, definition 8 of Hyndman and Fan (1996)"],
     ["Ratio", "median divided by the reference level"],
     ["Verdict", "; ".join(f"{name}: {verdict.meaning}" for name, verdict in VERDICTS.items())],
+    ["ICRP flag", "whether the group's median is above its reference level (ICRP 135)"],
+    [
+        "Evidence",
+        "what the exact sign test shows of the true median: exceeds or below the level, consistent where neither is shown, "
+        "insufficient where exams are too few",
+    ],
+    [
+        "p above, p below",
+        "probability of so many exams or more above, or below, the level, were the true median at it (exact one-sided sign "
+        "test)",
+    ],
+    [
+        "Level status, Status of a set",
+        "verified: two people checked it here; transcribed: from primary text; unverified: second-hand or recalled; local: "
+        "computed from the site's own exams",
+    ],
+    ["Unit", "as UCUM writes it: mGy.cm is mGy·cm, Gy.cm2 is Gy·cm²; 1 is a plain number"],
+    ["Uncertainty (k = 1)", "standard uncertainty; twice as much covers about 95 %"],
+    [
+        "Included, Counted",
+        "whether the value is among those that medians, or trends, are made of; the reason stands beside it",
+    ],
     ["Exam", "opaque reference of the exam within this run; no identifier of a patient"],
 ]
 
@@ -90,7 +112,7 @@ def all_tables(run: FrozenRun) -> list[Table]:
         _excluded(data),
         _values(run),
         Table("Methods", ["Title", "Text"], [[m["title"], m["text"]] for m in data["methods"]], [30, 110]),
-        Table("Dictionary", ["Column", "Meaning"], _DEFINITIONS, [24, 110]),
+        Table("Dictionary", ["Column", "Meaning"], _DEFINITIONS, [32, 110]),
     ]
 
 
