@@ -256,6 +256,28 @@ _FATES = {
 """What became of objects, in the words of `status`."""
 
 
+_REFUSALS = {
+    "called AE title": "called another AE title than ours",
+    "caller": "admitted by no row of [[callers]]",
+    "address": "from an address that no row of [[callers]] names",
+    "out of resources": "for want of room or a store that could not be written",
+}
+"""Why senders were refused, in the words of `status`."""
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that a person would choose.
+
+    Examples
+    --------
+    >>> _size(77_824), _size(48_300_000), _size(2_500_000_000)
+    ('78 kB', '48 MB', '2.5 GB')
+    """
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
 _NEARLY = 4
 """Times the least free space, from which on `status` and `doctor` warn."""
 
@@ -269,13 +291,13 @@ def _show_status(state: dict[str, Any]) -> None:
         print()
         show_table(["Sender", "Kept", "Had come before", "Last"], cells, right=("Kept", "Had come before"))
     free, floor = state["free_bytes"], state["min_free_bytes"]
-    print(f"\nKept in the spool: {state['kept_bytes'] / 1e9:.1f} GB")
-    print(f"Free disk: {free / 1e9:.1f} GB; below {floor / 1e9:g} GB objects are refused")
+    print(f"\nKept in the spool: {_size(state['kept_bytes'])}")
+    print(f"Free disk: {_size(free)}; below {_size(floor)} objects are refused")
     if free < _NEARLY * floor:
         now = "is below that: senders are refused, and send again later" if free < floor else "will soon be so little"
         print(f"Make room, or give the home a larger disk: free space {now}.", file=sys.stderr)
     for name, title in (("drops", "Dropped by a rule"), ("refusals", "Refused")):
-        told = ", ".join(one_line(f"{key} {number}") for key, number in state[name].items())
+        told = ", ".join(one_line(f"{_REFUSALS.get(key, key)} {number}") for key, number in state[name].items())
         print(f"{title}: {told or 'none'}")
 
 

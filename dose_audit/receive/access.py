@@ -123,6 +123,12 @@ class Access:
             return "caller"
         return None
 
+    def hint(self, refusal: str, called: str) -> str:
+        """What whoever looks after the senders should look at, after a `refusal`."""
+        if refusal == "called AE title":
+            return f"it calls {called!r}, this is {self._called_aet!r}"
+        return "no row of [[callers]] admits this AE title from this address"
+
 
 class RefusalLog:
     """Writes refusals to the log, at most once a minute for the same reason and address, with the number left out."""
@@ -131,8 +137,8 @@ class RefusalLog:
         self._lock = threading.Lock()
         self._last: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def write(self, reason: str, address: str, aet: str = "") -> None:
-        """Log one refusal; AE titles and addresses only, never what was sent."""
+    def write(self, reason: str, address: str, aet: str = "", hint: str = "") -> None:
+        """Log one refusal, with a hint at what to look at; AE titles and addresses only, never what was sent."""
         now = time.monotonic()
         with self._lock:
             since, left_out = self._last.get((reason, address), (-_LOG_EVERY_S, 0))
@@ -143,4 +149,5 @@ class RefusalLog:
                 self._last.clear()
             self._last[reason, address] = (now, 0)
         more = f" ({left_out} more since the last line)" if left_out else ""
-        _log.warning("refused %s%s: %s%s", address, f" as {aet!r}" if aet else "", reason, more)
+        said = f"{reason} ({hint})" if hint else reason
+        _log.warning("refused %s%s: %s%s", address, f" as {aet!r}" if aet else "", said, more)

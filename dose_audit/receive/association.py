@@ -162,7 +162,7 @@ class Association:
         called = _title(self._request[10:26])
         refusal = listener.access.refusal(self.aet, called, self.address, self._certificate)
         if refusal is not None:
-            listener.refused(refusal, self.address, self.aet)
+            listener.refused(refusal, self.address, self.aet, listener.access.hint(refusal, called))
             self._send(associate_rj(*(REJECT_CALLED_AET if refusal.startswith("called") else REJECT_CALLING_AET)))
             return None
         try:

@@ -211,11 +211,11 @@ class Listener:
         """Listener and spool as Prometheus text."""
         return prometheus(spool_status(self.spool), self.metrics())
 
-    def refused(self, reason: str, address: str, aet: str = "") -> None:
+    def refused(self, reason: str, address: str, aet: str = "", hint: str = "") -> None:
         """Count and log a refusal."""
         self.counters.add("refusals")
         self.spool.tally("refusal", reason)
-        self._refusals.write(reason, address, aet)
+        self._refusals.write(reason, address, aet, hint)
 
     # -- for associations -----------------------------------------------------------------------------------------
 

@@ -69,7 +69,9 @@ def test_refusals_say_why_are_counted_and_logged_without_what_was_sent(
     Sender(running.address, CONTEXTS, calling="CT1").release()
     Sender(running.address, CONTEXTS, calling="MR1", source="127.0.0.2").release()
     assert running.spool.drops()["refusal"] == {"called AE title": 1, "caller": 2}
-    assert "refused 127.0.0.1 as 'CT2': caller" in caplog.text
+    assert "refused 127.0.0.1 as 'CT2': caller (no row of [[callers]] admits this AE title" in caplog.text
+    ours = running.listener.settings.aet
+    assert f"refused 127.0.0.1 as 'CT1': called AE title (it calls 'OTHER', this is {ours!r})" in caplog.text
 
 
 def test_an_unknown_address_is_cut_off_before_it_says_a_word(listen) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sqlite3
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pydicom
@@ -14,10 +17,12 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from bench.dicom_sender import CT_IMAGE, RDSR, connect
+from tests.children import ending_with_us
 from tests.orthanc import Orthanc
-from tests.patience import LONG_S
+from tests.patience import LONG_S, wait_until
 
 pytestmark = pytest.mark.peer
+SAMPLES = Path(__file__).resolve().parents[2] / "testdata"
 
 
 def make_file(folder: Path, number: int, *, syntax: str = ExplicitVRLittleEndian, sop_class: str = CT_IMAGE) -> Path:
@@ -152,6 +157,59 @@ def test_orthanc_sends_and_asks_for_commitment(listen, orthanc, tmp_path: Path, 
     assert {entry["SOPInstanceUID"] for entry in report()["Success"]} == {s.SOPInstanceUID for s in sent}
     [failure] = report()["Failures"]
     assert failure["SOPInstanceUID"] == "1.2.3.404" and failure["FailureReason"] == 0x0112
+
+
+def test_orthanc_pushes_to_a_listener_that_is_killed_and_started_again(orthanc, tmp_path: Path, free_port: int) -> None:
+    """Every object in the store once, under the site of its sender, whatever Orthanc was told and sends again."""
+    home, files = tmp_path / "home", [path for path in SAMPLES.glob("*.dcm") if "truncated" not in path.name]
+    home.mkdir()
+    (home / "dose-audit.toml").write_text(
+        f"port = {free_port}\nmin_free_bytes = 0\n[[callers]]\naet = 'ORTH*'\nnetworks = ['127.0.0.0/8']\nsite = 'North'\n"
+    )
+    modality = {"AET": "DOSEAUDIT", "Host": "127.0.0.1", "Port": free_port, "Timeout": 60}
+    orthanc.call("PUT", "/modalities/audit", modality)
+    ids = [orthanc.call("POST", "/instances", file.read_bytes())["ID"] for file in files]
+
+    def states() -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(f"file:{home}/spool/ledger.sqlite?mode=ro", uri=True)) as ledger:
+            return ledger.execute("SELECT sop_instance_uid, state FROM objects").fetchall()
+
+    def settled() -> bool:
+        return not {"pending", "in_work"} & {state for _, state in states()}
+
+    def push() -> str:
+        job = orthanc.call("POST", "/modalities/audit/store", {"Resources": ids, "Asynchronous": True})["ID"]
+        return str(job)
+
+    with listening(home):
+        push()
+        wait_until(lambda: len(states()) >= 5)  # and killed, in mid-stream
+    with listening(home) as program:
+        job = push()
+        wait_until(lambda: orthanc.call("GET", f"/jobs/{job}")["State"] in ("Success", "Failure"))
+        assert orthanc.call("GET", f"/jobs/{job}")["State"] == "Success"
+        wait_until(settled)
+        program.terminate()
+        assert program.wait(LONG_S) == 0
+    fates = states()
+    kept = [uid for uid, state in fates if state in ("extracted", "superseded")]
+    assert sorted(kept) == sorted(str(pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID) for file in files)
+    assert {state for _, state in fates} <= {"extracted", "superseded", "duplicate"}
+    with closing(sqlite3.connect(home / "dose-audit.sqlite3")) as store:
+        assert store.execute("SELECT DISTINCT name FROM store_site").fetchall() == [("North",)]
+
+
+@contextmanager
+def listening(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """`dose-audit listen` on this home; killed in the end, where it has not ended."""
+    command = ending_with_us(sys.executable, "-m", "dose_audit.cli", "--home", home, "listen")
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert program.stdout is not None and "Listening as DOSEAUDIT" in program.stdout.readline()
+        yield program
+    finally:
+        program.kill()
+        program.communicate(timeout=LONG_S)
 
 
 def test_an_old_modality_with_implicit_vr_and_odd_padding(listen) -> None:
