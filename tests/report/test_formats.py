@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -63,6 +64,28 @@ def test_pdf_holds_every_section_and_the_runs_date(rendered: ReportFiles) -> Non
     assert document.metadata is not None
     assert document.metadata["/CreationDate"].startswith("D:20260701020000")
     assert "All 2 comparisons" not in text and "1.30" in text
+
+
+def test_no_heading_stands_alone_at_the_foot_of_a_page_and_each_page_names_its_run(rendered: ReportFiles) -> None:
+    markup = re.sub(r"<script.*?</script>", "", rendered.html.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = {html.unescape(_words(text)) for text in re.findall(r"<(?:h2|h3|caption)[^>]*>(.*?)</", markup)}
+    run = FrozenRun.load(rendered.html.parent).data["run"]["id"]
+    pages = pypdf.PdfReader(rendered.pdf).pages
+    for number, page in enumerate(pages, start=1):
+        heights: dict[float, str] = {}
+
+        def place(text: str, cm: Any, tm: Any, *_: Any, heights: dict[float, str] = heights) -> None:
+            if text.strip():
+                height = round(tm[4] * cm[1] + tm[5] * cm[3] + cm[5], 1)
+                heights[height] = heights.get(height, "") + text
+
+        page.extract_text(visitor_text=place)
+        lines = [" ".join(text.split()) for _, text in sorted(heights.items())]
+        # Words inside drawings have no height of their own here; a figure is never parted, and its words stand below it.
+        foot = next(
+            place for place, line in enumerate(lines) if run in line and line.endswith(f"{number} / {len(pages)}")
+        )
+        assert lines[foot + 1] not in headings, (number, lines[foot + 1])
 
 
 @pytest.mark.parametrize("part", [
