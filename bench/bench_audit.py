@@ -194,7 +194,6 @@ def values(folder: Path, since: date) -> float:
 def audit(folder: Path) -> dict[str, Any]:
     """The whole audit until its values are frozen: seconds, and by step seconds, processor seconds and peak memory."""
     from dose_audit.audit.examine import examine
-    from dose_audit.audit.frozen_parts import frozen_parts
     from dose_audit.audit.mapping import StoredMapping
     from dose_audit.audit.schedule import nightly_schedule
     from dose_audit.drl import ExamMapping, MappingTable, load_sets
@@ -218,11 +217,11 @@ def audit(folder: Path) -> dict[str, Any]:
         schedule=nightly_schedule(SINCE, UNTIL.date()),
         progress=lambda step, _fraction: steps.begin("freezing the values" if step == "done" else step),
     )
-    frozen_parts(result.values).write(folder / "frozen-values.parquet")
+    result.frozen.write(folder / "frozen-values.parquet")
     steps.begin("")
     return {
         "exams_in_period": result.completeness["in_period"],
-        "values": result.values.num_rows,
+        "values": len(result.looked_at.columns),
         "groups": len(result.comparisons),
         "findings": len(result.findings),
         "audit_s": round(sum(step["s"] for step in steps.found.values()), 1),

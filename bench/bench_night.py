@@ -10,7 +10,6 @@ grows while its new exams stay as many::
 from __future__ import annotations
 
 import argparse
-import filecmp
 import json
 import shutil
 import tempfile
@@ -69,7 +68,6 @@ def add_the_night(folder: Path, aside: Path) -> None:
 def night(folder: Path, until: datetime, *, keep: bool = True) -> tuple[dict[str, float], Any]:
     """CPU seconds of each step of a night's audit until it is frozen, and what it found."""
     from dose_audit.audit.examine import examine
-    from dose_audit.audit.frozen_parts import frozen_parts
     from dose_audit.audit.mapping import StoredMapping
     from dose_audit.audit.nightly import default_since
     from dose_audit.audit.runs import json_ready, report_texts, write_report
@@ -97,7 +95,7 @@ def night(folder: Path, until: datetime, *, keep: bool = True) -> tuple[dict[str
         progress=lambda step, _fraction: marks.append((step, time.process_time())),
     )
     marks[-1] = ("freezing", marks[-1][1])
-    frozen_parts(result.values).write(folder / "frozen-values.parquet")
+    result.frozen.write(folder / "frozen-values.parquet")
     report = json_ready({"comparisons": result.comparisons, **result.sections})
     write_report(report_texts(report), folder / "frozen-report.json")
     marks.append(("", time.process_time()))
@@ -127,13 +125,17 @@ def measure(folder: Path, exams: int, *, whole: bool = True) -> dict[str, Any]:
         "next_night_cpu_s": second_s,
     }
     if whole:
-        shutil.copy(store / "frozen-values.parquet", folder / "kept.parquet")
+        shutil.copytree(store / "frozen-values.parquet", folder / "kept.parquet")
         whole_s, found = night(store, second, keep=False)
         figures["next_night_with_nothing_kept_cpu_s"] = whole_s
         same = all(getattr(kept, part) == getattr(found, part) for part in ("findings", "comparisons", "sections"))
-        frozen = (folder / "kept.parquet", store / "frozen-values.parquet")
-        figures["same_result"] = same and filecmp.cmp(*frozen, shallow=False)
+        frozen = [_contents(path) for path in (folder / "kept.parquet", store / "frozen-values.parquet")]
+        figures["same_result"] = same and frozen[0] == frozen[1]
     return figures
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def growth(sizes: list[dict[str, Any]]) -> list[dict[str, Any]]:

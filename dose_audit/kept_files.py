@@ -3,15 +3,66 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
+import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["read_kept", "write_kept"]
+__all__ = ["KeptFile", "map_kept", "read_kept", "write_kept", "writing_kept"]
 
 _MOST_BYTES = 1 << 30
 _SEAL = 64
-"""Bytes of the hash that a file begins with."""
+"""Bytes of the hash that a file begins with; what follows lies in memory as arrays want it."""
+
+
+class KeptFile:
+    """What is written of a file to be kept, piece by piece."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+        self.closed = False
+
+    def write(self, piece: bytes | memoryview) -> int:
+        """Write a piece."""
+        self._digest.update(piece)
+        return self._file.write(piece)
+
+    def flush(self) -> None:
+        """Leave it to the end."""
+
+    def seal(self) -> bytes:
+        """The hash of all pieces."""
+        return self._digest.hexdigest().encode()
+
+
+@contextmanager
+def writing_kept(path: Path) -> Iterator[KeptFile]:
+    """Write bytes to be kept as they come; with their hash they are put in the place of what was kept before.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "example"
+    >>> with writing_kept(path) as kept:
+    ...     _ = [kept.write(piece) for piece in (b"made with ", b"much work")]
+    >>> bytes(map_kept(path))
+    b'made with much work'
+    """
+    # Two processes may keep the same at once: each has a part file of its own, and the later one's stands.
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(b" " * _SEAL)
+            kept = KeptFile(file)
+            yield kept
+            file.seek(0)
+            file.write(kept.seal())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_kept(path: Path, body: Iterable[bytes | memoryview]) -> None:
@@ -28,20 +79,9 @@ def write_kept(path: Path, body: Iterable[bytes | memoryview]) -> None:
     >>> read_kept(path) is None
     True
     """
-    digest = hashlib.sha256()
-    # Two processes may keep the same at once: each has a part file of its own, and the later one's stands.
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(b" " * _SEAL)
-            for piece in body:
-                digest.update(piece)
-                file.write(piece)
-            file.seek(0)
-            file.write(digest.hexdigest().encode())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with writing_kept(path) as file:
+        for piece in body:
+            file.write(piece)
 
 
 def read_kept(path: Path) -> memoryview | None:
@@ -50,6 +90,19 @@ def read_kept(path: Path) -> memoryview | None:
         if path.stat().st_size > _MOST_BYTES:
             return None
         data = memoryview(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return data[_SEAL:] if hashlib.sha256(data[_SEAL:]).hexdigest().encode() == data[:_SEAL] else None
+
+
+def map_kept(path: Path) -> memoryview | None:
+    """What was kept, of any size, mapped into memory; None where the file is missing or not as it was written."""
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < _SEAL:
+                return None
+            # Windows replaces no file that is mapped.
+            data = memoryview(file.read() if os.name == "nt" else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError:
         return None
     return data[_SEAL:] if hashlib.sha256(data[_SEAL:]).hexdigest().encode() == data[:_SEAL] else None

@@ -51,7 +51,7 @@ class Night:
     exit_code: int
     again: dict[str, Any]
     again_new: int
-    values_bytes: tuple[bytes, bytes]
+    values_bytes: tuple[dict[str, bytes], dict[str, bytes]]
     exams: list[dict[str, Any]]
     files: str
 
@@ -73,6 +73,11 @@ def night(
     return found
 
 
+def _weeks(run_dir: Path) -> dict[str, bytes]:
+    """The files of a run's values."""
+    return {path.name: path.read_bytes() for path in (run_dir / "values.parquet").iterdir()}
+
+
 def _audited(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Night:
     import pyarrow.parquet as pq
 
@@ -92,7 +97,7 @@ def _audited(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -
         run_ingest(settings)
         first = run_audit(settings, since=SINCE, until=UNTIL, now=NIGHT)
         report = json.loads((first.run_dir / "report.json").read_text(encoding="utf-8"))
-        frozen = (first.run_dir / "values.parquet").read_bytes()
+        frozen = _weeks(first.run_dir)
         second = run_audit(settings, since=SINCE, until=UNTIL, now=NIGHT.replace(hour=23, minute=59))
         exams = read_table(settings.parquet_dir, "exams").to_pylist()
     return Night(
@@ -102,7 +107,7 @@ def _audited(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -
         exit_code=first.exit_code,
         again=json.loads((second.run_dir / "report.json").read_text(encoding="utf-8")),
         again_new=second.findings_new,
-        values_bytes=(frozen, (second.run_dir / "values.parquet").read_bytes()),
+        values_bytes=(frozen, _weeks(second.run_dir)),
         exams=exams,
         files=(first.run_dir / "report.json").read_text(encoding="utf-8"),
     )

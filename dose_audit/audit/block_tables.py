@@ -30,7 +30,18 @@ if TYPE_CHECKING:
     from dose_audit.audit.engine import Engine
     from dose_audit.audit.kept import KeptResults
 
-__all__ = ["Rows", "forget_blocks", "in_blocks", "period_rows", "sums_by_block"]
+__all__ = [
+    "Block",
+    "Rows",
+    "blocks_folder",
+    "forget_blocks",
+    "inside",
+    "period_blocks",
+    "period_rows",
+    "rows_of_blocks",
+    "sums_by_block",
+    "together",
+]
 
 Rows = Callable[["Engine", "date | None", "date | None"], "ir.Table"]
 """Says which rows the exams of a period give; an open end takes all."""
@@ -43,9 +54,10 @@ _READ = {"exams": ("exams", "events"), "objects": ("objects",)}
 
 
 @dataclass(frozen=True)
-class _Block:
-    """A block of the copy: its files by table, and a hash of those."""
+class Block:
+    """A block of the copy: its number, its files by table, and a hash of those and of what is made of them."""
 
+    number: str
     key: str
     files: Mapping[str, Path | None]
 
@@ -73,17 +85,29 @@ def period_rows(
     that a block was made from are those of last time they are read back. The rows are the same in any case, their order
     is not.
     """
-    blocks = _blocks_of(engine, "exams", since, until)
+    blocks = period_blocks(engine, since, until)
     if not blocks:
         return engine.to_encoded(rows(engine, since, until).drop(*without))
-    folder = _folder(engine)
+    return together([inside(part, since, until) for part in rows_of_blocks(engine, name, rows, blocks, without)])
+
+
+def period_blocks(engine: Engine, since: date | None, until: date | None) -> list[Block]:
+    """Blocks that may have exams of a period, or without a date, in their order; none where nothing may be kept of them."""
+    return _blocks_of(engine, "exams", since, until)
+
+
+def rows_of_blocks(
+    engine: Engine, name: str, rows: Rows, blocks: Sequence[Block], without: Sequence[str] = ()
+) -> list[pa.Table]:
+    """Rows of each block, whatever their dates: made where they are not kept, and read back."""
+    folder = blocks_folder(engine)
     paths = [folder / f"{block.key}-{name}.arrow" for block in blocks]
     made = [(block, path) for block, path in zip(blocks, paths, strict=True) if not path.is_file()]
     sql = _sql_by_block(engine, name, rows) if made else ""
     for block, path in made:
         _look_at(engine, block)
         _write(path, engine.connection.con.sql(sql).to_arrow_table())
-    return _together([_inside(_read(path, without), since, until) for path in paths])
+    return [_read(path, without) for path in paths]
 
 
 def sums_by_block(
@@ -123,7 +147,7 @@ def sums_by_block(
     blocks = _blocks_of(engine, of, since, until)
     if not blocks:
         return engine.to_arrow(rows(engine, since, until))
-    path = _folder(engine) / f"{name}.parquet"
+    path = blocks_folder(engine) / f"{name}.parquet"
     parts, known = [], set()
     if path.is_file():
         former = pq.ParquetFile(path).read()
@@ -149,11 +173,6 @@ def sums_by_block(
     return found.drop_columns(["block"])
 
 
-def in_blocks(engine: Engine, since: date | None, until: date | None) -> bool:
-    """Whether the rows of a period are read block by block."""
-    return bool(_blocks_of(engine, "exams", since, until))
-
-
 def forget_blocks(engine: Engine) -> None:
     """Delete what was kept of blocks that are not the store's any more."""
     if engine.folder is None or not _keeps(engine) or not (engine.folder / _FOLDER).is_dir():
@@ -170,14 +189,15 @@ def _keeps(engine: Engine) -> bool:
     return engine.kept is not None and engine.kept.lasting
 
 
-def _folder(engine: Engine) -> Path:
+def blocks_folder(engine: Engine) -> Path:
+    """Where what is kept of blocks lies."""
     assert engine.folder is not None
     folder = engine.folder / _FOLDER
     folder.mkdir(exist_ok=True)
     return folder
 
 
-def _blocks(engine: Engine, of: str) -> list[_Block]:
+def _blocks(engine: Engine, of: str) -> list[Block]:
     """The store's blocks in their order; none where nothing may be kept of them."""
     manifest = engine.manifest
     if engine.folder is None or manifest is None or not _keeps(engine) or not manifest.files.get(of):
@@ -191,11 +211,11 @@ def _blocks(engine: Engine, of: str) -> list[_Block]:
         # The engine's own hash of the facts is in the rows, and is promised for one version only.
         text = "\n".join([_definitions_sha256(), duckdb.__version__, of, *hashes])
         files = {name: engine.folder / part.file if part else None for name, part in parts.items()}
-        found.append(_Block(hashlib.sha256(text.encode()).hexdigest()[:_KEY_LETTERS], files))
+        found.append(Block(number, hashlib.sha256(text.encode()).hexdigest()[:_KEY_LETTERS], files))
     return found
 
 
-def _blocks_of(engine: Engine, of: str, since: date | None, until: date | None) -> list[_Block]:
+def _blocks_of(engine: Engine, of: str, since: date | None, until: date | None) -> list[Block]:
     """Blocks that may have exams of the period, or without a date; of objects all."""
     blocks = _blocks(engine, of)
     if of != "exams" or (since is None and until is None):
@@ -208,7 +228,7 @@ def _blocks_of(engine: Engine, of: str, since: date | None, until: date | None) 
     return found
 
 
-def _days(block: _Block) -> list[str] | None:
+def _days(block: Block) -> list[str] | None:
     """First and last study date of a block's exams, by what its file says of itself; None where one has no date."""
     import pyarrow.parquet as pq
 
@@ -248,7 +268,7 @@ def _definitions_sha256() -> str:
     return hashlib.sha256(f"{program_sha256()}{LAYOUT}{largest}".encode()).hexdigest()
 
 
-def _look_at(engine: Engine, block: _Block) -> None:
+def _look_at(engine: Engine, block: Block) -> None:
     for name, path in block.files.items():
         # A block without events has the columns all the same.
         _view(engine.connection, name, path or _no_rows(engine, name))
@@ -264,7 +284,7 @@ def _no_rows(engine: Engine, name: str) -> Path:
 
     from dose_audit.store.columns_layout import TABLES, arrow_schema
 
-    path = _folder(engine) / f".no-{name}-{LAYOUT}"
+    path = blocks_folder(engine) / f".no-{name}-{LAYOUT}"
     if not path.is_file():
         aside = path.with_suffix(f".{secrets.token_hex(4)}.part")
         pq.write_table(arrow_schema(TABLES[name].columns).empty_table(), aside)
@@ -272,8 +292,8 @@ def _no_rows(engine: Engine, name: str) -> Path:
     return path
 
 
-def _look_at_rows(engine: Engine, block: _Block, name: str) -> None:
-    engine.connection.con.register(f"block_{name}", _read(_folder(engine) / f"{block.key}-{name}.arrow"))
+def _look_at_rows(engine: Engine, block: Block, name: str) -> None:
+    engine.connection.con.register(f"block_{name}", _read(blocks_folder(engine) / f"{block.key}-{name}.arrow"))
 
 
 def _write(path: Path, table: pa.Table) -> None:
@@ -304,7 +324,7 @@ def _read(path: Path, without: Sequence[str] = ()) -> pa.Table:
         return ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=wanted)).read_all()
 
 
-def _inside(table: pa.Table, since: date | None, until: date | None) -> pa.Table:
+def inside(table: pa.Table, since: date | None, until: date | None) -> pa.Table:
     """The rows of the period, and those without a date."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -321,7 +341,7 @@ def _inside(table: pa.Table, since: date | None, until: date | None) -> pa.Table
     return table.filter(pc.invert(pc.fill_null(outside, False)))
 
 
-def _together(parts: list[pa.Table]) -> pa.Table:
+def together(parts: list[pa.Table]) -> pa.Table:
     """One table of many, column by column: none is there twice for longer than it takes to copy it."""
     import pyarrow as pa
 

@@ -4,8 +4,9 @@ on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Columns", "Texts", "places_among", "renumbered", "with_sorted_words"]
+__all__ = ["Columns", "Texts", "places_among", "renumbered", "used_words", "with_sorted_words"]
 
 _FEW = 1 << 16
 _MANY = (1 << 31) - 1
+_ORDERS = 3
+"""Groupings that a table remembers: the same ones are asked for again and again."""
+
+_Order = tuple[tuple[str, ...], "NDArray[np.integer[Any]] | None", "tuple[NDArray[np.int64], NDArray[np.int64]]"]
 
 
 class Texts:
@@ -109,17 +114,70 @@ class Columns:
     """
 
     def __init__(self, table: pa.Table) -> None:
-        self.table = table
+        self._table: pa.Table | None = table
         self._arrays: dict[str, NDArray[Any]] = {}
         self._codes: dict[str, tuple[NDArray[np.int32], list[Any]]] = {}
+        self._narrow: dict[str, tuple[NDArray[np.integer[Any]], list[Any]]] = {}
+        self._orders: list[_Order] = []
+
+    @classmethod
+    def of_arrays(
+        cls, numbers: Mapping[str, NDArray[Any]], texts: Mapping[str, tuple[NDArray[np.integer[Any]], list[Any]]]
+    ) -> Columns:
+        """Columns of arrays of numbers and dates, NaN and NaT where there is none, and of texts as numbers of any width into
+        their sorted words, the absent one first if any.
+
+        Examples
+        --------
+        >>> columns = Columns.of_arrays({"value": np.array([1.0, np.nan])}, {"site": (np.array([1, 0], np.int32), ["N", "S"])})
+        >>> columns["site"].tolist(), columns.table["value"].to_pylist()
+        (['S', 'N'], [1.0, None])
+        """
+        found = cls.__new__(cls)
+        found._table, found._arrays, found._codes, found._narrow = None, dict(numbers), {}, dict(texts)
+        found._orders = []
+        return found
+
+    @property
+    def table(self) -> pa.Table:
+        """The same as a table, in which nothing stands for what is not known."""
+        if self._table is not None:
+            return self._table
+        import pyarrow as pa
+
+        parts = {name: pa.array(array, from_pandas=True) for name, array in self._numbers().items()}
+        for name, (codes, words) in self._narrow.items():
+            known = [word for word in words if word is not None]
+            wide = codes.astype(np.int32)
+            indices = pa.array(wide - np.int32(1), mask=wide == 0) if len(known) < len(words) else pa.array(wide)
+            parts[name] = pa.DictionaryArray.from_arrays(indices, pa.array(known, pa.string()))
+        return pa.table(parts)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [*self._numbers(), *self._narrow] if self._table is None else list(self._table.column_names)
+
+    @property
+    def texts(self) -> dict[str, tuple[NDArray[np.integer[Any]], list[Any]]]:
+        """Columns of texts, of columns of arrays, as they were given."""
+        return dict(self._narrow)
+
+    def _numbers(self) -> dict[str, NDArray[Any]]:
+        return {name: array for name, array in self._arrays.items() if not isinstance(array, Texts)}
 
     def __len__(self) -> int:
-        return int(self.table.num_rows)
+        if self._table is not None:
+            return int(self._table.num_rows)
+        held = (*self._arrays.values(), *(codes for codes, _ in self._narrow.values()))
+        return int(held[0].size) if held else 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """The column as an array: numbers as float with NaN for absent, dates as datetime64, the rest as
         objects; encoded texts as `Texts`, which is used like an array.
         """
+        if name not in self._arrays and name in self._narrow:
+            self._arrays[name] = cast("NDArray[Any]", Texts(*self._narrow[name]))
         if name not in self._arrays:
             import pyarrow as pa
 
@@ -132,6 +190,9 @@ class Columns:
 
     def codes(self, name: str) -> tuple[NDArray[np.int32], list[Any]]:
         """The column as numbers into its sorted distinct values; absent is one of them."""
+        if name not in self._codes and name in self._narrow:
+            codes, words = self._narrow[name]
+            self._codes[name] = (codes.astype(np.int32, copy=False), words)
         if name not in self._codes:
             import pyarrow as pa
             import pyarrow.compute as pc
@@ -140,7 +201,7 @@ class Columns:
             if not pa.types.is_dictionary(column.type):
                 column = pc.dictionary_encode(column)
             encoded = pa.table({name: column}).unify_dictionaries().column(name).combine_chunks()
-            words: list[Any] = encoded.dictionary.to_pylist()
+            words = encoded.dictionary.to_pylist()
             indices = encoded.indices
             if indices.null_count:
                 indices = pc.fill_null(indices, len(words))
@@ -156,8 +217,50 @@ class Columns:
 
     def let_go(self) -> None:
         """Forget the arrays that were made of columns: whoever asks for one again gets it made again."""
-        self._arrays.clear()
+        self._arrays = {} if self._table is not None else self._numbers()
         self._codes.clear()
+        self._orders.clear()
+
+    def with_numbers(self, name: str, numbers: NDArray[Any]) -> Columns:
+        """The same with other numbers in one column."""
+        if self._table is None:
+            return Columns.of_arrays(self._numbers() | {name: numbers}, self._narrow)
+        import pyarrow as pa
+
+        place = self._table.column_names.index(name)
+        return Columns(self._table.set_column(place, name, pa.array(numbers, from_pandas=True)))
+
+    def with_texts(self, name: str, codes: NDArray[np.integer[Any]], words: Sequence[str | None]) -> Columns:
+        """The same, of arrays, with a column of texts given as numbers into words, in whatever order these are."""
+        order = sorted(set(words), key=lambda word: (word is not None, word or ""))
+        rank = {word: place for place, word in enumerate(order)}
+        moved = np.array([rank[word] for word in words], dtype=np.int32)[codes]
+        return Columns.of_arrays(self._numbers(), self._narrow | {name: used_words(moved, order)})
+
+    def without(self, *names: str) -> Columns:
+        """The same, of arrays, without some columns."""
+        numbers = {name: array for name, array in self._numbers().items() if name not in names}
+        return Columns.of_arrays(numbers, {name: held for name, held in self._narrow.items() if name not in names})
+
+    def only(self, *names: str) -> Columns:
+        """The same, of arrays, with some of the columns."""
+        return self.without(*(name for name in self.names if name not in names))
+
+    def some(self, rows: NDArray[Any]) -> Columns:
+        """Some rows of columns of arrays."""
+        numbers = {name: array[rows] for name, array in self._numbers().items()}
+        return Columns.of_arrays(numbers, {name: (codes[rows], words) for name, (codes, words) in self._narrow.items()})
+
+    def arrays(self) -> Columns:
+        """The same columns as arrays alone, of texts with the words that occur and no others."""
+        numbers, texts = {}, {}
+        for name in self.table.column_names:
+            found = self[name]
+            if isinstance(found, Texts) or found.dtype == object:
+                texts[name] = used_words(*self.codes(name))
+            else:
+                numbers[name] = found
+        return Columns.of_arrays(numbers, texts)
 
     def sorted(self, names: Sequence[str]) -> Columns:
         """The same rows in ascending order of some columns, absent values last; equal rows keep their order.
@@ -208,19 +311,70 @@ class Columns:
         within : array of int, optional
             A number of each row, zero or more, by which each combination is parted further, in its ascending order.
         """
-        rows = None if mask is None else np.flatnonzero(mask)
-        if (len(self) if rows is None else rows.size) == 0:
-            return
-        keys: list[tuple[NDArray[np.integer[Any]], int]]
-        keys = [(codes if rows is None else codes[rows], len(words)) for codes, words in map(self.codes, names)]
-        if within is not None:
-            parts = within if rows is None else within[rows]
-            keys.append((parts, int(parts.max()) + 1))
+        parted = self.parted(names, mask, within=within)
+        for key, (a, b) in zip(parted.keys, pairwise(parted.edges), strict=True):
+            yield key, parted.rows[a:b]
+
+    def parted(
+        self,
+        names: Sequence[str],
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        within: NDArray[np.integer[Any]] | None = None,
+    ) -> Parted:
+        """What `groups` yields, all together."""
+        rows, edges = self._order_by(tuple(names), within)
+        if mask is not None:
+            wanted = mask[rows]
+            edges = np.concatenate([[0], np.cumsum(wanted)])[edges]
+            rows, edges = rows[wanted], edges[np.flatnonzero(np.diff(edges, prepend=-1))]
+        first = rows[edges[:-1]]
         held = [self.codes(name) for name in names]
-        for part in _places(keys):
-            members = part if rows is None else rows[part]
-            first = members[0]
-            yield tuple([words[codes[first]] for codes, words in held]), members
+        words = [np.array([*of, None], dtype=object)[codes[first]].tolist() for codes, of in held]
+        return Parted(rows, edges.tolist(), list(zip(*words, strict=True)))
+
+    def _order_by(
+        self, names: tuple[str, ...], within: NDArray[np.integer[Any]] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows by each combination of some columns, and where in them one ends and the next begins; the last few are kept."""
+        for kept_names, kept_within, found in self._orders:
+            if kept_names == names and kept_within is within:
+                return found
+        if not len(self):
+            return np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        keys: list[tuple[NDArray[np.integer[Any]], int]] = [
+            (codes, len(words)) for codes, words in map(self.codes, names)
+        ]
+        if within is not None:
+            keys.append((within, int(within.max()) + 1))
+        combined, size = _combined(keys)
+        counts = np.bincount(combined, minlength=size)
+        found = (_stable_order(combined, size), np.concatenate([[0], np.cumsum(counts)]))
+        self._orders = [(names, within, found), *self._orders][:_ORDERS]
+        return found
+
+
+class Parted(NamedTuple):
+    """Rows by groups: those of group number *n*, which bears `keys` [n], lie from `edges` [n] to `edges` [n + 1]."""
+
+    rows: NDArray[np.int64]
+    edges: list[int]
+    keys: list[tuple[Any, ...]]
+
+
+def used_words(codes: NDArray[np.integer[Any]], words: list[Any]) -> tuple[NDArray[np.integer[Any]], list[Any]]:
+    """Numbers into words, as narrow as they can be, and the words, without those that no row has.
+
+    >>> codes, words = used_words(np.array([2, 0], np.int32), ["a", "b", "c"])
+    >>> codes.tolist(), words
+    ([1, 0], ['a', 'c'])
+    """
+    there = np.bincount(codes, minlength=len(words)) > 0
+    kind = np.min_scalar_type(max(1, int(np.count_nonzero(there))))
+    if there.all():
+        return codes.astype(kind, copy=False), words
+    rank = (np.cumsum(there) - 1).astype(kind)
+    return rank[codes], [word for word, used in zip(words, there, strict=True) if used]
 
 
 def with_sorted_words(column: pa.DictionaryArray) -> pa.DictionaryArray:
@@ -238,13 +392,6 @@ def with_sorted_words(column: pa.DictionaryArray) -> pa.DictionaryArray:
     rank[order] = np.arange(len(words))
     indices = pa.array(rank, pa.int32()).take(column.indices)
     return pa.DictionaryArray.from_arrays(indices, column.dictionary.take(pa.array(order, pa.int64())))
-
-
-def _places(keys: Sequence[tuple[NDArray[np.integer[Any]], int]]) -> list[NDArray[np.int64]]:
-    """The places of each combination of keys that occurs, ascending with them; within one in their order."""
-    combined, size = _combined(keys)
-    edges = np.cumsum(np.bincount(combined, minlength=size))[:-1]
-    return np.split(_stable_order(combined, size), edges)
 
 
 def _combined(keys: Sequence[tuple[NDArray[np.integer[Any]], int]]) -> tuple[NDArray[np.integer[Any]], int]:

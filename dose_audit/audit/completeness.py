@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dose_audit.audit.cohort import LIST_SEPARATOR
 from dose_audit.audit.detectors.objects import short_reason
 from dose_audit.audit.values import REASONS
 
@@ -155,12 +156,9 @@ def _devices(exams: Columns, silences: dict[tuple[str, str], SilenceScan]) -> li
 
 
 def _data_quality(exams: Columns) -> list[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = exams.table["warning_codes"]
-    if not pa.types.is_list(column.type):  # no exam has any
-        return []
-    listed = pc.value_counts(pc.list_flatten(column)).to_pylist()
-    codes = {str(entry["values"]): entry["counts"] for entry in listed}
-    return [{"code": code, "n": n} for code, n in sorted(codes.items(), key=lambda item: (-item[1], item[0]))]
+    found, words = exams.codes("warning_codes")
+    codes: Counter[str] = Counter()
+    for word, n in zip(words, np.bincount(found, minlength=len(words)).tolist(), strict=True):
+        for code in (word or "").split(LIST_SEPARATOR):
+            codes[code] += n if code else 0
+    return [{"code": code, "n": n} for code, n in sorted((+codes).items(), key=lambda item: (-item[1], item[0]))]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dose_audit.audit.columns import Columns, places_among
+from dose_audit.audit.columns import places_among
 
 if TYPE_CHECKING:
     from dose_audit.audit.values import Values
@@ -89,8 +89,6 @@ def corrected_values(values: Values, ratios: Ratios) -> tuple[Values, int]:
     count : int
         How many were replaced; the others stay as displayed, since nobody measured how far off these displays are.
     """
-    import pyarrow as pa
-
     columns = values.columns
     dose, exams, quantities = columns["value"].astype(float), columns["exam_id"], columns["quantity"]
     count = 0
@@ -106,6 +104,4 @@ def corrected_values(values: Values, ratios: Ratios) -> tuple[Values, int]:
         count += int(there.sum())
     if not count:
         return values, 0
-    place = columns.table.column_names.index("value")
-    column = pa.array(dose, pa.float64(), from_pandas=True)
-    return replace(values, columns=Columns(columns.table.set_column(place, "value", column))), count
+    return replace(values, columns=columns.with_numbers("value", dose), weeks={}), count

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
+from dose_audit.audit.device_names import device_of
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.steps import ASSOCIATED_DAYS
 
@@ -74,8 +75,8 @@ def stored_events(since: date, until: date) -> list[DeviceEvent]:
 def named_events(events: Sequence[DeviceEvent], exams: Columns) -> list[DeviceEvent]:
     """The events with the sites and names that the run gives its devices; a device without exams keeps its own name."""
     places = {}
-    for (number, site, equipment), _ in exams.groups(("equipment_id", "site", "equipment")):
-        places[number] = (site, equipment)
+    for (device, site, equipment), _ in exams.groups(("device", "site", "equipment")):
+        places[device_of(device)[2]] = (site, equipment)
     named = []
     for event in events:
         site, equipment = places.get(event.equipment_id, (event.site, event.equipment))

@@ -22,7 +22,7 @@ from dose_audit.audit.engine import open_engine
 from dose_audit.audit.exams import read_exams, read_objects
 from dose_audit.audit.exposures import read_exposures
 from dose_audit.audit.findings import Finding, sort_findings
-from dose_audit.audit.freeze import frozen_table
+from dose_audit.audit.freeze import freeze, frozen_table
 from dose_audit.audit.kept import FOLDER, KeptResults
 from dose_audit.audit.memory import return_large_arrays
 from dose_audit.audit.residuals import log_residuals
@@ -38,6 +38,7 @@ from dose_audit.audit.values import Values, read_values
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dose_audit.audit.frozen_parts import FrozenParts
     from dose_audit.audit.mapping import StoredMapping
     from dose_audit.drl import DrlRegistry, Examination
 
@@ -58,8 +59,9 @@ class Result:
         Entries of ``report.json``.
     findings : list of Finding
         As a person reads them, each cause once.
-    values : pyarrow.Table
-        The frozen table of values.
+    frozen : FrozenParts
+        The values as the run freezes them.
+    looked_at : Values
     sites : list of str
     sections : dict
         Further entries of ``report.json``, by name: see `dose_audit.audit.sections`.
@@ -73,11 +75,17 @@ class Result:
     unmapped: list[dict[str, Any]]
     excluded: list[dict[str, Any]]
     findings: list[Finding]
-    values: pa.Table
+    frozen: FrozenParts
+    looked_at: Values
     sites: list[str]
     sections: dict[str, Any]
     schedule: Schedule
     inputs: dict[str, Any]
+
+    @property
+    def values(self) -> pa.Table:
+        """The frozen values as one table."""
+        return frozen_table(self.looked_at)
 
 
 def examine(
@@ -163,9 +171,13 @@ def examine(
         exams_stored = engine.exams_stored()
 
     tell("looking for slips", 0.4)
-    slips = find_slips(values)
+    closed = None if schedule.single_look else schedule.last_day
+    residuals = log_residuals(values, closed, kept)
+    slips = find_slips(values, residuals.every)
     for slip in slips:
         values.leave_out(slip.rows, "UNIT_SLIP")
+    residual = log_residuals(values, closed, kept).judged if slips else residuals.judged
+    del residuals
     tell("comparing groups", 0.5)
     standing = {
         finding.key: str(finding.evidence.get("raised_at_close") or "")
@@ -175,7 +187,6 @@ def examine(
     groups = judge_groups(values, schedule, standing, kept)
     tell("looking for steps", 0.6)
     software = software_changes(exams)
-    residual = log_residuals(values, None if schedule.single_look else schedule.last_day, kept)
     series = watch_all(values, residual, kept=kept)
     kept.write_growing()
     steps, residual = find_steps(values, residual, software, series, schedule, kept)
@@ -217,7 +228,8 @@ def examine(
         unmapped=[name.record() for name in unmapped],
         excluded=excluded_record(values),
         findings=findings,
-        values=frozen_table(values),
+        frozen=freeze(values, parquet_dir / FOLDER / "weeks" if keep else None),
+        looked_at=values,
         sites=_sites(values),
         sections=sections,
         schedule=schedule,

@@ -4,15 +4,16 @@ device.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from dose_audit.audit.block_tables import period_rows, sums_by_block
-from dose_audit.audit.cohort import exams_in_period, left_out_events, water_equivalent_diameter_mm
+from dose_audit.audit.block_tables import period_blocks, sums_by_block
+from dose_audit.audit.cohort import LIST_SEPARATOR, exams_in_period, left_out_events, water_equivalent_diameter_mm
 from dose_audit.audit.columns import Columns
-from dose_audit.audit.quantities import SEQUENCE_TYPES
+from dose_audit.audit.device_names import devices_of, name_devices_apart, twins_among, with_devices
+from dose_audit.audit.kept_rows import KeptRows, RowKind
+from dose_audit.audit.quantities import FLUOROSCOPY_MODALITIES, SEQUENCE_TYPES
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 
     from dose_audit.audit.engine import Engine
 
-__all__ = ["EXAM_COLUMNS", "Received", "exam_rows", "name_devices_apart", "read_exams", "read_objects"]
+__all__ = [
+    "EXAM_COLUMNS",
+    "Received",
+    "exam_rows",
+    "patient_rows",
+    "read_exams",
+    "read_objects",
+]
 
 SET_ASIDE = ("quarantined", "conflict")
 
@@ -35,7 +43,6 @@ EXAM_COLUMNS = (
     "study_datetime",
     "software_versions",
     "weight_kg",
-    "pseudonym",
     "warning_codes",
     "ct_dlp_mgy_cm",
     "events_ct_dlp_mgy_cm",
@@ -70,8 +77,32 @@ class Received:
 
 
 def read_exams(engine: Engine, since: date | None, until: date | None) -> Columns:
-    """Return the exams of the period, and those without a date, in the order of their number: see `exam_rows`."""
-    return Columns(name_devices_apart(period_rows(engine, "exams", exam_rows, since, until))).sorted(("exam_id",))
+    """Return the exams of the period, and those without a date, in the order of their number.
+
+    Returns
+    -------
+    Columns
+        As arrays, those of `exam_rows`, with the codes of ``warning_codes`` joined by `LIST_SEPARATOR`, and ``device`` (see
+        `device_names.device_of`) in place of the device's number.
+    """
+
+    def made(table: pa.Table, twins: set[int]) -> Columns:
+        named = name_devices_apart(with_devices(table), twins).drop_columns(["equipment_id"])
+        return Columns(named).sorted(("exam_id",)).arrays()
+
+    blocks = period_blocks(engine, since, until)
+    if not blocks:
+        table = engine.to_encoded(exam_rows(engine, since, until))
+        return made(table, twins_among(devices_of(table)))
+    kind = RowKind("exams", exam_rows, ("exam_id",))
+    return KeptRows(engine, kind, blocks, since, until, str(since)).read(lambda: made)[0]
+
+
+def patient_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
+    """Exams of which a patient's doses are added up, each with whose it is."""
+    exams = exams_in_period(engine, since, until)
+    exams = exams.filter(exams.modality.isin(FLUOROSCOPY_MODALITIES) & exams.pseudonym.notnull())
+    return exams.select("exam_id", "study_date", "pseudonym")
 
 
 def exam_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
@@ -86,7 +117,9 @@ def exam_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tabl
     """
     import ibis
 
-    exams = exams_in_period(engine, since, until).select(*EXAM_COLUMNS)
+    exams = exams_in_period(engine, since, until)
+    codes = exams.warning_codes.join(LIST_SEPARATOR).fill_null("")
+    exams = exams.mutate(warning_codes=codes).select(*EXAM_COLUMNS)
     # The period's events alone: a store of many years has far more.
     events = left_out_events(engine).semi_join(exams, "exam_id")
     kind, exposed = events.ct_acquisition_type, events.left_out.isnull()
@@ -127,23 +160,3 @@ def _set_aside(engine: Engine, since: date | None, until: date | None) -> ir.Tab
     objects = engine.objects
     aside = objects.filter(objects.state.isin(SET_ASIDE))
     return aside.select("object_id", "received_at", "site", "station_name", "state", "reason")
-
-
-def name_devices_apart(table: pa.Table) -> pa.Table:
-    """Give two devices of one site that bear the same display name their number behind it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    devices = table.group_by(["site", "equipment", "equipment_id"]).aggregate([]).to_pylist()
-    shared = Counter((row["site"], row["equipment"]) for row in devices)
-    twins = {row["equipment_id"] for row in devices if shared[row["site"], row["equipment"]] > 1} - {None}
-    column = table.column("equipment")
-    if not twins and not column.null_count:
-        return table
-    named = pc.fill_null(column.cast(pa.string()), "Unnamed device")
-    if twins:
-        ids = table.column("equipment_id")
-        numbered = pc.binary_join_element_wise(named, ids.cast(pa.string()), " #")
-        named = pc.if_else(pc.is_in(ids, value_set=pa.array(sorted(twins), ids.type)), numbered, named)
-    named = named.dictionary_encode() if pa.types.is_dictionary(column.type) else named
-    return table.set_column(table.schema.get_field_index("equipment"), "equipment", named)

@@ -11,7 +11,8 @@ import numpy as np
 from dose_audit.audit.block_tables import period_rows, sums_by_block
 from dose_audit.audit.cohort import exams_in_period, left_out_events
 from dose_audit.audit.columns import Columns
-from dose_audit.audit.exams import name_devices_apart
+from dose_audit.audit.device_names import name_devices_apart
+from dose_audit.audit.exams import patient_rows
 from dose_audit.audit.quantities import SINGLE_SHOT_MODALITIES
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Exposures:
         `distinct`: how many different acquisition protocols, views and sides there were.
     sizes : Columns
         `exam_id` and `wed_mm`, the median water-equivalent diameter over an exam's imaging sequences.
+    patients : Columns
+        Fluoroscopy exams whose patient is known: `exam_id`, ascending, and `pseudonym`.
     device_months : Columns
         Every month in which a device was ever used: `site`, `equipment`, `first_exam` and `last_exam` in it, `exams`.
     """
@@ -58,6 +61,7 @@ class Exposures:
     localisers: Columns
     projections: Columns
     sizes: Columns
+    patients: Columns
     device_months: Columns
 
 
@@ -84,6 +88,7 @@ def read_exposures(engine: Engine, exams: Columns, since: date | None, until: da
         localisers=_part(exams, scans, *place, "localisers", "sequences"),
         projections=_part(exams, shots, *place, "exposures", "distinct"),
         sizes=_part(exams, patients & ~np.isnan(exams["wed_mm"]), "exam_id", "wed_mm"),
+        patients=Columns(period_rows(engine, "patients", patient_rows, since, until)).sorted(("exam_id",)),
         device_months=_device_months(engine),
     )
 
@@ -93,9 +98,7 @@ def _one_of(column: tuple[NDArray[np.int32], list[str | None]], *words: str) -> 
 
 
 def _part(exams: Columns, rows: NDArray[np.bool_], *names: str) -> Columns:
-    import pyarrow as pa
-
-    return Columns(exams.table.select(names).filter(pa.array(rows)))
+    return exams.only(*names).some(np.flatnonzero(rows))
 
 
 def _events(engine: Engine, name: str, rows: Rows, since: date | None, until: date | None) -> Columns:

@@ -81,40 +81,75 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dose_audit.audit.contents import table_sha256
+from dose_audit.audit.columns import Texts
+from dose_audit.audit.contents import table_sha256, used_codes
+from dose_audit.audit.frozen_parts import FrozenParts, frozen_parts
+from dose_audit.audit.kept_weeks import KeptWeeks
 from dose_audit.audit.values import exam_refs
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dose_audit.audit.columns import Texts
     from dose_audit.audit.values import Values
 
-__all__ = ["frozen_table", "input_sha256", "table_sha256"]
+__all__ = ["freeze", "frozen_table", "input_sha256", "table_sha256"]
 
 
-def frozen_table(values: Values) -> pa.Table:
-    """Return the values as ``values.parquet`` holds them: one row per exam and quantity, compared or left
+def freeze(values: Values, kept: Path | None = None) -> FrozenParts:
+    """Return the values as a run freezes them, by weeks.
+
+    Parameters
+    ----------
+    values : Values
+    kept : Path, optional
+        Folder with the files of earlier runs' weeks.
+    """
+    return frozen_parts(
+        values.columns["study_datetime"], partial(frozen_table, values), partial(_week_key, values), KeptWeeks(kept)
+    )
+
+
+def _week_key(values: Values, week: int, rows: NDArray[np.int64]) -> str | None:
+    """What says all that a week's rows hold: the name of rows that are what they were, and what was said of them since."""
+    name = values.weeks.get(week)
+    if name is None:
+        return None
+    digest = hashlib.sha256(f"{name} {week} {rows.size}".encode())
+    for texts in (values.reason, values.band):
+        places, used = used_codes(texts.codes[rows])
+        digest.update(json.dumps(texts.words[used].tolist()).encode())
+        digest.update(np.ascontiguousarray(places, dtype="<i4").data)
+    return digest.hexdigest()[:32]
+
+
+def frozen_table(values: Values, rows: NDArray[np.int64] | None = None) -> pa.Table:
+    """Return values, or some rows of them, as ``values.parquet`` holds them: one row per exam and quantity, compared or left
     out.
 
     Nothing in it identifies a patient; exams bear this installation's own numbers.
     """
     import pyarrow as pa
 
-    table = values.columns.table
+    rows = np.arange(len(values.columns)) if rows is None else rows
+    columns = values.columns.some(rows)
+    table = columns.table
+    band, reason = (Texts(texts.codes[rows], texts.words.tolist()) for texts in (values.band, values.reason))
     return pa.table(
         {
-            "exam_ref": exam_refs(values.columns["exam_id"]),
+            "exam_ref": exam_refs(columns["exam_id"]),
             "site": table["site"],
             "equipment": table["equipment"],
             "modality": table["modality"],
             "examination": table["examination"],
             "examination_name": table["examination_name"],
-            "band": _encoded(values.band),
+            "band": _encoded(band),
             "quantity": table["quantity"],
             "unit": table["unit"],
             "value": table["value"],
@@ -124,8 +159,8 @@ def frozen_table(values: Values) -> pa.Table:
             "thickness_mm": table["thickness_mm"],
             "wed_mm": table["wed_mm"],
             "software_versions": table["software_versions"],
-            "included": pa.array(values.compared),
-            "reason": _or_none(_encoded(values.reason)),
+            "included": pa.array(reason == ""),
+            "reason": _or_none(_encoded(reason)),
         }
     ).combine_chunks()
 

@@ -18,14 +18,13 @@ from dose_audit.audit.engine import copy_or_database
 from dose_audit.audit.examine import Progress, Result, examine
 from dose_audit.audit.findings import sort_findings
 from dose_audit.audit.freeze import input_sha256
-from dose_audit.audit.frozen_parts import frozen_parts
 from dose_audit.audit.mapping import StoredMapping, stored_mapping
 from dose_audit.audit.methods import ALGORITHMS, method_texts
 from dose_audit.audit.phantom_findings import phantom_findings
 from dose_audit.audit.references import editions_in_force
 from dose_audit.audit.runs import AuditOutcome, json_ready, report_texts, run_name, write_report
 from dose_audit.audit.schedule import PERIODS, first_of_period, nightly_schedule, one_look
-from dose_audit.audit.seal import seal_run, write_inputs
+from dose_audit.audit.seal import VALUES, seal_run, write_inputs
 from dose_audit.audit.telling import exit_code, finding_record, known_findings, raise_all
 
 if TYPE_CHECKING:
@@ -144,15 +143,14 @@ def run_audit(
     tell("freezing the run", 0.9)
     sets = _sets_record(settings, registry, since, until, drl_on)
     result.sections["local_levels"] = local_level_records(registry.examinations, sets)
-    result.sections["significant_exposures"] = worksheets(result.findings, result.values)
+    result.sections["significant_exposures"] = worksheets(result.findings, result.looked_at)
     # Of a large network these are millions of numbers: they become text once, which is hashed and written.
     sections = report_texts(json_ready(result.sections))
-    frozen = frozen_parts(result.values)
-    values_sha256 = frozen.sha256
+    values_sha256 = result.frozen.sha256
     run = _run_record(settings, registry, mapping, result, sections, values_sha256, sets, since, until, now, drl_on)
     run_dir = (out or settings.reports_dir) / run["id"]
     run_dir.mkdir(parents=True, exist_ok=True)
-    frozen.write(run_dir / "values.parquet")
+    result.frozen.write(run_dir / VALUES)
     run["inputs_sha256"] = write_inputs(run_dir, _inputs(result, run, values_sha256))
     # All or nothing: a run that is killed here leaves no finding that counts as told and that no run shows.
     with transaction.atomic():

@@ -4,7 +4,7 @@ exam.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from dose_audit.audit.columns import Columns
     from dose_audit.drl import DrlRegistry, DrlSet, Match
 
-__all__ = ["ADULT_FROM_YEARS", "COMPARED", "References", "editions_in_force", "find_references", "flags_of"]
+__all__ = [
+    "ADULT_FROM_YEARS",
+    "COMPARED",
+    "References",
+    "cell_edges",
+    "editions_in_force",
+    "find_references",
+    "flags_of",
+    "with_cells",
+]
 
 ADULT_FROM_YEARS = 18.0
 """Adults and children are never one group; this parts them where no set that answers says at what age."""
@@ -51,19 +60,60 @@ class References:
         return [match.status for match in self.matches]
 
 
-def find_references(
-    columns: Columns, registry: DrlRegistry, *, wanted: NDArray[np.bool_], view: str, now: date
-) -> References:
-    """Find the reference level of each wanted row.
+def cell_edges(registry: DrlRegistry) -> dict[str, Any]:
+    """What parts patients for the reference levels: edges by column, and whether some levels hold for one site alone.
+
+    Between two successive edges of all bands, age limits, weight windows and validity dates the tables cannot tell
+    patients apart.
+    """
+    return _edges(registry) | {"by_site": any(drl_set.site for drl_set in registry.sets)}
+
+
+def with_cells(columns: Columns, edges: Mapping[str, Any]) -> Columns:
+    """The columns, of arrays, with ``cell``: the same text for rows that the reference levels cannot tell apart.
 
     Parameters
     ----------
     columns : Columns
-        With `examination`, `quantity`, `modality`, `phantom`, `age_years`, `weight_kg`, `thickness_mm`,
+        With `reason`, `examination`, `quantity`, `modality`, `phantom`, `site`, `age_years`, `weight_kg`, `thickness_mm`,
         `wed_mm`, `study_date`.
+    edges : mapping
+        From `cell_edges`.
+
+    Notes
+    -----
+    A row that is left out, for which no level is looked up, has the empty text.
+    """
+    rows = np.flatnonzero(columns["reason"] == "")
+    codes = np.zeros(len(columns), dtype=np.int64)
+    if not rows.size:
+        return columns.with_texts("cell", codes, [""])
+    named = ["examination", "quantity", "modality", "phantom", *(["site"] if edges["by_site"] else [])]
+    keys: list[NDArray[np.integer[Any]]] = [columns.codes(name)[0][rows] for name in named]
+    for name in ("age_years", "weight_kg", "thickness_mm", "wed_mm"):
+        keys.append(_cells(columns[name][rows], edges[name]))
+    days = columns["study_date"][rows].astype("datetime64[D]").astype(np.int64)
+    keys.append(np.searchsorted([_day_number(day) for day in edges["study_date"]], days, side="right"))
+    first, inverse = _combinations(keys)
+    words = [
+        "\x1f".join(
+            [str(columns[name][rows[row]] or "") for name in named]
+            + [f"{key[row] + 1:05d}" for key in keys[len(named) :]]
+        )
+        for row in first.tolist()
+    ]
+    codes[rows] = inverse + 1
+    return columns.with_texts("cell", codes, ["", *words])
+
+
+def find_references(columns: Columns, registry: DrlRegistry, *, view: str, now: date) -> References:
+    """Find the reference level of each row that has a cell.
+
+    Parameters
+    ----------
+    columns : Columns
+        From `with_cells`.
     registry : DrlRegistry
-    wanted : array of bool
-        Rows to look up.
     view : str
         ``then`` or ``now``.
     now : date
@@ -71,27 +121,16 @@ def find_references(
 
     Notes
     -----
-    Between two successive edges of all bands, age limits, weight windows and validity dates the tables cannot
-    tell patients apart. Rows are therefore put into cells between those edges, and one row of each cell is
-    looked up.
+    One row of each cell is looked up.
     """
-    index = np.full(len(columns), -1, dtype=np.int64)
-    rows = np.flatnonzero(wanted)
-    if rows.size == 0:
-        return References(index, [], [])
-    edges = _edges(registry)
-    named = ["examination", "quantity", "modality", "phantom"]
-    if any(drl_set.site for drl_set in registry.sets):
-        named.append("site")
-    keys: list[NDArray[np.integer[Any]]] = [columns.codes(name)[0][rows] for name in named]
-    for name in ("age_years", "weight_kg", "thickness_mm", "wed_mm"):
-        keys.append(_cells(columns[name][rows], edges[name]))
-    days = columns["study_date"][rows].astype("datetime64[D]").astype(np.int64)
-    keys.append(np.searchsorted([_day_number(day) for day in edges["study_date"]], days, side="right"))
-    first, inverse = _combinations(keys)
-    matches = [_look_up(columns, int(rows[i]), registry, view, now) for i in first]
-    index[rows] = inverse
-    ages = columns["age_years"][rows[first]]
+    codes, words = columns.codes("cell")
+    without = int(words[:1] == [""])  # sorted, the empty text is the first
+    index = codes.astype(np.int64) - without
+    first = np.empty(len(words), dtype=np.int64)
+    first[codes[::-1]] = np.arange(codes.size)[::-1]  # of several, the one that is put there last stays
+    first = first[without:]
+    matches = [_look_up(columns, int(row), registry, view, now) for row in first]
+    ages = columns["age_years"][first]
     return References(index, matches, [_band(m, float(age)) for m, age in zip(matches, ages, strict=True)])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.values import Values
 
-__all__ = ["DeviceSeries", "device_series", "log_residuals", "resistant_slope"]
+__all__ = ["GROUP", "DeviceSeries", "Residuals", "device_series", "log_residuals", "resistant_slope"]
+
+GROUP = ("site", "equipment", "modality", "examination", "quantity")
+"""With the band: values that are alike but for the patient's size."""
 
 MINIMUM_GROUP = 10
 MINIMUM_FOR_SIZE = 30
@@ -47,8 +51,24 @@ class DeviceSeries:
     residual: NDArray[np.float64]
 
 
-def log_residuals(values: Values, closed: date | None = None, kept: KeptResults | None = None) -> NDArray[np.float64]:
-    """Return ln(dose) of every compared value minus its group's centre and size trend; NaN for the rest.
+@dataclass(frozen=True)
+class Residuals:
+    """What is left of the log doses of a table of values.
+
+    Attributes
+    ----------
+    every : array of float
+        Of each compared value in a group that is large enough; NaN for the rest.
+    judged : array of float
+        The same without values older than those that their group's were learned from.
+    """
+
+    every: NDArray[np.float64]
+    judged: NDArray[np.float64]
+
+
+def log_residuals(values: Values, closed: date | None = None, kept: KeptResults | None = None) -> Residuals:
+    """Return ln(dose) of compared values minus its group's centre and size trend.
 
     Parameters
     ----------
@@ -66,35 +86,42 @@ def log_residuals(values: Values, closed: date | None = None, kept: KeptResults 
 
     With a close the residuals of the exams before it stay what they are until the next one, however many come in, and
     newer exams are judged by what was usual before them. A group that had fewer than ten values by then learns from
-    those after it, and has residuals for those alone.
+    those after it, and judges those alone.
     """
     columns = values.columns
-    residual = np.full(len(columns), np.nan)
-    names = ("site", "equipment", "modality", "examination", "quantity")
-    settled = np.ones(len(columns), dtype=bool)
+    parted = columns.parted(GROUP, values.compared, within=values.band.codes)
+    rows = parted.rows
+    logs, thickness = np.log(columns["value"][rows]), np.asarray(columns["thickness_mm"][rows], dtype=float)
+    weight = np.asarray(columns["weight_kg"][rows], dtype=float)
+    weight = np.log(np.where(weight > 0, weight, np.nan))
+    settled = np.ones(rows.size, dtype=bool)
     if closed is not None:
-        settled = columns["study_date"].astype("datetime64[D]") <= np.datetime64(closed, "D")
-    for key, rows in columns.groups(names, values.compared, within=values.band.codes):
-        before = settled[rows]
-        learned = before if np.count_nonzero(before) >= MINIMUM_GROUP else ~before
-        if closed is None:
-            learned = before
+        settled = columns["study_date"][rows].astype("datetime64[D]") <= np.datetime64(closed, "D")
+    left, judged = np.full(rows.size, np.nan), np.ones(rows.size, dtype=bool)
+    for key, (a, b) in zip(parted.keys, pairwise(parted.edges), strict=True):
+        learned = settled[a:b]
+        if closed is not None and np.count_nonzero(learned) < MINIMUM_GROUP:
+            learned = ~learned
+            judged[a:b] = learned
         if np.count_nonzero(learned) < MINIMUM_GROUP:
             continue
-        judged = np.ones(rows.size, dtype=bool) if learned is before else learned
-        logs = np.log(columns["value"][rows])
-        size = _size(columns, rows, key[4], key[2])
+        size = thickness[a:b] if _by_thickness(key[4], key[2]) else weight[a:b]
+        parts = (logs[a:b][learned], size[learned])
         if closed is None or kept is None:
-            expected = _learn(logs[learned], size[learned])
+            expected = _learn(*parts)
         else:
-            parts = (logs[learned], size[learned])
             expected = _Expected(**kept.result("expected", parts, partial(_learn_record, *parts)))
-        left = logs - expected.centre
+        left[a:b] = logs[a:b] - expected.centre
         if expected.slope is not None:
-            known = np.isfinite(size)
-            left[known] = (logs[known] - expected.slope * (size[known] - expected.size)) - expected.at_size
-        residual[rows[judged]] = left[judged]
-    return residual
+            at_size = (logs[a:b] - expected.slope * (size - expected.size)) - expected.at_size
+            left[a:b] = np.where(np.isfinite(size), at_size, left[a:b])
+    every = np.full(len(columns), np.nan)
+    every[rows] = left
+    if judged.all():
+        return Residuals(every, every)
+    alone = every.copy()
+    alone[rows[~judged]] = np.nan
+    return Residuals(every, alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +186,15 @@ def device_series(values: Values, residual: NDArray[np.float64]) -> Iterator[Dev
     ):
         if quantity == "fluoro_time":
             continue
-        ordered = rows[np.lexsort((ids[rows], times[rows]))]
+        moments = times[rows]
+        ordered = rows[np.argsort(moments, kind="stable")]
+        moments = times[ordered]
+        if np.any(moments[1:] == moments[:-1]):  # as they seldom are
+            ordered = rows[np.lexsort((ids[rows], times[rows]))]
         yield DeviceSeries(site, equipment, modality, quantity, ordered, residual[ordered])
 
 
-def _size(columns: Any, rows: NDArray[np.int64], quantity: str, modality: str) -> NDArray[np.float64]:
+def _by_thickness(quantity: str, modality: str) -> bool:
+    """Whether a quantity goes with the compressed thickness of the breast, and not with the weight."""
     known = quantity_named(quantity, modality)
-    if known is None or known.size == "thickness_mm":
-        return np.asarray(columns["thickness_mm"][rows], dtype=float)
-    weight = np.asarray(columns["weight_kg"][rows], dtype=float)
-    return np.log(np.where(weight > 0, weight, np.nan))
+    return known is None or known.size == "thickness_mm"

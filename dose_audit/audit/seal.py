@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dose_audit.audit.engine import Engine
 
-__all__ = ["INPUTS", "SEAL", "broken_seals", "read_from", "seal_run", "write_inputs"]
+__all__ = ["INPUTS", "SEAL", "VALUES", "broken_seals", "read_from", "seal_run", "write_inputs"]
 
 INPUTS, SEAL = "inputs.json", "seal.json"
-SEALED = ("report.json", "values.parquet", INPUTS)
+VALUES = "values.parquet"
+"""A folder with a file a week; in runs of former versions one file."""
+_SEALED = ("report.json", VALUES, INPUTS)
 """What a report is drawn from; pages and tables beside them are drawn from these again."""
 
 
@@ -51,7 +53,7 @@ def write_inputs(run_dir: Path, inputs: Mapping[str, Any]) -> str:
 
 def seal_run(run_dir: Path) -> None:
     """Write the hashes of a finished run's files, last of all."""
-    text = json.dumps({name: _sha256(run_dir / name) for name in SEALED}, indent=1, sort_keys=True)
+    text = json.dumps({name: _sha256(run_dir / name) for name in _files(run_dir)}, indent=1, sort_keys=True)
     part = run_dir / f".{SEAL}.part"
     part.write_text(text + "\n", encoding="utf-8")
     part.replace(run_dir / SEAL)
@@ -78,16 +80,27 @@ def broken_seals(run_dir: Path) -> list[str]:
         )
     try:
         sealed = json.loads(path.read_text(encoding="utf-8"))
-        wanted = {name: str(sealed[name]) for name in SEALED}
-    except (ValueError, KeyError, TypeError):
+        wanted = {str(name): str(sha256) for name, sha256 in sealed.items()}
+    except (ValueError, AttributeError):
         return [f"{SEAL} is damaged."]
-    broken = []
+    if {name.partition("/")[0] for name in wanted} != set(_SEALED):
+        return [f"{SEAL} is damaged."]
+    broken = [f"{name} was put there after the run." for name in _files(run_dir) if name not in wanted]
     for name, sha256 in wanted.items():
         if not (run_dir / name).is_file():
             broken.append(f"{name} is missing.")
         elif (found := _sha256(run_dir / name)) != sha256:
             broken.append(f"{name} was changed after the run: SHA-256 {found[:12]}…, sealed {sha256[:12]}….")
     return broken
+
+
+def _files(run_dir: Path) -> list[str]:
+    """Names of the files of a run that are there."""
+    names = []
+    for name in _SEALED:
+        path = run_dir / name
+        names += sorted(f"{name}/{one.name}" for one in path.iterdir()) if path.is_dir() else [name]
+    return [name for name in names if (run_dir / name).is_file()]
 
 
 def _sha256(path: Path) -> str:

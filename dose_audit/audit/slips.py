@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.residuals import DeviceSeries, device_series, log_residuals
+from dose_audit.audit.residuals import DeviceSeries, device_series
 
 if TYPE_CHECKING:
     from dose_audit.audit.values import Values
@@ -50,8 +50,14 @@ class Slip:
     others: int
 
 
-def find_slips(values: Values) -> list[Slip]:
+def find_slips(values: Values, residual: NDArray[np.float64]) -> list[Slip]:
     """Find blocks of at least five successive exams of a device that are off by 10, 100 or 1000.
+
+    Parameters
+    ----------
+    values : Values
+    residual : array of float
+        `Residuals.every` of `residuals.log_residuals`.
 
     Notes
     -----
@@ -59,7 +65,7 @@ def find_slips(values: Values) -> list[Slip]:
     group's median may be real: that is an outlier, and its values stay in.
     """
     found = []
-    for series in device_series(values, log_residuals(values)):
+    for series in device_series(values, residual):
         found.extend(_slips_of(series))
     return found
 

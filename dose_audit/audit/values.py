@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.block_tables import in_blocks, period_rows, sums_by_block
-from dose_audit.audit.cohort import FACT_COLUMNS, value_rows
-from dose_audit.audit.columns import Columns, Texts, places_among, renumbered, with_sorted_words
-from dose_audit.audit.exams import name_devices_apart
-from dose_audit.audit.kept import no_results
-from dose_audit.audit.mapping import ResolvedFacts, resolve_facts
+from dose_audit.audit.columns import Columns, Texts, places_among, renumbered
 from dose_audit.audit.references import COMPARED, References, find_references
+from dose_audit.audit.value_rows import read_value_rows
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     import pyarrow as pa
 
     from dose_audit.audit.engine import Engine
@@ -49,8 +44,6 @@ REASONS = {
 }
 """Why a value is not compared. The order is the precedence of an exam's one reason."""
 
-_SORT = ("site", "equipment", "examination", "quantity", "study_datetime", "exam_id", "value")
-
 
 @dataclass
 class Values:
@@ -65,12 +58,15 @@ class Values:
     references : References
     band : Texts
         Band of each row; empty where none was looked up. Its words are sorted.
+    weeks : mapping
+        Weeks whose rows are what they were in earlier runs, each with a name for them; see `frozen_parts.weeks_of`.
     """
 
     columns: Columns
     reason: Texts
     references: References
     band: Texts
+    weeks: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def compared(self) -> NDArray[np.bool_]:
@@ -182,75 +178,16 @@ def read_values(
     kept : KeptResults, optional
         Has what the mapping made of facts in an earlier run.
     """
-    # What only the mapping looks at has few distinct combinations.
-    without = [name for name in FACT_COLUMNS if name not in ("site", "modality")]
-    if in_blocks(engine, since, until):
-        table = period_rows(engine, "values", value_rows, since, until, without=without)
-        facts = sums_by_block(
-            engine, "facts", lambda part, *_: _facts(part.table("values")), since, until, from_rows="values"
-        )
-    else:
-        rows = engine.keep(value_rows(engine, since, until), "value_rows")
-        table, facts = engine.to_encoded(rows.drop(*without)), engine.to_arrow(_facts(rows))
-    table = _with_examinations(table, _resolved(mapping, _distinct(facts), examinations, kept))
-    columns = Columns(name_devices_apart(table)).sorted(_SORT)
-    del table
-
+    columns, weeks = read_value_rows(engine, registry, mapping, examinations, since=since, until=until, kept=kept)
     words = ["", *REASONS]
-    told, left_out = columns.codes("left_out")
-    reason = Texts(np.array([words.index(word or "") for word in left_out], dtype=np.int8)[told], words)
-    status = columns["mapping_status"]
-    reason[(reason == "") & (status == "ambiguous")] = "AMBIGUOUS_MAPPING"
-    reason[(reason == "") & (status == "unmapped")] = "UNMAPPED"
+    told, reasons = columns.codes("reason")
+    reason = Texts(np.array([words.index(word) for word in reasons], dtype=np.int8)[told], words)
 
-    references = find_references(columns, registry, wanted=reason == "", view=view, now=now)
+    references = find_references(columns, registry, view=view, now=now)
     bands = sorted({"", *references.bands})
     # The last place is that of -1: no reference was looked up.
     of_match = np.array([*map(bands.index, references.bands), bands.index("")], dtype=np.int16)
     statuses = ["" if status in COMPARED else status for status in references.status()]
     found = references.index >= 0
     reason.codes[found] = np.array([words.index(status) for status in statuses], dtype=np.int8)[references.index[found]]
-    return Values(columns, reason, references, Texts(of_match[references.index], bands))
-
-
-def _facts(rows: ir.Table) -> ir.Table:
-    return rows.select("fact", *FACT_COLUMNS).distinct()
-
-
-def _distinct(facts: pa.Table) -> pa.Table:
-    """Facts of all blocks, each once."""
-    _, first = np.unique(facts["fact"].to_numpy(), return_index=True)
-    return facts.take(first)
-
-
-def _resolved(
-    mapping: MappingTable, facts: pa.Table, examinations: Mapping[str, Examination], kept: KeptResults | None
-) -> ResolvedFacts:
-    """What the mapping makes of each combination of facts, asked anew where one of them or the mapping is another."""
-    known = {slug: (one.name, one.modality) for slug, one in examinations.items()}
-    found = (kept or no_results()).result(
-        "mapped facts",
-        (mapping.rows, known, [facts[name].to_pylist() for name in facts.column_names]),
-        lambda: asdict(resolve_facts(mapping, facts, examinations)),
-    )
-    return ResolvedFacts(**found)
-
-
-def _with_examinations(table: pa.Table, resolved: ResolvedFacts) -> pa.Table:
-    import pyarrow as pa
-
-    fact = table.column("fact").to_numpy()
-    known = np.asarray(resolved.fact, dtype=fact.dtype)
-    order = np.argsort(known)
-    place = order[np.searchsorted(known[order], fact)] if known.size else np.zeros(0, dtype=np.int64)
-    for name, words in (
-        ("examination", resolved.examination),
-        ("examination_name", resolved.name),
-        ("mapping_status", resolved.status),
-        ("mapping_reason", resolved.reason),
-        ("label", resolved.label),
-    ):
-        encoded = with_sorted_words(pa.array(words, pa.string()).dictionary_encode())
-        column = pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(place)), encoded.dictionary)
-        table = table.append_column(name, column)
-    return table.drop_columns(["fact"])
+    return Values(columns, reason, references, Texts(of_match[references.index], bands), weeks)

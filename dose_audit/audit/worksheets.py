@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dose_audit.audit.columns import Columns
 from dose_audit.audit.exam_totals import exam_totals
 from dose_audit.audit.findings import Finding
+from dose_audit.audit.freeze import frozen_table
 from dose_audit.audit.significant import reaches
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from dose_audit.audit.values import Values
 
 __all__ = ["CONCLUSION", "worksheets"]
 
@@ -27,15 +27,15 @@ CONCLUSION = (
 )
 
 
-def worksheets(findings: Sequence[Finding], values: pa.Table) -> list[dict[str, Any]]:
+def worksheets(findings: Sequence[Finding], values: Values) -> list[dict[str, Any]]:
     """Build ``significant_exposures`` of ``report.json``. Django must be set up.
 
     Parameters
     ----------
     findings : sequence of Finding
         Of the run. Single exams above a trigger level, or far above their group, get a worksheet.
-    values : pyarrow.Table
-        The frozen table of values.
+    values : Values
+        What the run looked at.
 
     Notes
     -----
@@ -45,19 +45,16 @@ def worksheets(findings: Sequence[Finding], values: pa.Table) -> list[dict[str, 
     none, neither has the exam. The usual dose of its group, where it is known, stands beside it as what may have been
     intended: total × group median of DLP ÷ the exam's.
     """
-    import pyarrow as pa
-
     entries: list[dict[str, Any]] = []
-    exams, columns = values["exam_ref"].combine_chunks(), Columns(values)
+    exams = values.columns["exam_id"]
     for finding in findings:
         ref = finding.evidence.get("exam_ref")
         if finding.kind not in KINDS or ref is None or (finding.kind == "outlier" and not _high(finding)):
             continue
         if any(entry["exam_ref"] == ref for entry in entries):
             continue
-        # By number: of millions of rows a text would be looked for in each.
-        rows = np.flatnonzero(exams.indices.to_numpy() == exams.dictionary.index(str(ref)).as_py())
-        entries.append(_entry(finding, str(ref), values.take(pa.array(rows)).to_pylist(), columns))
+        rows = np.flatnonzero(exams == int(str(ref)[1:]))
+        entries.append(_entry(finding, str(ref), frozen_table(values, rows).to_pylist(), values))
         if len(entries) == MOST:
             break
     return entries
@@ -68,7 +65,7 @@ def _high(finding: Finding) -> bool:
     return bool(ratios) and max(ratios) > 1.0
 
 
-def _entry(finding: Finding, ref: str, rows: list[dict[str, Any]], values: Columns) -> dict[str, Any]:
+def _entry(finding: Finding, ref: str, rows: list[dict[str, Any]], values: Values) -> dict[str, Any]:
     first = rows[0] if rows else {}
     age = first.get("age_years")
     population = None if age is None else "adult" if age >= ADULT_FROM_YEARS else "child"
@@ -129,14 +126,15 @@ def _effective_dose(exam_id: int) -> tuple[float | None, float | None, str]:
     return total, None if None in parts else math.fsum(parts), ""
 
 
-def _of_group(row: dict[str, Any] | None, values: Columns) -> float | None:
+def _of_group(row: dict[str, Any] | None, values: Values) -> float | None:
     """The exam's DLP over the median of the exams that it belongs to; None where it is compared with nothing."""
     if row is None or not row["examination"] or not row["value"]:
         return None
-    mask = values["included"] & (values["quantity"] == "DLP")
-    for name in ("site", "equipment", "examination", "band"):
+    columns = values.columns
+    mask = values.compared & (columns["quantity"] == "DLP") & (values.band == row["band"])
+    for name in ("site", "equipment", "examination"):
         if row[name] is None:
             return None
-        mask &= values[name] == row[name]
-    doses = values["value"][mask]
+        mask &= columns[name] == row[name]
+    doses = columns["value"][mask]
     return float(row["value"] / np.median(doses)) if doses.size > 1 else None

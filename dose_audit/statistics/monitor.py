@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,9 +79,16 @@ def ewma(values: ArrayLike, *, target: float, sigma: float, weight: float = 0.1,
         diagonals = np.full((2, x.size), weight - 1.0)
         diagonals[0] = 1.0
         line = target + dtbsv(1, diagonals, weight * (x - target), lower=1)
-    steps = np.arange(1, x.size + 1)
-    reach = width * sigma * np.sqrt(weight / (2.0 - weight) * (1.0 - (1.0 - weight) ** (2 * steps)))
+    reach = width * sigma * _spread(weight, 1 << max(x.size - 1, 1).bit_length())[: x.size]
     return _judge(line, line, target + reach, target - reach)
+
+
+@lru_cache(maxsize=32)
+def _spread(weight: float, n: int) -> NDArray[np.float64]:
+    """Standard deviation of the average after 1 to n observations, in units of theirs."""
+    steps = np.arange(1, n + 1)
+    found: NDArray[np.float64] = np.sqrt(weight / (2.0 - weight) * (1.0 - (1.0 - weight) ** (2 * steps)))
+    return found
 
 
 def cusum(

@@ -29,6 +29,7 @@ WARM_UP = 30
 """Exams that only build up the ranks."""
 _STEPS_AN_OCTAVE = 4
 _LEAST_PART = 5
+_FEW = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,14 @@ def sequential_scores(values: ArrayLike, known: NDArray[np.float64] | None = Non
     """
     x = as_finite(values)
     told = np.empty(0) if known is None else known
-    seen: list[float] = np.sort(x[: told.size]).tolist()
     share = np.empty(x.size - told.size)
+    if share.size <= _FEW:  # so few are counted faster than all are sorted
+        for i in range(told.size, x.size):
+            before = x[:i]
+            below, same = int(np.count_nonzero(before < x[i])), int(np.count_nonzero(before == x[i]))
+            share[i - told.size] = (below + same / 2.0 + 0.5) / (i + 1)
+        return np.concatenate([told, ndtri(share)])
+    seen: list[float] = np.sort(x[: told.size]).tolist()
     for i, value in enumerate(x[told.size :].tolist()):
         below, through = bisect_left(seen, value), bisect_right(seen, value)
         share[i] = ((below + through) / 2.0 + 0.5) / (told.size + i + 1)

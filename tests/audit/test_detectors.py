@@ -250,3 +250,13 @@ def test_a_name_with_many_exams_is_worth_mapping(stored, audited):
 
 def test_every_kind_says_where_to_look_first():
     assert all(likely_causes(kind) for kind in KINDS)
+
+
+def test_patients_are_known_of_all_exams_whose_doses_are_added_up():
+    """The levels are a table that a physicist may extend: the exams of which patients are read are those of the table."""
+    from dose_audit.audit.detectors.cumulative import _ADDED
+    from dose_audit.audit.detectors.high_exposure import triggers
+    from dose_audit.audit.quantities import FLUOROSCOPY_MODALITIES
+
+    added = {trigger.modality for trigger in triggers() if trigger.quantity in _ADDED and not trigger.examination}
+    assert added <= set(FLUOROSCOPY_MODALITIES)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dose_audit.audit.frozen_parts import frozen_parts
+from dose_audit.audit.frozen_parts import FrozenParts, frozen_parts
 
 START = datetime(2026, 1, 1, 8)
 
@@ -32,6 +32,11 @@ def _table(n: int, seed: int, *, days: float = 60.0, sites: int = 3) -> pa.Table
     )
 
 
+def _parts(table: pa.Table) -> FrozenParts:
+    moments = table["study_datetime"].combine_chunks().to_numpy(zero_copy_only=False)
+    return frozen_parts(moments, table.take)
+
+
 def _plain(table: pa.Table) -> list[dict[str, object]]:
     return sorted(table.to_pylist(), key=lambda row: str(row["exam_ref"]))
 
@@ -39,14 +44,15 @@ def _plain(table: pa.Table) -> list[dict[str, object]]:
 def test_other_readers_find_every_row_of_the_file(tmp_path: Path) -> None:
     table = _table(500, 1)
     path = tmp_path / "values.parquet"
-    frozen_parts(table).write(path)
-    assert pq.ParquetFile(path).metadata.num_row_groups > 5
+    _parts(table).write(path)
+    assert len(list(path.iterdir())) > 5
     assert _plain(pq.read_table(path)) == _plain(table)
-    relation = duckdb.sql(f"SELECT count(*), sum(value), count(DISTINCT exam_ref) FROM read_parquet('{path}')")
+    relation = duckdb.sql(
+        f"SELECT count(*), sum(value), count(DISTINCT exam_ref) FROM read_parquet('{path}/*.parquet')"
+    )
     [(rows, total, refs)] = relation.fetchall()
     assert (rows, refs) == (500, 500)
     assert total == pytest.approx(sum(table["value"].to_pylist()), rel=1e-12)
-    # One row group alone, by the statistics of its footer entry.
     late = pq.read_table(path, filters=[("study_datetime", ">", START + timedelta(days=50))])
     wanted = [
         row for row in table.to_pylist() if row["study_datetime"] and row["study_datetime"] > START + timedelta(50)
@@ -58,7 +64,7 @@ def test_weeks_that_are_the_same_have_the_same_bytes_however_texts_are_numbered(
     """New exams, a late one, a correction and one taken out, night after night: the others' bytes stay."""
     random = np.random.default_rng(5)
     table = _table(800, 2)
-    frozen_parts(table).write(tmp_path / "before")
+    _parts(table).write(tmp_path / "before")
     for night in range(8):
         rows = table.to_pylist()
         kind = night % 4
@@ -73,24 +79,18 @@ def test_weeks_that_are_the_same_have_the_same_bytes_however_texts_are_numbered(
             rows.pop(int(random.integers(1, 40)))
         plain = pa.Table.from_pylist(rows, schema=pa.schema([(f.name, _decoded(f.type)) for f in table.schema]))
         table = plain.cast(table.schema)  # with other numbers for the same texts
-        frozen_parts(table).write(tmp_path / "now")
-        frozen_parts(plain.cast(table.schema)).write(tmp_path / "again")
-        assert (tmp_path / "now").read_bytes() == (tmp_path / "again").read_bytes()
+        _parts(table).write(tmp_path / "now")
+        _parts(plain.cast(table.schema)).write(tmp_path / "again")
+        assert _weeks(tmp_path / "now") == _weeks(tmp_path / "again")
         changed = len(_weeks(tmp_path / "now") - _weeks(tmp_path / "before"))
         assert changed <= 1
-        (tmp_path / "now").replace(tmp_path / "before")
+        _parts(table).write(tmp_path / "before")  # what was there and is not any more goes
+        assert _weeks(tmp_path / "before") == _weeks(tmp_path / "now")
 
 
-def _weeks(path: Path) -> set[bytes]:
-    """The row groups of a file, as their bytes."""
-    groups, data = pq.ParquetFile(path).metadata, path.read_bytes()
-    found = set()
-    for at in range(groups.num_row_groups):
-        columns = [groups.row_group(at).column(one) for one in range(groups.num_columns)]
-        starts = [one.dictionary_page_offset or one.data_page_offset for one in columns]
-        ends = [start + one.total_compressed_size for start, one in zip(starts, columns, strict=True)]
-        found.add(data[min(starts) : max(ends)])
-    return found
+def _weeks(folder: Path) -> set[tuple[str, bytes]]:
+    """The files of a folder, as their bytes."""
+    return {(path.name, path.read_bytes()) for path in folder.iterdir()}
 
 
 def _decoded(kind: pa.DataType) -> pa.DataType:
@@ -99,15 +99,15 @@ def _decoded(kind: pa.DataType) -> pa.DataType:
 
 def test_the_hash_knows_every_value_and_no_encoding() -> None:
     table = _table(200, 3)
-    whole = frozen_parts(table).sha256
+    whole = _parts(table).sha256
     plain = table.cast(pa.schema([(field.name, _decoded(field.type)) for field in table.schema]))
-    assert frozen_parts(plain).sha256 == whole
+    assert _parts(plain).sha256 == whole
     words = table["site"].combine_chunks()
     other = pa.DictionaryArray.from_arrays(
         pa.array((words.indices.to_numpy() + 1).tolist(), pa.int32()),
         pa.concat_arrays([pa.array(["unused"]), words.dictionary]),
     )
-    assert frozen_parts(table.set_column(1, "site", other)).sha256 == whole
+    assert _parts(table.set_column(1, "site", other)).sha256 == whole
     for name in table.column_names:
         rows = table.to_pylist()
         value = rows[7][name]
@@ -119,11 +119,11 @@ def test_the_hash_knows_every_value_and_no_encoding() -> None:
             rows[7][name] = value + timedelta(microseconds=1)
         else:
             rows[7][name] = None if value is not None else "" if name == "reason" else 0.0
-        assert frozen_parts(pa.Table.from_pylist(rows, schema=plain.schema)).sha256 != whole, name
+        assert _parts(pa.Table.from_pylist(rows, schema=plain.schema)).sha256 != whole, name
 
 
 def test_no_rows_are_a_file_too(tmp_path: Path) -> None:
     table = _table(10, 6).slice(0, 0)
-    frozen_parts(table).write(tmp_path / "values.parquet")
+    _parts(table).write(tmp_path / "values.parquet")
     found = pq.read_table(tmp_path / "values.parquet")
     assert (found.num_rows, found.column_names) == (0, table.column_names)

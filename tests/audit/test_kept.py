@@ -9,11 +9,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from dose_audit.audit import steps
+from dose_audit.audit import kept_rows, steps
 from dose_audit.audit.examine import Result, examine
-from dose_audit.audit.frozen_parts import frozen_parts
 from dose_audit.audit.kept import FOLDER, KeptResults
 from dose_audit.audit.mapping import StoredMapping
 from dose_audit.audit.nightly import default_since
@@ -39,6 +39,10 @@ def _report(result: Result) -> str:
         "unmapped": result.unmapped,
     }
     return json.dumps(json_ready(parts), sort_keys=True, default=str)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 class Nights:
@@ -143,11 +147,14 @@ def test_nights_with_what_was_kept_are_what_they_are_without(
     assert the_same(date(2026, 7, 1)) > 0
 
 
+@pytest.mark.parametrize("written_from", [0.0, 0.9])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_arrives_the_frozen_run_is_that_of_a_night_without_anything_kept(
-    registry, tmp_path: Path, seed: int
+    registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, written_from: float
 ) -> None:
-    """New exams, late ones, corrections, deletions, exams sent again under later numbers, other names, another mapping."""
+    """New exams, late ones, corrections, deletions, exams sent again under later numbers, other names, a second device of
+    the same name, exams whose day has not come, another mapping; whether the kept rows are written each night or seldom."""
+    monkeypatch.setattr(kept_rows, "_WRITTEN_FROM", written_from)
     nights = Nights(registry, tmp_path / "parquet", seed)
     nights.add(datetime(2025, 6, 2), 340, 420)
     random, stored = nights.random, nights.stored
@@ -177,6 +184,18 @@ def test_whatever_arrives_the_frozen_run_is_that_of_a_night_without_anything_kep
             if other["equipment_id"] == row["equipment_id"]:
                 other["equipment"] = f"Unit {int(random.integers(1000))}"
 
+    def name_alike() -> None:
+        """A second device under the first one's name, or no more."""
+        for other in stored.exams:
+            if other["site"] == "South":
+                other["equipment"] = "CT 2" if other["equipment"] != "CT 2" else f"CT {other['equipment_id'] % 7}"
+                other["equipment_id"] = 10 + int(other["exam_id"]) % (1 + day.day % 2)
+
+    def tomorrow() -> None:
+        """Exams with dates to which a later night's period reaches, and some without any."""
+        nights.add(day + timedelta(days=1.5), 1.0, 3)
+        stored.exams[-1] |= {"study_date": None, "study_datetime": None}
+
     def map_anew() -> None:
         nights.protocols["CAP"] = ("ct-abdomen-pelvis-abscess", "ct-chest-abdomen-pelvis-cancer")[
             int(nights.protocols["CAP"] != "ct-abdomen-pelvis-abscess")
@@ -185,9 +204,9 @@ def test_whatever_arrives_the_frozen_run_is_that_of_a_night_without_anything_kep
     changes = [
         lambda: nights.add(day - timedelta(days=float(random.uniform(30, 300))), 5.0, 4),
         lambda: nights.add(day, 0.9, 12, factor=3.0),
-        correct, take_out, move, rename, map_anew,
+        correct, take_out, move, rename, map_anew, name_alike, tomorrow,
     ]  # fmt: skip
-    for _ in range(5):
+    for _ in range(6):
         day += timedelta(days=1)
         nights.add(day - timedelta(days=1), 0.9, 8)
         for change in random.choice(len(changes), 2, replace=False).tolist():
@@ -195,11 +214,11 @@ def test_whatever_arrives_the_frozen_run_is_that_of_a_night_without_anything_kep
         kept = nights.night(day.date())
         anew = nights.night(day.date(), keep=False)
         assert _report(kept) == _report(anew)
-        frozen, whole = frozen_parts(kept.values), frozen_parts(anew.values)
-        assert frozen.sha256 == whole.sha256
-        frozen.write(tmp_path / "kept.parquet")
-        whole.write(tmp_path / "anew.parquet")
-        assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "anew.parquet").read_bytes()
+        assert kept.frozen.sha256 == anew.frozen.sha256
+        kept.frozen.write(tmp_path / "kept.parquet")
+        anew.frozen.write(tmp_path / "anew.parquet")
+        assert _contents(tmp_path / "kept.parquet") == _contents(tmp_path / "anew.parquet")
+        assert pq.read_table(tmp_path / "kept.parquet").num_rows == kept.values.num_rows
 
 
 def test_scores_go_on_where_they_were() -> None:

@@ -113,14 +113,21 @@ def test_what_is_no_longer_so_is_cleared_but_not_by_a_look_at_another_period(sto
     assert Finding.objects.get().state == "cleared"
 
 
+def _files(run_dir):
+    """What a run wrote, by name."""
+    found = {path.relative_to(run_dir).as_posix(): path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    assert {"report.json", "inputs.json"} < found.keys() and any(name.startswith("values.parquet/") for name in found)
+    return found
+
+
 def test_the_same_inputs_give_the_same_run(stored, nightly, tmp_path):
     _too_high(stored)
     first, report = nightly()
-    files = [(first.run_dir / name).read_bytes() for name in ("values.parquet", "report.json")]
+    files = _files(first.run_dir)
     again, other = nightly(out=tmp_path / "elsewhere")
     assert again.run_id == first.run_id
     assert again.run_dir == tmp_path / "elsewhere" / first.run_id
-    assert [(again.run_dir / name).read_bytes() for name in ("values.parquet", "report.json")] == files
+    assert _files(again.run_dir) == files
     stored.exams[3]["ct_dlp_mgy_cm"] += 0.001
     _, changed = nightly()
     assert changed["run"]["frozen_input_sha256"] != report["run"]["frozen_input_sha256"]
@@ -148,8 +155,7 @@ def test_what_an_earlier_night_kept_changes_no_byte(stored, nightly, tmp_path, m
     shutil.copytree(tmp_path / "before", copy)
     kept, report = nightly(night, out=tmp_path / "kept")
     assert report["monitors"] and report["findings"]
-    for name in ("report.json", "values.parquet", "inputs.json"):
-        assert (kept.run_dir / name).read_bytes() == (anew.run_dir / name).read_bytes()
+    assert _files(kept.run_dir) == _files(anew.run_dir)
 
 
 def test_the_hash_knows_the_period_even_when_the_values_are_the_same(stored, nightly):

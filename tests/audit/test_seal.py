@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from dose_audit.audit import run_audit
 from dose_audit.audit.engine import open_engine
 from dose_audit.audit.mapping import approve_mapping
-from dose_audit.audit.seal import INPUTS, SEAL, broken_seals, read_from
+from dose_audit.audit.seal import INPUTS, SEAL, broken_seals, read_from, seal_run
 from dose_audit.config import Settings
 from dose_audit.drl import ExamMapping, MappingTable
 from dose_audit.report import FrozenRunError, render_run
@@ -79,7 +80,7 @@ def test_drawn_again_it_is_the_same_to_the_byte(run_dir: Path, tmp_path: Path) -
     assert first == second
 
 
-@pytest.mark.parametrize("name", ["report.json", "values.parquet", INPUTS])
+@pytest.mark.parametrize("name", ["report.json", "values.parquet/2025-12-29.parquet", INPUTS])
 def test_a_changed_file_is_named_and_nothing_is_drawn(run_dir: Path, tmp_path: Path, name: str) -> None:
     path = run_dir / name
     path.write_bytes(path.read_bytes().rstrip() + b" \n")
@@ -89,6 +90,26 @@ def test_a_changed_file_is_named_and_nothing_is_drawn(run_dir: Path, tmp_path: P
     with pytest.raises(FrozenRunError, match=name):
         render_run(run_dir, tmp_path / "again")
     assert not (tmp_path / "again").exists()
+
+
+def test_values_that_were_added_are_named(run_dir: Path) -> None:
+    week = run_dir / "values.parquet" / "2026-01-05.parquet"
+    shutil.copy(week, week.with_name("2026-06-01.parquet"))
+    assert broken_seals(run_dir) == ["values.parquet/2026-06-01.parquet was put there after the run."]
+
+
+def test_a_run_of_a_version_that_wrote_one_file_of_values_is_drawn_as_it_was(run_dir: Path, tmp_path: Path) -> None:
+    weeks = render_run(run_dir, tmp_path / "weeks", formats=("html", "csv", "xlsx"))
+    values = pq.read_table(run_dir / "values.parquet")
+    shutil.rmtree(run_dir / "values.parquet")
+    pq.write_table(values, run_dir / "values.parquet")
+    seal_run(run_dir)
+    assert set(json.loads((run_dir / SEAL).read_text("utf-8"))) == {"report.json", "values.parquet", INPUTS}
+    whole = render_run(run_dir, tmp_path / "whole", formats=("html", "csv", "xlsx"))
+    assert whole.html.read_bytes() == weeks.html.read_bytes()
+    assert [path.read_bytes() for path in whole.made(("csv", "xlsx"))] == [
+        path.read_bytes() for path in weeks.made(("csv", "xlsx"))
+    ]
 
 
 def test_a_seal_that_was_taken_away_or_damaged_is_no_seal(run_dir: Path) -> None:

@@ -73,7 +73,7 @@ def _night(doses, days, match, night: date):
     )
     schedule = nightly_schedule(since, night)
     groups = judge_groups(values, schedule)
-    residual = log_residuals(values)
+    residual = log_residuals(values).judged
     steps, _ = find_steps(values, residual, [], watch_all(values, residual), schedule)
     return {f.equipment for f in exceedances(groups)}, steps
 

@@ -52,14 +52,13 @@ def _patients(context: AuditContext, rows: NDArray[np.int64]) -> Iterator[tuple[
     """Patients with several of some rows, in the order of their pseudonyms, each with those rows."""
     import pyarrow as pa
 
-    exams, wanted = context.exams, context.values.columns["exam_id"][rows]
-    if rows.size == 0 or len(exams) == 0:
+    known, wanted = context.exposures.patients, context.values.columns["exam_id"][rows]
+    if rows.size == 0 or len(known) == 0:
         return
-    ids = exams["exam_id"]  # ascending
+    ids = known["exam_id"]  # ascending
     place = np.minimum(np.searchsorted(ids, wanted), ids.size - 1)
     here = ids[place] == wanted
-    # Of these exams alone: a period has about as many pseudonyms as exams.
-    patients = Columns(exams.table.select(["pseudonym"]).take(pa.array(place[here])))
+    patients = Columns(known.table.select(["pseudonym"]).take(pa.array(place[here])))
     for (pseudonym,), members in patients.groups(("pseudonym",)):
         if pseudonym is not None and members.size > 1:
             yield str(pseudonym), rows[here][members]

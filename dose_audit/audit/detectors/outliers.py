@@ -13,6 +13,7 @@ from dose_audit.audit.context import AuditContext
 from dose_audit.audit.detectors.high_exposure import exposures_above
 from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding, likely_causes
+from dose_audit.audit.residuals import GROUP
 from dose_audit.audit.values import exam_ref
 
 __all__ = ["FALSE_ALARM", "MINIMUM_N", "SMALLEST_RATIO", "detect", "threshold"]
@@ -39,8 +40,7 @@ def detect(context: AuditContext) -> list[Finding]:
     told = {exposure.exam_id for exposure in context.once(exposures_above)}
     tests = int(np.count_nonzero(usable))
     found: dict[int, list[tuple[float, int]]] = defaultdict(list)
-    names = ("site", "equipment", "examination", "quantity")
-    for _, rows in columns.groups(names, usable, within=context.values.band.codes):
+    for _, rows in columns.groups(GROUP, usable, within=context.values.band.codes):
         limit = threshold(rows.size, tests)
         judged = log_outliers(np.exp(context.residual[rows]), threshold=limit, minimum_n=MINIMUM_N)
         for place in (*judged.high, *judged.low):
