@@ -192,9 +192,9 @@ def test_of_two_factors_for_one_day_the_later_entered_counts(stored: Any) -> Non
 )
 def test_a_factor_without_its_papers_is_refused(stored: Any, changes: dict[str, str], by: str, word: str) -> None:
     from dose_audit.store.calibrations import CalibrationError, add_calibration
-    from dose_audit.texts import RoleError
     from dose_audit.store.devices import UnknownDevice, equipment_named
     from dose_audit.store.models import Calibration
+    from dose_audit.texts import RoleError
 
     stored()
     with pytest.raises((CalibrationError, RoleError), match=word):
