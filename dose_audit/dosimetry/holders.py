@@ -98,7 +98,7 @@ def part_from_holder(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float
     if (inner is None and within.sum() > _HALF) or not (seen or one_material):
         return Parting(mask)
     if not one_material and _FAT_HU[0] < numbers[0] < _FAT_HU[1]:
-        doubtful_mm2 = _layer(thickness, radii, pixel_mm) / 2
+        doubtful_mm2 = _layer(thickness, radii, pixel_mm)
         return Parting(mask, "something hugs the body that may be its fat", doubtful_mm2)
     if inner is None:
         free = _ellipse(radii, ~within)

@@ -8,12 +8,12 @@ from scipy import ndimage
 
 from dose_audit.dosimetry._morphology import Mask, erode
 
-__all__ = ["above_ledge", "within_plate"]
+__all__ = ["above_ledge", "half_ledge", "within_plate"]
 
 _LEDGE_STEP_MM, _LEDGE_REACH_MM, _THICKEST_PLATE_MM = 3.0, 12.0, 100.0
 _PLATE_LIKE_HU = 80.0
 _HOMOGENEOUS_HU = 150.0
-_SLACK_PX = 2
+_SLACK_PX, _MOSTLY = 2, 0.7  # of the rows
 
 
 def above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> tuple[Mask, float]:
@@ -54,7 +54,11 @@ def above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> 
         return mask, max(float(np.count_nonzero(sides)), np.count_nonzero(sides) / 2 + hidden / 2)
     cut = mask.copy()
     cut[plate] = False
-    return cut, 0.0
+    # A round back that has sunk into it goes on below as a parabola of its sides' slope; a flat one ends there.
+    wide, above = right - left, max(0, edge - 2 * step)
+    narrows = (int(wide[above]) - int(wide[edge])) / 2 / max(1, edge - above)
+    deep = min(last - rows[0] - edge, wide[edge] / (4 * max(narrows, 0.1)))
+    return cut, float(wide[edge] * deep) / 3
 
 
 def within_plate(mask: Mask, other: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> float:
@@ -84,6 +88,32 @@ def within_plate(mask: Mask, other: Mask, image_hu: NDArray[np.floating], pixel_
         return 0.0
     alike = between & (np.abs(ndimage.uniform_filter(image_hu, 3) - _median(image_hu[beside])) < _PLATE_LIKE_HU)
     return float(np.count_nonzero(alike))
+
+
+def half_ledge(mask: Mask, other: Mask, pixel_mm: float) -> float:
+    """Pixels that jut out at one side of a body's bottom where at the other side a plate was cut off beside it.
+
+    A plate of which one end was taken for the body's: what juts out, and what lies between, which may be the plate's too.
+    """
+    rows = np.nonzero(mask.any(axis=1))[0]
+    step, reach = max(1, round(_LEDGE_STEP_MM / pixel_mm)), round(_LEDGE_REACH_MM / pixel_mm)
+    deepest = min(len(rows) - 2 * step, round(_THICKEST_PLATE_MM / pixel_mm))
+    if deepest < step:
+        return 0.0
+    bottom = slice(rows[-1] + 1 - deepest - step, rows[-1] + 1)
+    for body, beside in ((mask[bottom], other[bottom]), (mask[bottom, ::-1], other[bottom, ::-1])):
+        left, right = body.argmax(axis=1), body.shape[1] - body[:, ::-1].argmax(axis=1)
+        juts = np.nonzero(left[:-step] - left[step:] >= reach)[0]
+        if not len(juts):
+            continue
+        edge = int(juts[-1])
+        below = range(edge + step, len(body))
+        cut_off = sum(
+            np.count_nonzero(beside[row, right[row] : right[row] + reach]) >= reach - _SLACK_PX for row in below
+        )
+        if cut_off >= _MOSTLY * len(below):
+            return float(np.count_nonzero(body[edge + 1 :, : left[edge]]) + np.count_nonzero(body[edge + 1 :])) / 2
+    return 0.0
 
 
 def _median(values: NDArray[np.floating]) -> float:

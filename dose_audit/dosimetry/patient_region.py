@@ -14,7 +14,7 @@ from scipy import ndimage
 from dose_audit.dosimetry._morphology import Mask, dilate
 from dose_audit.dosimetry.field_of_view import edge_of_view, field_of_view, lungs_on_edge, share_on_edge
 from dose_audit.dosimetry.holders import Parting, part_from_holder
-from dose_audit.dosimetry.ledges import above_ledge, within_plate
+from dose_audit.dosimetry.ledges import above_ledge, half_ledge, within_plate
 from dose_audit.dosimetry.pieces import find_bodies, solid_parts
 from dose_audit.dosimetry.protrusions import find_protrusions
 from dose_audit.dosimetry.round_phantoms import is_homogeneous, within_ellipse
@@ -28,7 +28,7 @@ TABLE_THRESHOLD_HU = -383.0
 
 _SHEET_MM = 3.0  # half of the thickness below which something is a sheet: table shells, blankets, tubes
 _BEYOND, _LEAST_CLOTH = 2, 0.03  # pixels; of water
-_DOUBTED_SHARE = 0.015  # of the area: less changes Dw by less than 1 %
+_DOUBTED_SHARE = 0.011  # of the area, as far as it is seen: less changes Dw by less than 1 %
 _WIDE = 0.4  # of the body's width: tables are, cables not
 
 
@@ -184,6 +184,9 @@ def _parted(
     between = 0.0 if one_material else within_plate(mask, dense & ~mask, image_hu, pixel_mm)
     if between > _DOUBTED_SHARE * np.count_nonzero(mask):
         doubtful_mm2 = max(doubtful_mm2, between * pixel_mm**2)
+    one_sided = half_ledge(mask, dense & ~mask, pixel_mm)
+    if one_sided > _DOUBTED_SHARE * np.count_nonzero(mask):
+        doubtful_mm2 = max(doubtful_mm2, one_sided * pixel_mm**2)
     if doubtful_mm2 and not parting.doubt:
         # More lies beneath the body's curve: of random scenes the body came out up to one and a half times this too large.
         return Parting(mask, "a plate beneath cannot be told from the body", 2 * doubtful_mm2)

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from dose_audit.dosimetry._connected import Pieces, fill
 from dose_audit.dosimetry._morphology import Mask, dilate, erode, open_by
 
-__all__ = ["find_bodies", "solid_parts"]
+__all__ = ["find_bodies", "is_block", "solid_parts"]
 
 _ARM_AREA_MM2 = 500.0  # an infant's forearm has more
 _LIMB_HU = -150.0  # median of its inside: fat
 _COMPACT = 0.25  # area over squared length: a disc has 0.79, an arm lying flat 0.4, a table top 0.1
+_LEAST_BLOCK_MM = 15.0
+_LEVEL = 0.6  # of its columns: as many end at one height, above and below
 _LEAST_HOLE = 16  # pixels
 _LEAST_PARTING = 4  # pixels
 _HOMOGENEOUS_HU = 150.0
@@ -70,8 +72,11 @@ def find_bodies(solid: Mask, image_hu: NDArray[np.floating], pixel_mm: float) ->
         others = Pieces(left_over)
         large = np.flatnonzero(others.sizes * pixel_mm**2 >= _ARM_AREA_MM2)
         pieces += [others.plane(np.arange(others.count) == index) for index in large]
-    for index, piece in enumerate(pieces):
-        if index != main and _is_limb(piece, image_hu, pixel_mm):
+    limbs = [piece for index, piece in enumerate(pieces) if index != main and _is_limb(piece, image_hu, pixel_mm)]
+    # Of a slab with an end on either side its ledges tell more, later on.
+    blocks = [index for index, piece in enumerate(limbs) if is_block(piece, image_hu, pixel_mm)]
+    for index, piece in enumerate(limbs):
+        if [index] != blocks:
             body = body | piece
     return body
 
@@ -101,3 +106,15 @@ def _is_limb(piece: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> bo
         return False
     numbers = image_hu[erode(piece, 1)]
     return len(numbers) > 0 and float(np.median(numbers)) > _LIMB_HU
+
+
+def is_block(piece: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> bool:
+    """Whether a piece beside or beneath the body is the end of a slab: level above and below, and of one number."""
+    if np.count_nonzero(piece.any(axis=1)) * pixel_mm < _LEAST_BLOCK_MM:  # a thin layer of fat at the edge is as level
+        return False
+    columns = piece[:, piece.any(axis=0)]
+    edges = columns.argmax(axis=0), columns[::-1].argmax(axis=0)
+    if any(np.count_nonzero(np.abs(edge - np.median(edge)) <= 1) < _LEVEL * len(edge) for edge in edges):
+        return False
+    numbers = image_hu[erode(piece, 1)]
+    return len(numbers) > 0 and float(np.ptp(np.percentile(numbers, [5, 95]))) < _HOMOGENEOUS_HU

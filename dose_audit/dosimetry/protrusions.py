@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dose_audit.dosimetry._connected import Box, Pieces
 from dose_audit.dosimetry._morphology import Mask, dilate
+from dose_audit.dosimetry.pieces import is_block
 
 __all__ = ["find_protrusions"]
 
@@ -32,7 +33,7 @@ def find_protrusions(rest: Mask, body: Mask, image_hu: NDArray[np.floating], ins
     pieces = Pieces(rest)
     base, lengths = pieces.hits(at_body), pieces.lengths
     large = lengths * pixel_mm > _CRUMB_MM
-    keep = ~large & (base > 0)
+    keep, blocks = ~large & (base > 0), []
     for index in np.flatnonzero(large & ((base > 0) | head)):
         where = pieces.box(index)
         piece, length = pieces.only(index, where), lengths[index]
@@ -48,6 +49,10 @@ def find_protrusions(rest: Mask, body: Mask, image_hu: NDArray[np.floating], ins
         else:
             broad = base[index] >= _BROAD_BASE * length and thickness_mm > _THICK_MM
             keep[index] = broad and float(image_hu[where][piece].mean()) > _SOFT_TISSUE_HU
+        if keep[index] and is_block(piece, image_hu[where], pixel_mm) and _leaves_view(piece, where, inside):
+            blocks.append(index)
+    if len(blocks) == 1:  # of a slab with an end on either side its ledges tell more, later on
+        keep[blocks] = False
     return pieces.plane(keep)
 
 

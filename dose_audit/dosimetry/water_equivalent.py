@@ -66,7 +66,7 @@ def water_equivalent_diameter(
     partly covered pixels is summed too, so that the threshold does not bias the size. On analytic water cylinders of 14
     to 34 cm on slabs, shells and cradles the result holds within 1 %, and so it does in a shell that hugs up to half of a
     head or a phantom and has steps at its ends. A cushion of tissue's number that follows a trunk stays, and
-    makes the result *suspect* where its two ends are cut off squarely at one height; a whole series tells it
+    makes the result *suspect* where its two ends are cut off squarely at one height, and a whole series tells it
     (`series_water_equivalent_diameter`).
 
     References

@@ -27,7 +27,7 @@ __all__ = [
     "waiting",
 ]
 
-ALGORITHM_VERSION = "5"
+ALGORITHM_VERSION = "6"
 """Raise it when a formula or constant of dosimetry changes; ``dose-audit dosimetry recompute`` then puts new beside old."""
 
 # Estimates that have a column of their event, and the statuses with which they are shown there. A glandular dose is

@@ -182,6 +182,73 @@ def test_a_cup_that_ends_squarely_makes_the_size_doubtful_and_its_uncertainty_sa
     assert abs(result.value - scene.dw_mm) < 2 * result.uncertainty
 
 
+@pytest.mark.parametrize("hu", [-100, 0, 150])
+@pytest.mark.parametrize(("thickness", "share"), [(5, 0.1), (12, 0.5), (12, 0.8)])
+def test_a_tight_cushion_of_a_bodys_numbers_is_doubted_from_three_pixels_on(
+    hu: float, thickness: float, share: float
+) -> None:
+    """Its number is that of fat, muscle or bone, and it is no thicker than skin with its fat: its ends alone tell it."""
+    body, water_mm2 = trunk(160, 110)
+    image = paint(256, 400, [cup(160, 110, thickness, hu, share * 110), *body], noise_hu=15, seed=4)
+    result = water_equivalent_diameter(image, 400 / 256)
+    assert (result.status, "squarely" in result.reason) == ("suspect", True)
+    assert abs(result.value - 2 * math.sqrt(water_mm2 / math.pi)) < 2 * result.uncertainty
+
+
+@pytest.mark.parametrize("seed", [62_007, 62_046, 62_047, 62_088, 63_106])
+def test_a_cup_that_ends_beneath_the_flanks_makes_the_size_doubtful(seed: int) -> None:
+    """There the outline is aslant and the cut end an overhang, at its very edge a pixel or two thick."""
+    scene = draw_scene(seed, body="thorax", table="cup", extras=())
+    result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
+    assert (result.status, "squarely" in result.reason) == ("suspect", True)
+    assert abs(result.value - scene.dw_mm) < 2 * result.uncertainty
+
+
+@pytest.mark.parametrize("hu", [-165, -172, -185])
+@pytest.mark.parametrize("noise_hu", [10, 25])
+def test_what_is_hardly_too_soft_for_skin_goes_as_a_whole_in_spite_of_noise(hu: float, noise_hu: float) -> None:
+    body, water_mm2 = trunk(160, 110)
+    image = paint(256, 400, [cup(160, 110, 14, hu, 30), *body], noise_hu=noise_hu, seed=5)
+    result = water_equivalent_diameter(image, 400 / 256)
+    assert result.value == pytest.approx(2 * math.sqrt(water_mm2 / math.pi), rel=0.006)
+
+
+@pytest.mark.parametrize(("body", "seed"), [("cylinder", 62_089), ("thorax", 62_025), ("thorax", 62_099)])
+def test_a_block_that_the_field_of_view_cuts_is_neither_arm_nor_breast(body: str, seed: int) -> None:
+    scene = draw_scene(seed, body=body, table="block", extras=())
+    result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
+    if result.status == "ok":
+        assert result.value == pytest.approx(scene.dw_mm, rel=0.005)
+    else:
+        assert "plate beneath" in result.reason
+        assert abs(result.value - scene.dw_mm) < 2 * result.uncertainty
+
+
+@pytest.mark.parametrize(("body", "seed"), [("ellipse", 61_004), ("thorax", 63_102)])
+def test_a_round_back_that_is_cut_off_with_the_plate_into_which_it_sank_is_doubted(body: str, seed: int) -> None:
+    """Where the plate has the body's number a flat back looks the same."""
+    scene = draw_scene(seed, body=body, table="block", extras=())
+    result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
+    assert (result.status, "plate beneath" in result.reason) == ("suspect", True)
+    assert abs(result.value - scene.dw_mm) < 2 * result.uncertainty
+
+
+@pytest.mark.parametrize("seed", [63_022, 63_034])
+def test_a_short_slab_beneath_a_body_is_no_arm(seed: int) -> None:
+    scene = draw_scene(seed, body="thorax", table="narrow slab", extras=())
+    result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
+    assert result.value == pytest.approx(scene.dw_mm, rel=0.005)
+    assert result.status == "ok"
+
+
+@pytest.mark.parametrize(("body", "seed"), [("thorax", 62_029), ("thorax", 63_049), ("cylinder", 62_029)])
+def test_a_block_of_which_one_end_was_taken_for_the_bodys_is_doubted(body: str, seed: int) -> None:
+    scene = draw_scene(seed, body=body, table="block", extras=())
+    result = water_equivalent_diameter(scene.image_hu, scene.pixel_mm)
+    assert (result.status, "plate beneath" in result.reason) == ("suspect", True)
+    assert abs(result.value - scene.dw_mm) < 2 * result.uncertainty
+
+
 @pytest.mark.parametrize("radius", [14, 40])
 @pytest.mark.parametrize("y_mm", [0, 40])
 def test_arms_at_one_height_on_both_sides_are_no_cushion(radius: float, y_mm: float) -> None:
