@@ -19,7 +19,8 @@ _SLACK_PX, _MOSTLY = 2, 0.7  # of the rows
 def above_ledge(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: float) -> tuple[Mask, float]:
     """Without a plate at the bottom that juts out on both sides at once and is as wide from there on down.
 
-    Beside it the pixels that jut out where the body goes on between them, so that nothing is taken off.
+    Beside it how many pixels are in doubt: where the body goes on between the ledges, so that nothing is taken off, those that
+    jut out; else those of a round back that may go on below, as far as its sides tell.
     """
     rows = np.nonzero(mask.any(axis=1))[0]
     step = max(1, round(_LEDGE_STEP_MM / pixel_mm))

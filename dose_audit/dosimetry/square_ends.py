@@ -21,6 +21,7 @@ _NEXT = np.arange(1, _WINDOW + 1)
 _PARABOLA = np.stack([np.ones(_WINDOW), _NEXT, _NEXT**2], axis=1)
 _AFTER, _BEFORE = ((np.arange(_ANGLES)[:, None] + sign * _NEXT) % _ANGLES for sign in (1, -1))
 _AT_STEP = np.linalg.pinv(_PARABOLA)[0]  # weights that give the parabola's value at the step
+_STEP = np.concatenate([-_AT_STEP[::-1], [0.0], _AT_STEP])
 _OFF_PARABOLA = np.eye(_WINDOW) - _PARABOLA @ np.linalg.pinv(_PARABOLA)
 _LINE_AT_STEP = np.array([4.0, 1.0, -2.0]) / 3  # the same for a line through three samples
 _RAY_PX = np.arange(-2.5, 4.0)  # about the last pixel of the mask
@@ -89,7 +90,9 @@ def layer_between_ends(mask: Mask, image_hu: NDArray[np.floating], pixel_mm: flo
     both sides of the step and air beside it. Skin goes over folds, arms and breasts in curves and kinks, and seldom
     at one height on both sides. What does so and is no holder, ears or jaws, has skin, muscle and bone in it, or is short.
     """
-    rows, columns = np.nonzero(mask & ~erode(np.pad(mask, 1), 1)[1:-1, 1:-1])
+    framed = np.pad(mask, 1)
+    within = framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
+    rows, columns = np.divmod(np.flatnonzero(mask & ~within), mask.shape[1])
     if len(rows) < _ANGLES // 2:
         return 0.0
     centre = (float(rows.mean()), float(columns.mean()))
@@ -133,7 +136,7 @@ def _outline(image_hu: NDArray[np.floating], centre: tuple[float, float], last: 
 def _ends(outline: _Outline, pixel_mm: float) -> list[_Ends]:
     """Pairs of square ends at one height; the thickest first."""
     radii = outline.radii
-    step = (radii[_AFTER] - radii[_BEFORE]) @ _AT_STEP
+    step = ndimage.correlate1d(radii, _STEP, mode="wrap")
     height = np.abs(step)
     least, most = max(_END_MM[0] / pixel_mm, _LEAST_END_PX), _END_MM[1] / pixel_mm
     peaks = (height >= least) & (height <= most)
