@@ -99,10 +99,13 @@ def map_kept(path: Path) -> memoryview | None:
     """What was kept, of any size, mapped into memory; None where the file is missing or not as it was written."""
     try:
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size < _SEAL:
+            sealed = file.read(_SEAL)
+            # Read and not looked at through the map, whose pages would all count as this process's memory.
+            if len(sealed) < _SEAL or hashlib.file_digest(file, "sha256").hexdigest().encode() != sealed:
                 return None
+            file.seek(0)
             # Windows replaces no file that is mapped.
-            data = memoryview(file.read() if os.name == "nt" else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            data = file.read() if os.name == "nt" else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         return None
-    return data[_SEAL:] if hashlib.sha256(data[_SEAL:]).hexdigest().encode() == data[:_SEAL] else None
+    return memoryview(data)[_SEAL:]

@@ -18,8 +18,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dose_audit.audit.columns import with_sorted_words
 from dose_audit.audit.kept import program_sha256
+from dose_audit.audit.numbering import with_sorted_words
 from dose_audit.audit.quantities import QUANTITIES
 from dose_audit.store.columns_layout import LAYOUT
 

@@ -4,17 +4,19 @@ on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dose_audit.audit.numbering import Texts, renumbered, used_words
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Columns", "Texts", "places_among", "renumbered", "used_words", "with_sorted_words"]
+__all__ = ["Columns", "Deferred", "Parted"]
 
 _FEW = 1 << 16
 _MANY = (1 << 31) - 1
@@ -24,75 +26,15 @@ _ORDERS = 3
 _Order = tuple[tuple[str, ...], "NDArray[np.integer[Any]] | None", "tuple[NDArray[np.int64], NDArray[np.int64]]"]
 
 
-class Texts:
-    """A column of millions of texts of which few are distinct: numbers into words, to be used like an array of objects.
+class Deferred(Protocol):
+    """A column that is put together when somebody asks for it, whole or some rows."""
 
-    Parameters
-    ----------
-    codes : array of int
-    words : sequence of str or None
+    def __call__(self, rows: NDArray[Any] | None = None) -> NDArray[Any]:
+        """The column, or some rows of it."""
 
-    Examples
-    --------
-    >>> texts = Texts(np.array([1, 0, 1]), ["N", "S"])
-    >>> texts[0], texts[np.array([1, 2])].tolist(), (texts == "S").tolist()
-    ('S', ['N', 'S'], [True, False, True])
-    >>> texts[2] = "N"
-    >>> texts.isin(["N"]).tolist()
-    [False, True, True]
-    """
 
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, codes: NDArray[np.integer[Any]], words: Sequence[Any]) -> None:
-        self.codes = codes
-        self.words: NDArray[Any] = np.array([*words, None], dtype=object)[:-1]  # of texts or not, an array of objects
-
-    def __len__(self) -> int:
-        return int(self.codes.size)
-
-    def __getitem__(self, rows: Any) -> Any:
-        return self.words[self.codes[rows]]
-
-    def __eq__(self, other: object) -> Any:
-        return self._where(np.asarray(self.words == other))
-
-    def __ne__(self, other: object) -> Any:
-        return self._where(np.asarray(self.words != other))
-
-    def __setitem__(self, rows: Any, word: Any) -> None:
-        self.codes[rows] = self.words.tolist().index(word)
-
-    def isin(self, words: Iterable[Any]) -> NDArray[np.bool_]:
-        """Which of them are one of some words."""
-        wanted = set(words)
-        return self._where(np.array([word in wanted for word in self.words], dtype=np.bool_))
-
-    def _where(self, hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which of them are words that are hit."""
-        hits = np.flatnonzero(hit)
-        if hits.size == 1:  # numbers are compared many times faster than they are looked up
-            found: NDArray[np.bool_] = self.codes == int(hits[0])
-            return found
-        return hit[self.codes] if hits.size else np.zeros(self.codes.shape, dtype=np.bool_)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        found = self.words[self.codes]
-        return found if dtype is None else found.astype(dtype)
-
-    @property
-    def size(self) -> int:
-        """How many there are."""
-        return len(self)
-
-    def astype(self, kind: Any) -> NDArray[Any]:
-        """All of them as another type."""
-        return self.words.astype(kind)[self.codes]
-
-    def tolist(self) -> list[Any]:
-        """All of them as objects."""
-        found: list[Any] = self.words[self.codes].tolist()
-        return found
+_Numbers = NDArray[Any] | Deferred
+_Texts = tuple[NDArray[np.integer[Any]] | Deferred, list[Any]]
 
 
 class Columns:
@@ -117,15 +59,14 @@ class Columns:
         self._table: pa.Table | None = table
         self._arrays: dict[str, NDArray[Any]] = {}
         self._codes: dict[str, tuple[NDArray[np.int32], list[Any]]] = {}
-        self._narrow: dict[str, tuple[NDArray[np.integer[Any]], list[Any]]] = {}
+        self._numbers: dict[str, _Numbers] = {}
+        self._narrow: dict[str, _Texts] = {}
         self._orders: list[_Order] = []
 
     @classmethod
-    def of_arrays(
-        cls, numbers: Mapping[str, NDArray[Any]], texts: Mapping[str, tuple[NDArray[np.integer[Any]], list[Any]]]
-    ) -> Columns:
+    def of_arrays(cls, numbers: Mapping[str, _Numbers], texts: Mapping[str, _Texts]) -> Columns:
         """Columns of arrays of numbers and dates, NaN and NaT where there is none, and of texts as numbers of any width into
-        their sorted words, the absent one first if any.
+        their sorted words, the absent one first if any; each an array, or deferred.
 
         Examples
         --------
@@ -134,8 +75,8 @@ class Columns:
         (['S', 'N'], [1.0, None])
         """
         found = cls.__new__(cls)
-        found._table, found._arrays, found._codes, found._narrow = None, dict(numbers), {}, dict(texts)
-        found._orders = []
+        found._table, found._arrays, found._codes, found._orders = None, {}, {}, []
+        found._numbers, found._narrow = dict(numbers), dict(texts)
         return found
 
     @property
@@ -145,8 +86,8 @@ class Columns:
             return self._table
         import pyarrow as pa
 
-        parts = {name: pa.array(array, from_pandas=True) for name, array in self._numbers().items()}
-        for name, (codes, words) in self._narrow.items():
+        parts = {name: pa.array(self[name], from_pandas=True) for name in self._numbers}
+        for name, (codes, words) in self.texts.items():
             known = [word for word in words if word is not None]
             wide = codes.astype(np.int32)
             indices = pa.array(wide - np.int32(1), mask=wide == 0) if len(known) < len(words) else pa.array(wide)
@@ -156,28 +97,36 @@ class Columns:
     @property
     def names(self) -> list[str]:
         """Names of the columns."""
-        return [*self._numbers(), *self._narrow] if self._table is None else list(self._table.column_names)
+        return [*self._numbers, *self._narrow] if self._table is None else list(self._table.column_names)
 
     @property
     def texts(self) -> dict[str, tuple[NDArray[np.integer[Any]], list[Any]]]:
         """Columns of texts, of columns of arrays, as they were given."""
-        return dict(self._narrow)
+        return {name: self._text(name) for name in self._narrow}
 
-    def _numbers(self) -> dict[str, NDArray[Any]]:
-        return {name: array for name, array in self._arrays.items() if not isinstance(array, Texts)}
+    def _text(self, name: str) -> tuple[NDArray[np.integer[Any]], list[Any]]:
+        codes, words = self._narrow[name]
+        codes = codes() if callable(codes) else codes
+        self._narrow[name] = (codes, words)
+        return codes, words
 
     def __len__(self) -> int:
         if self._table is not None:
             return int(self._table.num_rows)
-        held = (*self._arrays.values(), *(codes for codes, _ in self._narrow.values()))
-        return int(held[0].size) if held else 0
+        if self._numbers:
+            return int(self[min(self._numbers)].size)
+        return int(self._text(min(self._narrow))[0].size) if self._narrow else 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """The column as an array: numbers as float with NaN for absent, dates as datetime64, the rest as
         objects; encoded texts as `Texts`, which is used like an array.
         """
+        if name in self._numbers:
+            held = self._numbers[name]
+            array = self._numbers[name] = held() if callable(held) else held
+            return array
         if name not in self._arrays and name in self._narrow:
-            self._arrays[name] = cast("NDArray[Any]", Texts(*self._narrow[name]))
+            self._arrays[name] = cast("NDArray[Any]", Texts(*self._text(name)))
         if name not in self._arrays:
             import pyarrow as pa
 
@@ -191,7 +140,7 @@ class Columns:
     def codes(self, name: str) -> tuple[NDArray[np.int32], list[Any]]:
         """The column as numbers into its sorted distinct values; absent is one of them."""
         if name not in self._codes and name in self._narrow:
-            codes, words = self._narrow[name]
+            codes, words = self._text(name)
             self._codes[name] = (codes.astype(np.int32, copy=False), words)
         if name not in self._codes:
             import pyarrow as pa
@@ -217,14 +166,14 @@ class Columns:
 
     def let_go(self) -> None:
         """Forget the arrays that were made of columns: whoever asks for one again gets it made again."""
-        self._arrays = {} if self._table is not None else self._numbers()
+        self._arrays.clear()
         self._codes.clear()
         self._orders.clear()
 
     def with_numbers(self, name: str, numbers: NDArray[Any]) -> Columns:
         """The same with other numbers in one column."""
         if self._table is None:
-            return Columns.of_arrays(self._numbers() | {name: numbers}, self._narrow)
+            return Columns.of_arrays(self._numbers | {name: numbers}, self._narrow)
         import pyarrow as pa
 
         place = self._table.column_names.index(name)
@@ -235,11 +184,11 @@ class Columns:
         order = sorted(set(words), key=lambda word: (word is not None, word or ""))
         rank = {word: place for place, word in enumerate(order)}
         moved = np.array([rank[word] for word in words], dtype=np.int32)[codes]
-        return Columns.of_arrays(self._numbers(), self._narrow | {name: used_words(moved, order)})
+        return Columns.of_arrays(self._numbers, self._narrow | {name: used_words(moved, order)})
 
     def without(self, *names: str) -> Columns:
         """The same, of arrays, without some columns."""
-        numbers = {name: array for name, array in self._numbers().items() if name not in names}
+        numbers = {name: array for name, array in self._numbers.items() if name not in names}
         return Columns.of_arrays(numbers, {name: held for name, held in self._narrow.items() if name not in names})
 
     def only(self, *names: str) -> Columns:
@@ -248,8 +197,12 @@ class Columns:
 
     def some(self, rows: NDArray[Any]) -> Columns:
         """Some rows of columns of arrays."""
-        numbers = {name: array[rows] for name, array in self._numbers().items()}
-        return Columns.of_arrays(numbers, {name: (codes[rows], words) for name, (codes, words) in self._narrow.items()})
+
+        def part(held: _Numbers) -> NDArray[Any]:
+            return held(rows) if callable(held) else held[rows]
+
+        numbers = {name: part(held) for name, held in self._numbers.items()}
+        return Columns.of_arrays(numbers, {name: (part(codes), words) for name, (codes, words) in self._narrow.items()})
 
     def arrays(self) -> Columns:
         """The same columns as arrays alone, of texts with the words that occur and no others."""
@@ -362,38 +315,6 @@ class Parted(NamedTuple):
     keys: list[tuple[Any, ...]]
 
 
-def used_words(codes: NDArray[np.integer[Any]], words: list[Any]) -> tuple[NDArray[np.integer[Any]], list[Any]]:
-    """Numbers into words, as narrow as they can be, and the words, without those that no row has.
-
-    >>> codes, words = used_words(np.array([2, 0], np.int32), ["a", "b", "c"])
-    >>> codes.tolist(), words
-    ([1, 0], ['a', 'c'])
-    """
-    there = np.bincount(codes, minlength=len(words)) > 0
-    kind = np.min_scalar_type(max(1, int(np.count_nonzero(there))))
-    if there.all():
-        return codes.astype(kind, copy=False), words
-    rank = (np.cumsum(there) - 1).astype(kind)
-    return rank[codes], [word for word, used in zip(words, there, strict=True) if used]
-
-
-def with_sorted_words(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """The same texts with their words in ascending order, so that the column's own numbers are its codes.
-
-    >>> import pyarrow as pa
-    >>> with_sorted_words(pa.array(["b", None, "a"]).dictionary_encode()).indices.to_pylist()
-    [1, None, 0]
-    """
-    import pyarrow as pa
-
-    words = column.dictionary.to_pylist()
-    order = sorted(range(len(words)), key=words.__getitem__)
-    rank = np.empty(len(words), dtype=np.int32)
-    rank[order] = np.arange(len(words))
-    indices = pa.array(rank, pa.int32()).take(column.indices)
-    return pa.DictionaryArray.from_arrays(indices, column.dictionary.take(pa.array(order, pa.int64())))
-
-
 def _combined(keys: Sequence[tuple[NDArray[np.integer[Any]], int]]) -> tuple[NDArray[np.integer[Any]], int]:
     """Each row's combination of keys as a number, ascending with them, and how many combinations occur."""
     combined, size = keys[0]
@@ -437,34 +358,3 @@ def _order(texts: Sequence[tuple[NDArray[np.integer[Any]], int]], others: Sequen
         rows = order[places]
         order[places] = rows[np.lexsort((*(key[rows] for key in reversed(others)), group[places]))]
     return order
-
-
-def renumbered(numbers: NDArray[np.integer[Any]], size: int) -> tuple[NDArray[np.integer[Any]], int]:
-    """Numbers from zero to under `size` as their ranks among the distinct ones, and how many those are."""
-    if size > 8 * numbers.size:
-        distinct, place = np.unique(numbers, return_inverse=True)
-        return place.astype(np.int32), distinct.size
-    present = np.zeros(size, dtype=np.bool_)
-    present[numbers] = True
-    rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    return rank[numbers], int(rank[-1]) + 1
-
-
-def places_among(known: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Place of each wanted number among the known ones, each of which is there once; −1 where it is not.
-
-    >>> places_among(np.array([7, 3]), np.array([3, 5, 7])).tolist()
-    [1, -1, 0]
-    """
-    if not known.size:
-        return np.full(wanted.size, -1, dtype=np.int64)
-    low, high = int(known.min()), int(known.max())
-    if high - low < 8 * (known.size + wanted.size):  # a table of all numbers between them is the fastest
-        table = np.full(high - low + 2, -1, dtype=np.int64)
-        table[known - low] = np.arange(known.size)
-        inside = (wanted >= low) & (wanted <= high)
-        found: NDArray[np.int64] = table[np.where(inside, wanted - low, high - low + 1)]
-        return found
-    order = np.argsort(known)
-    place = order[np.minimum(np.searchsorted(known[order], wanted), known.size - 1)]
-    return np.where(known[place] == wanted, place, -1)

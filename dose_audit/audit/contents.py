@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.columns import renumbered
+from dose_audit.audit.numbering import renumbered
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.slips import Slip
-    from dose_audit.audit.steps import Step
+    from dose_audit.audit.steps import SoftwareChange, Step
     from dose_audit.audit.unmapped import UnmappedName
     from dose_audit.audit.values import Values
     from dose_audit.statistics import SilenceScan
@@ -70,6 +70,8 @@ class AuditContext:
         The moment of looking.
     schedule : Schedule
         When verdicts are given.
+    software : list of SoftwareChange
+        Changes of devices' software in the period.
     series : list of Series
         Every group and device with its running chart.
     exposures : Exposures
@@ -92,6 +94,7 @@ class AuditContext:
     unmapped: list[UnmappedName]
     until: datetime
     schedule: Schedule
+    software: list[SoftwareChange]
     series: list[Series]
     exposures: Exposures
     known: list[KnownFinding] = field(default_factory=list)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dose_audit.audit.columns import places_among
+from dose_audit.audit.numbering import places_among
 
 if TYPE_CHECKING:
     from dose_audit.audit.values import Values

@@ -208,6 +208,7 @@ def examine(
         unmapped=unmapped,
         until=look_until,
         schedule=schedule,
+        software=software,
         series=series,
         exposures=exposures,
         known=list(known),

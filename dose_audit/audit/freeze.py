@@ -88,10 +88,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.columns import Texts
 from dose_audit.audit.contents import table_sha256, used_codes
 from dose_audit.audit.frozen_parts import FrozenParts, frozen_parts
 from dose_audit.audit.kept_weeks import KeptWeeks
+from dose_audit.audit.numbering import Texts
 from dose_audit.audit.values import exam_refs
 
 if TYPE_CHECKING:

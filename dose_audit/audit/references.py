@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.columns import renumbered
+from dose_audit.audit.numbering import renumbered
 from dose_audit.audit.quantities import quantity_named
 from dose_audit.drl.bands import AGE_RESOLUTION_YEARS, INFANT_EDGE_YEARS
 
@@ -129,8 +129,9 @@ def find_references(columns: Columns, registry: DrlRegistry, *, view: str, now: 
     first = np.empty(len(words), dtype=np.int64)
     first[codes[::-1]] = np.arange(codes.size)[::-1]  # of several, the one that is put there last stays
     first = first[without:]
-    matches = [_look_up(columns, int(row), registry, view, now) for row in first]
-    ages = columns["age_years"][first]
+    columns = columns.some(first)
+    matches = [_look_up(columns, row, registry, view, now) for row in range(first.size)]
+    ages = columns["age_years"]
     return References(index, matches, [_band(m, float(age)) for m, age in zip(matches, ages, strict=True)])
 
 

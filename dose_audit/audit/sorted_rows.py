@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,14 +68,30 @@ def merged(held: Columns, stay: NDArray[np.bool_], more: Columns, order: Sequenc
     source[~new] = np.flatnonzero(stay)
     source[new] = np.arange(stay.size, stay.size + before.size)
 
-    def together(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
-        found: NDArray[Any] = np.concatenate([first, second])[source]
-        return found
-
-    numbers = {name: together(held[name], more[name]) for name in held.names if name not in texts}
+    numbers = {name: _Together(held[name], more[name], source) for name in held.names if name not in texts}
     return Columns.of_arrays(
-        numbers, {name: (together(first, second), words) for name, (first, second, words) in texts.items()}
+        numbers, {name: (_Together(first, second, source), words) for name, (first, second, words) in texts.items()}
     )
+
+
+@dataclass(frozen=True)
+class _Together:
+    """Rows of one column behind those of another, in the order of their places: put together when they are asked for."""
+
+    first: NDArray[Any]
+    second: NDArray[Any]
+    source: NDArray[np.int64]
+
+    def __call__(self, rows: NDArray[Any] | None = None) -> NDArray[Any]:
+        if rows is None:
+            whole: NDArray[Any] = np.concatenate([self.first, self.second])[self.source]
+            return whole
+        places = self.source[rows]
+        early = places < self.first.size
+        found = np.empty(places.size, dtype=np.promote_types(self.first.dtype, self.second.dtype))
+        found[early] = self.first[places[early]]
+        found[~early] = self.second[places[~early] - self.first.size]
+        return found
 
 
 def _vanished(first: _TextColumn, second: _TextColumn, gone: NDArray[np.bool_]) -> set[Any]:

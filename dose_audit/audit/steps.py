@@ -19,13 +19,12 @@ from dose_audit.audit.kept import no_results
 if TYPE_CHECKING:
     from dose_audit.audit.charts import Series
     from dose_audit.audit.columns import Columns
-    from dose_audit.audit.context import AuditContext
     from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.values import Values
     from dose_audit.statistics import Estimate
 
-__all__ = ["SoftwareChange", "Step", "find_steps", "software_changes", "software_of"]
+__all__ = ["SoftwareChange", "Step", "find_steps", "software_changes"]
 
 FALSE_ALARM = 0.05
 """Chance that a run over a period that was asked for shows any step at all on unchanged devices."""
@@ -102,6 +101,8 @@ def software_changes(exams: Columns) -> list[SoftwareChange]:
     dated = ~np.isnat(times)
     codes, words = exams.codes("software_versions")
     for (site, equipment), rows in exams.groups(("site", "equipment"), dated):
+        if np.all(codes[rows] == codes[rows[0]]):
+            continue
         rows = rows[np.argsort(times[rows], kind="stable")]
         seen, first = np.unique(codes[rows], return_index=True)
         order = np.argsort(first)
@@ -111,11 +112,6 @@ def software_changes(exams: Columns) -> list[SoftwareChange]:
         for (before, _), (after, row) in pairwise(known):
             changes.append(SoftwareChange(site, equipment, _day(times[row]), before, after))
     return changes
-
-
-def software_of(context: AuditContext) -> list[SoftwareChange]:
-    """Every change of software in a run's exams."""
-    return software_changes(context.exams)
 
 
 def find_steps(

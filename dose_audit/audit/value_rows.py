@@ -14,11 +14,12 @@ import numpy as np
 
 from dose_audit.audit.block_tables import period_blocks, sums_by_block
 from dose_audit.audit.cohort import FACT_COLUMNS, value_rows
-from dose_audit.audit.columns import Columns, with_sorted_words
+from dose_audit.audit.columns import Columns
 from dose_audit.audit.device_names import devices_of, name_devices_apart, twins_among, with_devices
 from dose_audit.audit.kept import no_results
 from dose_audit.audit.kept_rows import KeptRows, Make, RowKind
 from dose_audit.audit.mapping import ResolvedFacts, resolve_facts
+from dose_audit.audit.numbering import with_sorted_words
 from dose_audit.audit.references import cell_edges, with_cells
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.columns import Columns, Texts, places_among, renumbered
+from dose_audit.audit.columns import Columns
+from dose_audit.audit.numbering import Texts, places_among, renumbered
 from dose_audit.audit.references import COMPARED, References, find_references
 from dose_audit.audit.value_rows import read_value_rows
 

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dose_audit.audit.columns import Columns, Texts
+from dose_audit.audit.columns import Columns
 from dose_audit.audit.freeze import table_sha256
+from dose_audit.audit.numbering import Texts
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pytest
 
 from dose_audit.audit.charts import watch_all
-from dose_audit.audit.columns import Columns, Texts
+from dose_audit.audit.columns import Columns
 from dose_audit.audit.comparisons import judge_groups
 from dose_audit.audit.detectors.drl import exceedances
 from dose_audit.audit.nightly import default_since
+from dose_audit.audit.numbering import Texts
 from dose_audit.audit.references import References
 from dose_audit.audit.residuals import log_residuals
 from dose_audit.audit.schedule import nightly_schedule

@@ -85,14 +85,15 @@ def exposures_above(context: AuditContext) -> list[Exposure]:
     values, columns = context.values, context.values.columns
     usable = countable(values)
     found: dict[tuple[int, bool], Exposure] = {}
+    of_kind: dict[tuple[str, str], NDArray[np.int64]] = {}
     for trigger in triggers():
-        hit = (
-            usable
-            & (columns["modality"] == trigger.modality)
-            & (columns["quantity"] == trigger.quantity)
-            & (columns["value"] >= trigger.at_least)
-        )
-        for row in np.flatnonzero(hit).tolist():
+        kind = (trigger.modality, trigger.quantity)
+        if kind not in of_kind:
+            of_kind[kind] = np.flatnonzero(
+                usable & (columns["modality"] == trigger.modality) & (columns["quantity"] == trigger.quantity)
+            )
+        rows = of_kind[kind]
+        for row in rows[columns["value"][rows] >= trigger.at_least].tolist():
             if trigger.fits(columns["examination"][row] or "", values.band[row]):
                 exposure = Exposure(int(columns["exam_id"][row]), row, trigger)
                 found.setdefault((row, bool(trigger.examination)), exposure)

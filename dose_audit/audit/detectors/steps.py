@@ -5,7 +5,7 @@ from __future__ import annotations
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.labels import quantity_label
-from dose_audit.audit.steps import SoftwareChange, Step, software_of
+from dose_audit.audit.steps import SoftwareChange, Step
 
 __all__ = ["detect"]
 
@@ -13,7 +13,7 @@ __all__ = ["detect"]
 def detect(context: AuditContext) -> list[Finding]:
     """Raise ``step_change`` to be checked and ``software_change`` to be known."""
     steps = [_step(context, step) for step in context.steps]
-    return steps + [_software(change) for change in context.once(software_of)]
+    return steps + [_software(change) for change in context.software]
 
 
 def _step(context: AuditContext, step: Step) -> Finding:

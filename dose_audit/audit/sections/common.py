@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.columns import Texts, places_among
+from dose_audit.audit.numbering import Texts, places_among
 from dose_audit.audit.quantities import quantity_named
 from dose_audit.statistics.size import SIZE_AXES
 

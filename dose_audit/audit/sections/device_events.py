@@ -8,7 +8,7 @@ from typing import Any
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.device_events import MAPPING, SOFTWARE, DeviceEvent
 from dose_audit.audit.findings import Finding
-from dose_audit.audit.steps import ASSOCIATED_DAYS, software_of
+from dose_audit.audit.steps import ASSOCIATED_DAYS
 
 __all__ = ["all_events", "build"]
 
@@ -23,7 +23,7 @@ def all_events(context: AuditContext) -> list[DeviceEvent]:
     known = {(event.site, event.equipment, event.text) for event in context.events if event.kind == SOFTWARE}
     seen = [
         DeviceEvent(-1, change.site, change.equipment, change.day, SOFTWARE, change.after, change.before)
-        for change in context.once(software_of)
+        for change in context.software
         if (change.site, change.equipment, change.after) not in known
     ]
     return sorted([*context.events, *seen], key=lambda e: (e.day, e.site or "", e.equipment or "", e.kind, e.text))
