@@ -19,6 +19,7 @@ def why_nothing_compared(
     mapping_version: int | None,
     drl_sets: Sequence[Mapping[str, Any]],
     phantom_runs: int = 0,
+    undated: Sequence[str] = (),
 ) -> str:
     """One or two sentences where no group was held against a reference level; empty where one was.
 
@@ -31,12 +32,16 @@ def why_nothing_compared(
         Editions in force in the period.
     phantom_runs : int
         Phantom measurements that the report holds beside the exams.
+    undated : sequence of str
+        Editions that may be used, and of which nobody knows from when they apply.
 
     Examples
     --------
     >>> facts = {"exams": 9, "in_period": 9, "unmapped": 9, "compared": 0}
     >>> why_nothing_compared(facts, [], [], mapping_version=None, drl_sets=[{}])[:42]
     'nothing was compared: none of the 9 exams '
+    >>> why_nothing_compared(facts, [], [], mapping_version=1, drl_sets=[], undated=["id-ct 2026"])[:62]
+    'nothing was compared: it is not known from when id-ct 2026 app'
     """
     if any(group["verdict"] in JUDGED for group in comparisons):
         return ""
@@ -49,6 +54,11 @@ def why_nothing_compared(
         return f"{told}no exam has been received. Send or scan dose reports first (dose-audit scan FOLDER)."
     if not exams:
         return f"{told}none of the {stored} stored exams lies in this period. Choose another with --since and --until."
+    if not drl_sets and undated:
+        return (
+            f"{told}it is not known from when {', '.join(undated)} applies, and these exams are earlier than the day on which "
+            "its values were recorded here. Audit with --view now to hold them against it all the same."
+        )
     if not drl_sets:
         return f"{told}no reference level is in force. Name sets in drl_sets (dose-audit drl list shows them)."
     unmapped = completeness["unmapped"]

@@ -278,6 +278,7 @@ def _run_record(
             mapping_version=mapping.version,
             drl_sets=sets,
             phantom_runs=result.sections.get("image_quality", {}).get("runs", {}).get("analyses", 0),
+            undated=[s.name for s in registry.sets if not s.valid_from_known],
         ),
     }
 
