@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ __all__ = ["KeptRows", "Make", "RowKind"]
 
 _WRITTEN_FROM = 0.05
 """Rows put in, as a share of all, from which on they are written anew: until then a night puts in those of some nights."""
+
+_KEPT_PERIODS = 2
+"""Of a kind: a look at another period, or with another mapping, does not cost the nightly audit what it kept."""
 
 Make = Callable[["pa.Table", set[int]], Columns]
 """Makes of rows of the copy columns of arrays in their order, the devices named that share their name with another."""
@@ -123,13 +127,19 @@ class KeptRows:
         return self._columns(held, parts, make())
 
     @property
-    def _path(self) -> Path:
-        return blocks_folder(self.engine) / f"period-{self.kind.name}.arrow"
-
-    @property
     def _settings_sha256(self) -> str:
         assert self.engine.manifest is not None
         return hashlib.sha256(f"{self.engine.manifest.block_rows} {self.settings}".encode()).hexdigest()
+
+    @property
+    def _path(self) -> Path:
+        return blocks_folder(self.engine) / f"period-{self.kind.name}-{self._settings_sha256[:16]}.arrow"
+
+    def _write(self, columns: Columns, facts: dict[str, Any]) -> None:
+        write_rows(self._path, columns, facts)
+        kept = sorted(self._path.parent.glob(f"period-{self.kind.name}-*.arrow"), key=lambda path: path.stat().st_mtime)
+        for path in kept[:-_KEPT_PERIODS]:
+            path.unlink(missing_ok=True)
 
     @property
     def _end(self) -> str | None:
@@ -140,6 +150,7 @@ class KeptRows:
         found = read_rows(self._path)
         if found is None or found[1]["settings"] != self._settings_sha256:
             return None
+        os.utime(self._path)
         columns, facts = found
         weeks = dict(facts["weeks"])
         held = _Held(columns, facts["blocks"], facts["later"], set(facts["twins"]), facts["until"], weeks)
@@ -193,7 +204,7 @@ class KeptRows:
         }
         name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         weeks = dict.fromkeys(np.unique(weeks_of(columns["study_datetime"])).tolist(), name) | weeks
-        write_rows(self._path, columns, facts | {"weeks": list(weeks.items())})
+        self._write(columns, facts | {"weeks": list(weeks.items())})
         return columns, weeks
 
     @property

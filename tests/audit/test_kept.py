@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dose_audit.audit import kept_rows, steps
+from dose_audit.audit import kept_rows, steps, value_rows
 from dose_audit.audit.examine import Result, examine
 from dose_audit.audit.kept import FOLDER, KeptResults
 from dose_audit.audit.mapping import StoredMapping
@@ -219,6 +219,24 @@ def test_whatever_arrives_the_frozen_run_is_that_of_a_night_without_anything_kep
         anew.frozen.write(tmp_path / "anew.parquet")
         assert _contents(tmp_path / "kept.parquet") == _contents(tmp_path / "anew.parquet")
         assert pq.read_table(tmp_path / "kept.parquet").num_rows == kept.values.num_rows
+
+
+def test_a_look_at_another_period_costs_the_nightly_audit_nothing(
+    registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    make = value_rows._made
+    monkeypatch.setattr(value_rows, "_made", lambda table, *more: made.append(table.num_rows) or make(table, *more))
+    nights = Nights(registry, tmp_path / "parquet", 3)
+    nights.add(datetime(2025, 6, 2), 340, 120)
+    for day in (date(2026, 5, 10), date(2025, 11, 3), date(2026, 5, 10), date(2025, 11, 3)):
+        nights.night(day)
+    assert len(made) == 2
+    nights.night(date(2025, 8, 1))  # a third period: the one that was looked at longest ago goes
+    nights.night(date(2025, 11, 3))
+    assert len(made) == 3
+    kept = (tmp_path / "parquet" / "blocks").glob("period-values-*")
+    assert len(list(kept)) == 2
 
 
 def test_scores_go_on_where_they_were() -> None:
