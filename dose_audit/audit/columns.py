@@ -204,15 +204,24 @@ class Columns:
         numbers = {name: part(held) for name, held in self._numbers.items()}
         return Columns.of_arrays(numbers, {name: (part(codes), words) for name, (codes, words) in self._narrow.items()})
 
-    def arrays(self) -> Columns:
-        """The same columns as arrays alone, of texts with the words that occur and no others."""
-        numbers, texts = {}, {}
-        for name in self.table.column_names:
+    def sorted_arrays(self, names: Sequence[str]) -> Columns:
+        """A table's rows as `sorted` gives them, as arrays alone, of texts with the words that occur and no others.
+
+        The table is used up column by column: where nobody else holds it, nothing is there twice for long.
+        """
+        order = self._sorting(names)
+        numbers: dict[str, NDArray[Any]] = {}
+        texts = {}
+        for name in self.names:
             found = self[name]
             if isinstance(found, Texts) or found.dtype == object:
-                texts[name] = used_words(*self.codes(name))
+                codes, words = used_words(*self.codes(name))
+                texts[name] = (codes[order], words)
             else:
-                numbers[name] = found
+                numbers[name] = found[order]
+            self._arrays.pop(name)
+            self._codes.pop(name, None)
+            self._table = self.table.drop_columns([name])
         return Columns.of_arrays(numbers, texts)
 
     def sorted(self, names: Sequence[str]) -> Columns:
@@ -225,6 +234,14 @@ class Columns:
         >>> columns.sorted(["site", "n"]).table.to_pydict()
         {'site': ['N', 'N', 'S', None], 'n': [3.0, 4.0, 1.0, 2.0]}
         """
+        import pyarrow as pa
+
+        order = self._sorting(names)
+        if np.array_equal(order, np.arange(order.size)):
+            return self
+        return Columns(self.table.take(pa.array(order)))
+
+    def _sorting(self, names: Sequence[str]) -> NDArray[np.int64]:
         import pyarrow as pa
 
         texts: list[tuple[NDArray[np.integer[Any]], int]] = []
@@ -242,10 +259,7 @@ class Columns:
                     texts.append((codes, len(words) + 1))
             else:
                 others.append(self[name])
-        order = _order(texts, others)
-        if np.array_equal(order, np.arange(order.size)):
-            return self
-        return Columns(self.table.take(pa.array(order)))
+        return _order(texts, others)
 
     def groups(
         self,

@@ -86,14 +86,14 @@ def read_exams(engine: Engine, since: date | None, until: date | None) -> Column
         `device_names.device_of`) in place of the device's number.
     """
 
-    def made(table: pa.Table, twins: set[int]) -> Columns:
-        named = name_devices_apart(with_devices(table), twins).drop_columns(["equipment_id"])
-        return Columns(named).sorted(("exam_id",)).arrays()
+    def made(tables: list[pa.Table], twins: set[int]) -> Columns:
+        named = Columns(name_devices_apart(with_devices(tables.pop()), twins).drop_columns(["equipment_id"]))
+        return named.sorted_arrays(("exam_id",))
 
     blocks = period_blocks(engine, since, until)
     if not blocks:
         table = engine.to_encoded(exam_rows(engine, since, until))
-        return made(table, twins_among(devices_of(table)))
+        return made([table], twins_among(devices_of(table)))
     kind = RowKind("exams", exam_rows, ("exam_id",))
     return KeptRows(engine, kind, blocks, since, until, str(since)).read(lambda: made)[0]
 

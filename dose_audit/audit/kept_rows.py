@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -35,8 +35,9 @@ _WRITTEN_FROM = 0.05
 _KEPT_PERIODS = 2
 """Of a kind: a look at another period, or with another mapping, does not cost the nightly audit what it kept."""
 
-Make = Callable[["pa.Table", set[int]], Columns]
-"""Makes of rows of the copy columns of arrays in their order, the devices named that share their name with another."""
+Make = Callable[[list["pa.Table"], set[int]], Columns]
+"""Makes of rows of the copy, a list of one table that it takes out, columns of arrays in their order, with the devices named
+that share their name with another."""
 
 
 @dataclass(frozen=True)
@@ -171,30 +172,32 @@ class KeptRows:
     def _columns(self, held: _Held | None, parts: dict[str, pa.Table], make: Make) -> tuple[Columns, dict[int, str]]:
         """All rows of the period in their order, kept for the next night, and the weeks that are what they were."""
         later = {number for number, part in parts.items() if _ends_after(part, self.until)}
-        more = together([inside(part, self.since, self.until) for part in parts.values()]) if parts else None
-        devices = set() if more is None else set(devices_of(more))
+        numbers = set(parts)
+        tables = [inside(part, self.since, self.until) for part in parts.values()]
+        parts.clear()  # of millions of rows, what is put together need not be there apart
+        more = [together(tables)] if tables else []
+        devices = set(devices_of(more[0])) if more else set()
         if held is None:
-            assert more is not None
             twins = twins_among(devices)
             columns, weeks = make(more, twins), {}
         else:
-            stay = self._staying(held, parts)
+            stay = self._staying(held, numbers)
             there = _devices(held.columns, stay)
             twins = twins_among(there | devices)
             if any((number in twins) != (number in held.twins) for _, _, number in there):
                 # A device has another name in the report now, and with it rows that did not change another place.
                 return self._columns(None, self._parts(None), make)
-            if more is None and stay.all():
+            if not more and stay.all():
                 return held.columns, held.weeks
             nothing = np.zeros(0, dtype=np.int64)
-            added = held.columns.some(nothing) if more is None else make(more, twins)
+            added = make(more, twins) if more else held.columns.some(nothing)
             columns = merged(held.columns, stay, added, self.kind.order)
             moments = [held.columns["study_datetime"][~stay], added["study_datetime"]]
             touched = set(np.concatenate([weeks_of(part) for part in moments]).tolist())
             weeks = {week: name for week, name in held.weeks.items() if week not in touched}
             if len(added) < _WRITTEN_FROM * len(columns):
                 return columns, weeks
-            later |= {number for number in held.later if number in self._numbers and number not in parts}
+            later |= {number for number in held.later if number in self._numbers - numbers}
         facts = {
             "settings": self._settings_sha256,
             "until": self._end,
@@ -211,7 +214,7 @@ class KeptRows:
     def _numbers(self) -> set[str]:
         return {block.number for block in self.blocks}
 
-    def _staying(self, held: _Held, parts: Mapping[str, pa.Table]) -> NDArray[np.bool_]:
+    def _staying(self, held: _Held, changed: set[str]) -> NDArray[np.bool_]:
         """Which rows are of blocks that are what they were."""
         exams = held.columns["exam_id"]
         if not exams.size:
@@ -219,7 +222,7 @@ class KeptRows:
         assert self.engine.manifest is not None
         block = (exams - 1) // self.engine.manifest.block_rows
         first, last = int(block.min()), int(block.max())
-        kept = self._numbers - set(parts)
+        kept = self._numbers - changed
         stays = np.array([str(number) in kept for number in range(first, last + 1)], dtype=np.bool_)
         return stays[block - first]
 

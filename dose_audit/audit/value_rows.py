@@ -74,13 +74,13 @@ def read_value_rows(
 
     def maker(facts: pa.Table) -> Make:
         resolved = _resolved(mapping, _distinct(facts), examinations, kept)
-        return lambda table, twins: _made(table, resolved, edges, twins)
+        return lambda tables, twins: _made(tables, resolved, edges, twins)
 
     blocks = period_blocks(engine, since, until)
     if not blocks:
         rows = engine.keep(value_rows(engine, since, until), "value_rows")
         table, facts = engine.to_encoded(rows.drop(*_FACTS_ALONE)), engine.to_arrow(_facts(rows))
-        return maker(facts)(table, twins_among(devices_of(table))), {}
+        return maker(facts)([table], twins_among(devices_of(table))), {}
 
     def make() -> Make:
         # Facts are looked for in rows that were read.
@@ -95,10 +95,13 @@ def read_value_rows(
     return KeptRows(engine, _VALUES, blocks, since, until, settings).read(make)
 
 
-def _made(table: pa.Table, resolved: ResolvedFacts, edges: Mapping[str, Any], twins: set[int]) -> Columns:
-    table = name_devices_apart(with_devices(table), twins).drop_columns(["equipment_id"])
-    columns = Columns(_with_examinations(table, resolved)).sorted(_SORT).arrays()
-    return with_cells(_with_reasons(columns), edges)
+def _made(tables: list[pa.Table], resolved: ResolvedFacts, edges: Mapping[str, Any], twins: set[int]) -> Columns:
+    columns = Columns(
+        _with_examinations(
+            name_devices_apart(with_devices(tables.pop()), twins).drop_columns(["equipment_id"]), resolved
+        )
+    )
+    return with_cells(_with_reasons(columns.sorted_arrays(_SORT)), edges)
 
 
 def _with_reasons(columns: Columns) -> Columns:

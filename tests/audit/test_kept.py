@@ -226,7 +226,9 @@ def test_a_look_at_another_period_costs_the_nightly_audit_nothing(
 ) -> None:
     made: list[int] = []
     make = value_rows._made
-    monkeypatch.setattr(value_rows, "_made", lambda table, *more: made.append(table.num_rows) or make(table, *more))
+    monkeypatch.setattr(
+        value_rows, "_made", lambda tables, *more: made.append(tables[0].num_rows) or make(tables, *more)
+    )
     nights = Nights(registry, tmp_path / "parquet", 3)
     nights.add(datetime(2025, 6, 2), 340, 120)
     for day in (date(2026, 5, 10), date(2025, 11, 3), date(2026, 5, 10), date(2025, 11, 3)):
