@@ -24,7 +24,6 @@ from dose_audit.audit.exposures import read_exposures
 from dose_audit.audit.findings import Finding, sort_findings
 from dose_audit.audit.freeze import freeze, frozen_table
 from dose_audit.audit.kept import FOLDER, KeptResults
-from dose_audit.audit.memory import return_large_arrays
 from dose_audit.audit.residuals import log_residuals
 from dose_audit.audit.schedule import Schedule, one_look
 from dose_audit.audit.seal import read_from
@@ -144,7 +143,6 @@ def examine(
     Result
     """
     tell = progress or (lambda _text, _fraction: None)
-    return_large_arrays()
     kept = KeptResults(parquet_dir / FOLDER if keep else None)
     schedule = schedule or one_look(since, until)
     with open_engine(parquet_dir, database_url, kept=kept) as engine:
