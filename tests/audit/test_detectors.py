@@ -62,8 +62,8 @@ def test_a_median_just_above_the_level_is_only_to_be_checked(stored, audited):
     ("above", "severity", "weight"),
     [
         # P(at least k of 30 above | each as likely above as below), from the binomial distribution.
-        (22, "act", "Exact one-sided sign test against the level: p = 0.0081: chance does not explain it."),
-        (30, "act", "Exact one-sided sign test against the level: p < 0.001: chance does not explain it."),
+        (22, "act", "Exact one-sided sign test against the level: p = 0.0081; chance does not explain it."),
+        (30, "act", "Exact one-sided sign test against the level: p < 0.001; chance does not explain it."),
     ],
 )
 def test_a_finding_says_what_the_sign_test_gave(stored, audited, above, severity, weight):

@@ -50,7 +50,7 @@ def _exceeded(group: JudgedGroup, adjusted: float | None) -> Finding:
     now = last is not None and last.evidence == "exceeds"
     shown = now and adjusted is not None and adjusted <= FALSE_DISCOVERY_RATE
     if shown:
-        weight = f"{_sign_test(last)}: chance does not explain it."
+        weight = f"{_sign_test(last)}; chance does not explain it."
     elif now:
         weight = f"{_sign_test(last)}, but so many groups are tested that one in them may give this by chance."
     else:
@@ -79,7 +79,7 @@ def _flags(context: AuditContext) -> list[Finding]:
                 kind="median_above_drl",
                 severity=severity,
                 subject=_subject(group),
-                message=f"{_median_and_level(group, last)} {_sign_test(last)}: chance alone could explain it.",
+                message=f"{_median_and_level(group, last)} {_sign_test(last)}; chance alone could explain it.",
                 site=group.site,
                 equipment=group.equipment,
                 identity=_identity(group),
