@@ -41,6 +41,13 @@ class Running:
 
 
 @pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    """An empty spool of the test's own, which takes objects however full the disk is."""
+    with Spool(tmp_path / "spool", min_free_bytes=0) as made:
+        yield made
+
+
+@pytest.fixture
 def listen(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Start a listener with these settings; everything is stopped at the end."""
     started: list[Running] = []

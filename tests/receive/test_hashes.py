@@ -7,17 +7,10 @@ import os
 import threading
 from pathlib import Path
 
-import pytest
-
 from dose_audit.receive.part10 import file_header
 from dose_audit.receive.spool import Spool
-from tests.receive.test_spool import CLASS, EXPLICIT, LARGE, put
-
-
-@pytest.fixture
-def spool(tmp_path: Path):
-    with Spool(tmp_path / "spool", min_free_bytes=0) as made:
-        yield made
+from tests.receive.spools import CLASS, EXPLICIT, put
+from tests.receive.test_spool import LARGE
 
 
 def test_verify_hashes_again(spool: Spool) -> None:
