@@ -27,7 +27,11 @@ _Order = tuple[tuple[str, ...], "NDArray[np.integer[Any]] | None", "tuple[NDArra
 
 
 class Deferred(Protocol):
-    """A column that is put together when somebody asks for it, whole or some rows."""
+    """A column of `size` rows that is put together when somebody asks for it, whole or some rows."""
+
+    @property
+    def size(self) -> int:
+        """How many rows it has."""
 
     def __call__(self, rows: NDArray[Any] | None = None) -> NDArray[Any]:
         """The column, or some rows of it."""
@@ -113,9 +117,8 @@ class Columns:
     def __len__(self) -> int:
         if self._table is not None:
             return int(self._table.num_rows)
-        if self._numbers:
-            return int(self[min(self._numbers)].size)
-        return int(self._text(min(self._narrow))[0].size) if self._narrow else 0
+        held = [*self._numbers.values(), *(codes for codes, _ in self._narrow.values())]
+        return held[0].size if held else 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """The column as an array: numbers as float with NaN for absent, dates as datetime64, the rest as

@@ -74,5 +74,10 @@ def device_of(text: str) -> Device:
     >>> device_of("North\x1fCT 1\x1f7")
     ('North', 'CT 1', 7)
     """
-    site, name, number = (None if part == _NOTHING else part for part in text.split(_BETWEEN))
-    return (site, name, None if number is None else int(number))
+    rest, _, number = text.rpartition(_BETWEEN)
+    site, _, name = rest.partition(_BETWEEN)  # a display name may hold anything
+    return (_or_none(site), _or_none(name), None if number == _NOTHING else int(number))
+
+
+def _or_none(part: str) -> str | None:
+    return None if part == _NOTHING else part

@@ -148,10 +148,13 @@ class KeptRows:
 
     def _held(self) -> _Held | None:
         """The rows of an earlier night that this one goes on from."""
+        try:
+            os.utime(self._path)
+        except FileNotFoundError:  # never written, or dropped by another audit at this moment
+            return None
         found = read_rows(self._path)
         if found is None or found[1]["settings"] != self._settings_sha256:
             return None
-        os.utime(self._path)
         columns, facts = found
         weeks = dict(facts["weeks"])
         held = _Held(columns, facts["blocks"], facts["later"], set(facts["twins"]), facts["until"], weeks)

@@ -41,12 +41,12 @@ class KeptWeeks:
         if self._folder is None or key is None or key not in self._known:
             return False
         try:
+            os.utime(self._path(key))
             data = self._path(key).read_bytes()
         except FileNotFoundError:
             return False
         if hashlib.sha256(data).hexdigest() != self._known[key][1]:
             return False
-        os.utime(self._path(key))
         aside = path.with_suffix(".part")
         aside.write_bytes(data)
         aside.replace(path)

@@ -82,6 +82,11 @@ class _Together:
     second: NDArray[Any]
     source: NDArray[np.int64]
 
+    @property
+    def size(self) -> int:
+        """Rows of both."""
+        return self.source.size
+
     def __call__(self, rows: NDArray[Any] | None = None) -> NDArray[Any]:
         if rows is None:
             whole: NDArray[Any] = np.concatenate([self.first, self.second])[self.source]
