@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -83,6 +84,8 @@ _ENTRIES = {
 _SEVERITIES = ("act", "check", "note")
 _TOGETHER_FROM = 4
 """So many findings of one kind on one device are one card."""
+_DEVICES_FROM = 6
+"""So many devices of a site to check for one and the same reason are one card."""
 _TELLING_P = 0.05
 
 
@@ -119,7 +122,7 @@ def report_page(
         HTML.
     """
     specs = {figure.id: figure.spec for section in figures.values() for figure in section}
-    judged = verdict_rows(run)
+    judged, cards = verdict_rows(run), _cards(run.data)
     shown = [section for section in SECTIONS if section[2] is None or _has(run.data, section[0], figures, judged)]
     page: str = (
         templates()
@@ -136,7 +139,8 @@ def report_page(
             few_above=few_told(run.data["comparisons"]),
             undated=no_validity_told(run.data["comparisons"]),
             findings=_findings(run.data),
-            cards=_cards(run.data),
+            cards=[card for card in cards if not _of_many(card)],
+            wide_cards=[card for card in cards if _of_many(card)],
             roles=_roles(run.data),
             judged=judged,
             look_of=look_of,
@@ -214,16 +218,36 @@ def _has(data: dict[str, Any], name: str, figures: dict[str, list[Figure]], judg
 
 
 def _cards(data: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """Findings to act on or to check as cards: many of one kind on one device share one."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for finding in data["findings"]:
-        if finding["severity"] != "note":
-            key = (finding["severity"], finding["kind"], finding["site"], finding["equipment"])
-            groups.setdefault(key, []).append(finding)
-    cards = []
-    for members in groups.values():
-        cards += [members] if len(members) >= _TOGETHER_FROM else [[finding] for finding in members]
-    return sorted(cards, key=lambda card: _SEVERITIES.index(card[0]["severity"]))
+    """Findings to act on or to check as cards: many of one kind on one device share one, and so do many devices of a site to
+    check for the same reason."""
+    told = [finding for finding in data["findings"] if finding["severity"] != "note"]
+    by_device = _alike(
+        told, lambda finding: (finding["severity"], finding["kind"], finding["site"], finding["equipment"])
+    )
+    cards, single = [], []
+    for members in by_device:
+        if len(members) >= _TOGETHER_FROM:
+            cards.append(members)
+        else:
+            single += members
+    for members in _alike(single, lambda finding: (finding["kind"], finding["site"], finding.get("likely_causes"))):
+        many = members[0]["severity"] == "check" and len({finding["equipment"] for finding in members}) >= _DEVICES_FROM
+        cards += [members] if many else [[finding] for finding in members]
+    place = {finding["key"]: number for number, finding in enumerate(told)}
+    return sorted(cards, key=lambda card: (_SEVERITIES.index(card[0]["severity"]), place[card[0]["key"]]))
+
+
+def _of_many(card: list[dict[str, Any]]) -> bool:
+    """Whether a card tells of several devices."""
+    return len({finding["equipment"] for finding in card}) > 1
+
+
+def _alike(findings: list[dict[str, Any]], key: Callable[[dict[str, Any]], Any]) -> list[list[dict[str, Any]]]:
+    """Findings with the same key beside each other, in the order of the first of each."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for finding in findings:
+        groups.setdefault(repr(key(finding)), []).append(finding)
+    return list(groups.values())
 
 
 def _roles(data: dict[str, Any]) -> list[tuple[str, int]]:

@@ -254,6 +254,32 @@ def test_many_findings_of_one_kind_on_one_device_share_a_card(run_dir: Path) -> 
     assert all(f"Quantity {n}." in words for n in range(3, 8))
 
 
+def test_many_devices_of_a_site_to_check_for_one_reason_share_a_card(run_dir: Path) -> None:
+    def many(data: dict[str, Any], devices: int) -> None:
+        one = data["findings"][1] | {
+            "kind": "new_device",
+            "severity": "check",
+            "site": "North",
+            "subject": "First seen",
+        }
+        one |= {"likely_causes": ["a loan"], "state": "new"}
+        data["findings"] = [
+            one | {"id": str(n), "key": f"k{n}", "equipment": f"Room {n}", "message": f"Seen {n}."}
+            for n in range(devices)
+        ]
+
+    words = _changed(run_dir, lambda data: many(data, 6))
+    assert "North: 6 together" in words
+    assert all(f"Room {n}: First seen. Seen {n}." in words for n in range(6))
+    assert words.count("a loan") == 1
+    alike = _changed(run_dir, lambda data: [finding.update(message="Enter it.") for finding in data["findings"]])
+    assert alike.count("Enter it.") == 1
+
+    apart = _changed(run_dir, lambda data: many(data, 5))
+    assert "5 together" not in apart
+    assert apart.count("a loan") == 5
+
+
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(FrozenRunError, match=r"has no report\.json"):
         render_run(tmp_path)

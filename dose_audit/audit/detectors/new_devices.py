@@ -42,10 +42,7 @@ def detect(context: AuditContext) -> list[Finding]:
                 kind="new_device",
                 severity="check",
                 subject=f"First seen on {first}",
-                message=(
-                    f"First exam of this device on {first}. Enter it in the equipment register, and have its "
-                    "acceptance and commissioning tests on file."
-                ),
+                message="Enter it in the equipment register, and have its acceptance and commissioning tests on file.",
                 site=site,
                 equipment=equipment,
                 identity=(str(first),),
