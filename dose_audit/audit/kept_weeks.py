@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import time
 from pathlib import Path
@@ -57,7 +58,8 @@ class KeptWeeks:
         if self._folder is None or key is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        aside = self._path(key).with_suffix(".part")
+        # Two audits may keep the same week at once: each has a part file of its own.
+        aside = self._path(key).with_suffix(f".{secrets.token_hex(4)}.part")
         shutil.copyfile(path, aside)
         aside.replace(self._path(key))
         self._known[key] = [sha256, hashlib.sha256(path.read_bytes()).hexdigest()]
