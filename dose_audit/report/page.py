@@ -185,6 +185,7 @@ def templates() -> jinja2.Environment:
         "number": words.number,
         "percent": words.percent,
         "plural": words.plural,
+        "whole": words.whole,
         "unit": words.unit_label,
         "day": _day,
         "moment": _moment,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["GRID", "GROUND", "INK", "QUIET", "RULE", "SERVICE", "SITES", "TONES", "chart_config"]
+__all__ = ["GRID", "GROUND", "HEAT", "INK", "QUIET", "RULE", "SERVICE", "SITES", "TONES", "chart_config"]
 
 INK = "#1d2b36"
 QUIET = "#5b6b78"
@@ -17,6 +17,8 @@ GROUND = "#ffffff"
 TONES = {"act": "#c4410c", "check": "#b07d00", "ok": "#00729c", "quiet": "#7d8b96"}
 SERVICE = "#5a4fa0"
 """What was done to a device: service, recalibration, a part exchanged."""
+HEAT = ["#e6eff7", "#08519c"]
+"""From nothing to most in a heat map; the page's script has its other ends for a dark ground."""
 SITES = ["#0072b2", "#d55e00", "#009e73", "#8c5aa8", "#b07d00", "#56789a", "#a3475d", "#4d7a3a"]
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "quantity_label",
     "signed",
     "unit_label",
+    "whole",
     "with_band",
     "with_days",
 ]
@@ -168,6 +169,15 @@ def with_days(text: str) -> str:
 
 _PERCENT = re.compile(r"(\d) %")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def whole(count: int) -> str:
+    r"""A count, thousands a narrow space apart.
+
+    >>> whole(12), whole(4012).replace("\u202f", " ")
+    ('12', '4 012')
+    """
+    return f"{count:,}".replace(",", "\u202f")
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

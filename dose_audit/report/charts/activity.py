@@ -10,7 +10,7 @@ from typing import Any
 
 from dose_audit.report.charts.figure import Figure, finished, inline
 from dose_audit.report.frozen import FrozenRun
-from dose_audit.report.theme import GROUND
+from dose_audit.report.theme import GROUND, HEAT
 from dose_audit.report.words import plural
 
 __all__ = ["activity_figures"]
@@ -64,7 +64,7 @@ def activity_figures(run: FrozenRun) -> list[Figure]:
             color=alt.Color(
                 "rate:Q",
                 title=f"exams a {unit}",
-                scale=alt.Scale(scheme="blues", domainMin=0, type="sqrt"),
+                scale=alt.Scale(range=HEAT, interpolate="lab", domainMin=0, type="sqrt"),
                 legend=alt.Legend(
                     type="symbol",
                     symbolType="square",

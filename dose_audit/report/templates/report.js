@@ -4,7 +4,8 @@
   const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
   // Colours of marks that would not be seen on a dark ground, and what stands for them there.
   const lit = { "#1d2b36": "#e6edf2", "#5b6b78": "#a9b8c4", "#dde3e8": "#2c3a45", "#b3261e": "#ff8078", "#00729c": "#5cbbe0", "#c4410c": "#ff9a70", "#5a4fa0": "#b3a8f5", "#0072b2": "#4da6dd", "#ffffff": "#1a242c",
-    "#d55e00": "#ff9a4d", "#009e73": "#3fd0a4", "#8c5aa8": "#c9a6e3", "#b07d00": "#e3b341", "#56789a": "#9dbbd8", "#a3475d": "#e79bad", "#4d7a3a": "#98c982" };
+    "#d55e00": "#ff9a4d", "#009e73": "#3fd0a4", "#8c5aa8": "#c9a6e3", "#b07d00": "#e3b341", "#56789a": "#9dbbd8", "#a3475d": "#e79bad", "#4d7a3a": "#98c982",
+    "#e6eff7": "#22323e", "#08519c": "#9ad4ff" };
   let told = document.getElementById("specs").textContent;
   if (dark) told = told.replace(/"(#[0-9a-f]{6})"/g, (whole, colour) => (lit[colour] ? '"' + lit[colour] + '"' : whole));
   const specs = JSON.parse(told);
