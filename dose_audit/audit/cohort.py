@@ -56,6 +56,16 @@ FACT_COLUMNS = (
 )
 """All that the exam mapping may look at. Exams that agree in these are mapped once, however many they are."""
 
+_OWN = ("projected", "own_name", "own_region", "own_view")
+"""Whether a value is of one projection or view, and what this alone says of itself."""
+
+UNLIKE_FROM = 2.0
+"""Sequences of one exam of which the highest CTDIvol is so many times the lowest are not repeats of one scan, nor ranges of
+one examination: their median is the dose of none of them."""
+_PART_FROM = 0.1
+"""Share of an exam's DLP from which on the phantom that it is reported on counts, where no imaging sequence has that phantom:
+bolus tracking over the body does not make the DLP of a head one of both."""
+
 _PATIENT_COLUMNS = (
     "equipment_id",
     "equipment",
@@ -126,7 +136,7 @@ def left_out_events(engine: Engine) -> ir.Table:
 
 
 def value_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
-    """One row per exam and quantity (per projection of one name where the basis is a projection).
+    """One row per exam and quantity (per projection or view where the basis is one).
 
     Returns
     -------
@@ -154,21 +164,23 @@ def value_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tab
         *FACT_COLUMNS,
         *_PATIENT_COLUMNS,
         "left_out",
-        "projection",
+        *_OWN,
         "value",
         "phantom",
         "thickness_mm",
         "wed_mm",
+        "unlike",
         quantity=values.quantity.fill_null(""),
         unit=values.unit.fill_null(""),
     )
-    # A projection's own acquisition protocol decides which examination it is, not the whole study's list.
+    # What a projection says of itself decides which examination it is, not the whole study's list.
+    own = rows.projected.fill_null(False)
     rows = rows.mutate(
-        {
-            name: ibis.coalesce(rows["projection"].nullif(""), rows[name])
-            for name in ("acquisition_protocols", "imaging_protocols")
-        }
-    ).drop("projection")
+        acquisition_protocols=ibis.coalesce(rows.own_name.nullif(""), rows.acquisition_protocols),
+        imaging_protocols=ibis.coalesce(rows.own_name.nullif(""), rows.imaging_protocols),
+        target_regions=ibis.coalesce(rows.own_region.nullif(""), rows.target_regions),
+        views=ibis.ifelse(own, rows.own_view.fill_null(""), rows.views),
+    ).drop("projected", "own_name", "own_region", "own_view")
     return rows.mutate(
         fact=ibis.literal(_FACT_SEPARATOR).join([rows[name] for name in FACT_COLUMNS]).hash(),
         # The order of the reasons is their precedence: a value has one.
@@ -177,14 +189,21 @@ def value_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tab
             (rows.value.isnull(), "NO_VALUE"),
             ((rows.phantom == "mixed").fill_null(False), "MIXED_PHANTOMS"),
             (_is_absurd(rows), "IMPLAUSIBLE_VALUE"),
+            (rows.unlike.fill_null(False), "UNLIKE_SEQUENCES"),
             else_=ibis.null("string"),
         ),
-    )
+    ).drop("unlike")
 
 
 def fact_rows(rows: ir.Table) -> ir.Table:
-    """Return the distinct combinations of facts in `value_rows`, with number and count of exams."""
-    return rows.group_by("fact", *FACT_COLUMNS).agg(exams=rows.exam_id.nunique())
+    """Return the distinct combinations of facts in `value_rows`, with number and count of exams.
+
+    `alike_exams` is the count of exams with these facts but for the views, of which an exam has several.
+    """
+    names = [name for name in FACT_COLUMNS if name != "views"]
+    alike = rows.group_by(*names).agg(alike_exams=rows.exam_id.nunique())
+    facts = rows.group_by("fact", *FACT_COLUMNS).agg(exams=rows.exam_id.nunique())
+    return facts.join(alike, names).select("fact", *FACT_COLUMNS, "exams", "alike_exams")
 
 
 def _with_event_facts(engine: Engine, exams: ir.Table) -> ir.Table:
@@ -220,6 +239,7 @@ def _values(
     phantom: Any = None,
     thickness: Any = None,
     wed: Any = None,
+    unlike: Any = None,
     projection: Any = None,
 ) -> ir.Table:
     """Bring one quantity of a table of exams into the columns that all quantities share."""
@@ -233,16 +253,36 @@ def _values(
         phantom=(ibis.null("string") if phantom is None else phantom).cast("string"),
         thickness_mm=(ibis.null("float64") if thickness is None else thickness).cast("float64"),
         wed_mm=(ibis.null("float64") if wed is None else wed).cast("float64"),
-        projection=(ibis.literal("") if projection is None else projection).cast("string"),
+        unlike=ibis.literal(False) if unlike is None else unlike.fill_null(False),
+        **_own(projection),
     )
 
 
-def _middle(column: Any) -> Any:
-    """Median over an exam's events of the values that can be dose; else the lowest, to be refused."""
+def _own(projection: ir.Table | None) -> dict[str, Any]:
     import ibis
 
-    usable = (column > 0.0) & (column < float("inf"))
-    return ibis.coalesce(column.quantile(0.5, where=usable), column.min())
+    if projection is None:
+        return {"projected": ibis.literal(False)} | dict.fromkeys(_OWN[1:], ibis.null("string"))
+    names = ("event_protocol", "event_region", "event_view")
+    told = {own: projection[name].cast("string") for own, name in zip(_OWN[1:], names, strict=True)}
+    return {"projected": ibis.literal(True)} | told
+
+
+def _middle(column: Any, among: Any) -> Any:
+    """Median over some of an exam's events of the values that can be dose; else the lowest, to be refused."""
+    import ibis
+
+    return ibis.coalesce(column.quantile(0.5, where=among & _usable(column)), column.min(where=among))
+
+
+def _spread(column: Any, among: Any) -> Any:
+    """How many times the lowest value that can be dose the highest is, over some of an exam's events."""
+    usable = among & _usable(column)
+    return column.max(where=usable) / column.min(where=usable)
+
+
+def _usable(column: Any) -> Any:
+    return (column > 0.0) & (column < float("inf"))
 
 
 def water_equivalent_diameter_mm(events: ir.Table) -> Any:
@@ -257,42 +297,70 @@ def _ct_values(engine: Engine, exams: ir.Table) -> list[ir.Table]:
     import ibis
 
     events = left_out_events(engine)
-    imaging = events.ct_acquisition_type.isin(SEQUENCE_TYPES) | events.ct_acquisition_type.isnull()
-    events = events.filter((events.type == "ct") & events.left_out.isnull() & imaging)
+    moved = events.ct_acquisition_type.isin(SEQUENCE_TYPES) | events.ct_acquisition_type.isnull()
+    tracking = (events.left_out == "BOLUS_TRACKING").fill_null(False)
+    events = events.filter((events.type == "ct") & ((events.left_out.isnull() & moved) | tracking))
+    imaging, stood = events.left_out.isnull(), events.left_out.notnull()
+    on_head = (events.ctdi_phantom == "head_16cm").fill_null(False)
+    on_body = (events.ctdi_phantom == "body_32cm").fill_null(False)
     sequences = events.group_by("exam_id").agg(
-        ctdi_vol_mgy=_middle(events.ctdi_vol_mgy),
-        ssde_mgy=_middle(events.computed_ssde_mgy),
-        wed_mm=_middle(water_equivalent_diameter_mm(events)),
-        head=(events.ctdi_phantom == "head_16cm").fill_null(False).any(),
-        body=(events.ctdi_phantom == "body_32cm").fill_null(False).any(),
+        ctdi_vol_mgy=_middle(events.ctdi_vol_mgy, imaging),
+        ssde_mgy=_middle(events.computed_ssde_mgy, imaging),
+        wed_mm=_middle(water_equivalent_diameter_mm(events), imaging),
+        ctdi_vol_unlike=_spread(events.ctdi_vol_mgy, imaging) >= UNLIKE_FROM,
+        ssde_unlike=_spread(events.computed_ssde_mgy, imaging) >= UNLIKE_FROM,
+        head=(on_head & imaging).any(),
+        body=(on_body & imaging).any(),
+        head_standing=(on_head & stood).any(),
+        body_standing=(on_body & stood).any(),
+        head_dlp=events.dlp_mgy_cm.sum(where=on_head & (events.dlp_mgy_cm > 0.0)).fill_null(0.0),
+        body_dlp=events.dlp_mgy_cm.sum(where=on_body & (events.dlp_mgy_cm > 0.0)).fill_null(0.0),
     )
     scans = exams.filter(exams.modality == "CT").left_join(sequences, "exam_id")
-    phantom = ibis.cases(
-        (scans["head"] & scans["body"], "mixed"),
-        (scans["head"], "head_16cm"),
-        (scans["body"], "body_32cm"),
-        else_=ibis.null("string"),
+    phantom = _phantom(scans["head"], scans["body"])
+    part = _PART_FROM * (scans.head_dlp + scans.body_dlp)
+    alone = ~(scans["head"] | scans["body"])
+    of_total = _phantom(
+        scans["head"] | (scans.head_standing & (alone | (scans.head_dlp >= part))),
+        scans["body"] | (scans.body_standing & (alone | (scans.body_dlp >= part))),
     )
     # As reported, localisers and bolus tracking with it; where the report gives no total, what its events add
     # up to.
     total = ibis.coalesce(scans.ct_dlp_mgy_cm, scans.events_ct_dlp_mgy_cm)
     return [
-        _values(scans, "CTDIvol", "mGy", scans.ctdi_vol_mgy, phantom=phantom, wed=scans.wed_mm),
+        _values(
+            scans, "CTDIvol", "mGy", scans.ctdi_vol_mgy, phantom=phantom, wed=scans.wed_mm, unlike=scans.ctdi_vol_unlike
+        ),
         # Size and phantom are in the factor: doses on either phantom are one population.
-        _values(scans, "SSDE", "mGy", scans.ssde_mgy, wed=scans.wed_mm),
-        _values(scans, "DLP", "mGy.cm", total, phantom=phantom, wed=scans.wed_mm),
+        _values(scans, "SSDE", "mGy", scans.ssde_mgy, wed=scans.wed_mm, unlike=scans.ssde_unlike),
+        _values(scans, "DLP", "mGy.cm", total, phantom=of_total, wed=scans.wed_mm),
     ]
 
 
-def _single_shot_values(engine: Engine, exams: ir.Table) -> ir.Table:
-    """KAP of each projection, by the name of its acquisition protocol."""
+def _phantom(head: Any, body: Any) -> Any:
+    import ibis
+
+    return ibis.cases((head & body, "mixed"), (head, "head_16cm"), (body, "body_32cm"), else_=ibis.null("string"))
+
+
+def _projections(engine: Engine, exams: ir.Table, value: str) -> ir.Table:
+    """Exams with each of their projections or views that has a value, and what it says of itself."""
     events = left_out_events(engine)
-    events = events.filter(events.left_out.isnull() & events.kap_gy_cm2.notnull())
-    projections = events.group_by("exam_id", projection_name=events.acquisition_protocol.fill_null("")).agg(
-        projection_kap_gy_cm2=_middle(events.kap_gy_cm2)
+    told = events.filter(events.left_out.isnull() & events[value].notnull()).select(
+        "exam_id",
+        event_value=events[value],
+        event_thickness_mm=events.compression_thickness_mm,
+        event_protocol=events.acquisition_protocol,
+        event_region=events.target_region,
+        event_view=events["view"],
     )
-    shots = exams.filter(exams.modality.isin(SINGLE_SHOT_MODALITIES)).join(projections, "exam_id")
-    return _values(shots, "KAP", "Gy.cm2", shots.projection_kap_gy_cm2, projection=shots.projection_name)
+    return exams.join(told, "exam_id")
+
+
+def _single_shot_values(engine: Engine, exams: ir.Table) -> ir.Table:
+    """KAP of each projection."""
+    shots = _projections(engine, exams.filter(exams.modality.isin(SINGLE_SHOT_MODALITIES)), "kap_gy_cm2")
+    return _values(shots, "KAP", "Gy.cm2", shots.event_value, projection=shots)
 
 
 def _fluoroscopy_values(exams: ir.Table) -> list[ir.Table]:
@@ -309,14 +377,9 @@ def _fluoroscopy_values(exams: ir.Table) -> list[ir.Table]:
 
 
 def _mammography_values(engine: Engine, exams: ir.Table) -> ir.Table:
-    """AGD per view, with the compressed thickness."""
-    events = left_out_events(engine)
-    events = events.filter(events.left_out.isnull() & events.agd_mgy.notnull())
-    views = events.group_by("exam_id").agg(
-        view_agd_mgy=_middle(events.agd_mgy), view_thickness_mm=_middle(events.compression_thickness_mm)
-    )
-    breasts = exams.filter(exams.modality == "MG").join(views, "exam_id")
-    return _values(breasts, "AGD", "mGy", breasts.view_agd_mgy, thickness=breasts.view_thickness_mm)
+    """AGD of each view, with the compressed thickness."""
+    views = _projections(engine, exams.filter(exams.modality == "MG"), "agd_mgy")
+    return _values(views, "AGD", "mGy", views.event_value, thickness=views.event_thickness_mm, projection=views)
 
 
 def _administration_values(exams: ir.Table) -> ir.Table:

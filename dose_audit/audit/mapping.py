@@ -75,6 +75,10 @@ def approve_mapping(table: MappingTable, *, approved_by: str, note: str = "") ->
     return int(save_mapping([asdict(row) for row in table.rows], approved_by=approved_by, note=note).version)
 
 
+PROJECTION_FACTS = frozenset({"acquisition_protocol", "target_region", "view"})
+"""Columns of a mapping of which a projection or view has its own, see `cohort.value_rows`."""
+
+
 @dataclass(frozen=True)
 class ResolvedFacts:
     """What the mapping made of each combination of facts, in the order given.
@@ -88,6 +92,8 @@ class ResolvedFacts:
     status : list of str
         ``mapped``, ``unmapped`` or ``ambiguous``.
     reason : list of str
+    by_projection : list of bool
+        Whether the rows that mapped it look at what a projection or view says of itself.
     label : list of str
         What a person knows an unmapped exam by: its acquisition protocols, else its description.
     """
@@ -97,6 +103,7 @@ class ResolvedFacts:
     name: list[str]
     status: list[str]
     reason: list[str]
+    by_projection: list[bool]
     label: list[str]
 
 
@@ -112,7 +119,7 @@ def resolve_facts(table: MappingTable, facts: pa.Table, examinations: Mapping[st
     examinations : mapping
         Slug → Examination, for the names.
     """
-    resolved = ResolvedFacts([], [], [], [], [], [])
+    resolved = ResolvedFacts([], [], [], [], [], [], [])
     for row in facts.to_pylist():
         resolution = table.resolve(row["site"], exam_facts(row))
         slug = resolution.examination or ""
@@ -121,6 +128,7 @@ def resolve_facts(table: MappingTable, facts: pa.Table, examinations: Mapping[st
         resolved.name.append(examinations[slug].name if slug in examinations else slug)
         resolved.status.append(resolution.status)
         resolved.reason.append(resolution.reason)
+        resolved.by_projection.append(not resolution.criteria.isdisjoint(PROJECTION_FACTS))
         resolved.label.append(_label(row))
     return resolved
 

@@ -7,11 +7,12 @@ import io
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dose_audit.audit.cohort import fact_rows, value_rows
+from dose_audit.audit.cohort import FACT_COLUMNS, fact_rows, value_rows
 from dose_audit.audit.mapping import exam_facts
 from dose_audit.drl import ExamFacts, MappingTable, coverage
+from dose_audit.drl.mapping import AMBIGUOUS, MAPPED, UNMAPPED
 from dose_audit.drl.mapping_rows import COLUMNS, MappingError, fold
 from dose_audit.texts import named_role, no_formula
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
     from dose_audit.audit.engine import Engine
     from dose_audit.drl import Coverage, Examination
+    from dose_audit.drl.mapping import Resolution
 
 __all__ = ["DRAFT_COLUMNS", "DraftRow", "draft_csv", "draft_mapping", "merge_draft"]
 
 DRAFT_COLUMNS = (*COLUMNS, "exams", "proposal_1", "proposal_2", "proposal_3")
 """Columns of a draft: those of a mapping, how many exams a row would reach, and proposals in order."""
 _PROPOSALS = 3
+_STATUSES = (MAPPED, AMBIGUOUS, UNMAPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +72,21 @@ def draft_mapping(
     rows = value_rows(engine, None, None)
     rows = rows.filter(rows.left_out.isnull() | ~rows.left_out.isin(("NOT_A_PATIENT", "NO_VALUE")))
     facts = engine.to_arrow(fact_rows(rows).order_by("fact")).to_pylist()
-    resolved = [(row, table.resolve(row["site"], exam_facts(row))) for row in facts]
-    covered = coverage((row["site"], answer) for row, answer in resolved for _ in range(row["exams"]))
+    # Views of one exam have facts of their own: it counts once, and as mapped where one of them is.
+    alike: dict[tuple[str, ...], list[tuple[dict[str, Any], Resolution]]] = {}
+    for row in facts:
+        but_views = tuple(row[name] for name in FACT_COLUMNS if name != "views")
+        alike.setdefault(but_views, []).append((row, table.resolve(row["site"], exam_facts(row))))
+    resolved = [min(members, key=lambda member: _STATUSES.index(member[1].status)) for members in alike.values()]
+    covered = coverage((row["site"], answer) for row, answer in resolved for _ in range(row["alike_exams"]))
     counts: dict[tuple[str, str, str, str], int] = {}
     for row, answer in resolved:
-        if answer.status != "unmapped":
+        if answer.status != UNMAPPED:
             continue
         named = _name(exam_facts(row))
         if named is not None:
             key = (row["site"], row["modality"], *named)
-            counts[key] = counts.get(key, 0) + row["exams"]
+            counts[key] = counts.get(key, 0) + row["alike_exams"]
     proposals: dict[tuple[str, str], list[tuple[str, float]]] = {}
     for modality in sorted({key[1] for key in counts}):
         names = sorted({key[3] for key in counts if key[1] == modality})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dose_audit.drl import find_quantity
 
-__all__ = ["QUANTITIES", "SEQUENCE_TYPES", "SINGLE_SHOT_MODALITIES", "Quantity", "quantity_named"]
+__all__ = ["BY_PROJECTION", "QUANTITIES", "SEQUENCE_TYPES", "SINGLE_SHOT_MODALITIES", "Quantity", "quantity_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Quantity:
         Exams that have it.
     basis : str
         What one value stands for: ``exam``, ``sequence``, ``projection`` or ``view``. Where an exam has
-        several sequences, projections of one name, or views, its value is their median, so that each patient
-        counts once.
+        several sequences, or projections or views that are one examination, its value is their median, so that
+        each exam counts once.
     drl_name : str
         The name under which the DRL tables look it up.
     size : str
@@ -46,6 +46,9 @@ class Quantity:
 
 SINGLE_SHOT_MODALITIES = ("DX", "CR", "PX", "IO")
 FLUOROSCOPY_MODALITIES = ("RF", "XA")
+
+BY_PROJECTION = (*SINGLE_SHOT_MODALITIES, "MG")
+"""Exams whose projections or views may be different examinations."""
 
 SEQUENCE_TYPES = ("spiral", "sequenced", "free", "cone_beam")
 """CT acquisition types that image the patient. A constant angle is a localiser, a stationary one bolus

@@ -20,6 +20,7 @@ from dose_audit.audit.kept import no_results
 from dose_audit.audit.kept_rows import KeptRows, Make, RowKind
 from dose_audit.audit.mapping import ResolvedFacts, resolve_facts
 from dose_audit.audit.numbering import with_sorted_words
+from dose_audit.audit.projections import one_value_each
 from dose_audit.audit.references import cell_edges, with_cells
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _made(tables: list[pa.Table], resolved: ResolvedFacts, edges: Mapping[str, A
             name_devices_apart(with_devices(tables.pop()), twins).drop_columns(["equipment_id"]), resolved
         )
     )
-    return with_cells(_with_reasons(columns.sorted_arrays(_SORT)), edges)
+    return with_cells(one_value_each(_with_reasons(columns.sorted_arrays(_SORT)), _SORT), edges)
 
 
 def _with_reasons(columns: Columns) -> Columns:
@@ -154,4 +155,4 @@ def _with_examinations(table: pa.Table, resolved: ResolvedFacts) -> pa.Table:
         encoded = with_sorted_words(pa.array(words, pa.string()).dictionary_encode())
         column = pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(place)), encoded.dictionary)
         table = table.append_column(name, column)
-    return table.drop_columns(["fact"])
+    return table.append_column("by_projection", pa.array(np.asarray(resolved.by_projection, dtype=np.bool_)[place]))

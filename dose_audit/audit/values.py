@@ -33,7 +33,10 @@ REASONS = {
     "NO_VALUE": "carries none of the audited dose quantities",
     "MIXED_PHANTOMS": "CTDIvol on the 16 cm and on the 32 cm phantom in one study: doses must not be added",
     "IMPLAUSIBLE_VALUE": "zero, negative or physically absurd value",
+    "UNLIKE_SEQUENCES": "its sequences differ twofold or more in this dose: their median would be the dose of none",
     "AMBIGUOUS_MAPPING": "two approved mapping rows name different examinations",
+    "SEVERAL_PROJECTIONS": "different projections of one exam that only the whole exam's name or code maps: map them by "
+    "acquisition protocol or view",
     "UNMAPPED": "no approved mapping row fits",
     "PHANTOM_MISMATCH": "reported on another dosimetry phantom than the reference level's",
     "MISSING_WEIGHT": "weight needed for the band is missing, and the set gives no age in its place",

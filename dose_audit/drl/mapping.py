@@ -93,6 +93,8 @@ class Resolution:
     candidates : tuple of str
         Slugs between which no choice was made.
     reason : str
+    criteria : frozenset of str
+        Columns that the rows which decided look at; empty unless mapped.
     """
 
     examination: str | None
@@ -100,6 +102,7 @@ class Resolution:
     rule: str = ""
     candidates: tuple[str, ...] = ()
     reason: str = ""
+    criteria: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -183,7 +186,8 @@ class MappingTable:
                 reason = f"the report names another region too: {', '.join(beside)}"
                 return Resolution(None, AMBIGUOUS, hits[0].rule, tuple(slugs), reason)
             if len(slugs) == 1:
-                return Resolution(slugs[0], MAPPED, hits[0].rule)
+                criteria = frozenset().union(*(row.criteria for row in hits))
+                return Resolution(slugs[0], MAPPED, hits[0].rule, criteria=criteria)
             if slugs:
                 rules = "; ".join(f"{row.rule} → {row.examination}" for row in hits[:6])
                 reason = f"{len(slugs)} examinations fit on level {level}: {', '.join(slugs)}"

@@ -79,9 +79,14 @@ class ExamMapping:
     line: int = 0
 
     @property
+    def criteria(self) -> tuple[str, ...]:
+        """Columns that the row looks at."""
+        return tuple(column for column in ALLOWED[self.level] if getattr(self, column))
+
+    @property
     def rule(self) -> str:
         """The rule in words, as it is stored beside each exam that it mapped."""
-        criteria = [f"{column}={getattr(self, column)}" for column in ALLOWED[self.level] if getattr(self, column)]
+        criteria = [f"{column}={getattr(self, column)}" for column in self.criteria]
         return f"{self.level}: {', '.join(criteria)} (row {self.line})"
 
 

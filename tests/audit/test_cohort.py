@@ -37,6 +37,49 @@ def test_ctdi_is_per_sequence_and_localisers_and_bolus_tracking_give_none(stored
     assert _one(result, quantity="DLP")["value"] == 530.0  # the complete examination, as reported
 
 
+@pytest.mark.parametrize("high", [19.9, 20.0, 60.0])
+def test_sequences_unlike_each_other_give_no_ctdi_vol(stored, audited, high):
+    """Head and neck in one exam: the median of 60 and 10 mGy is the dose of no sequence."""
+    events = [
+        {"ct_acquisition_type": "spiral", "ctdi_vol_mgy": dose, "ctdi_phantom": "head_16cm", "computed_ssde_mgy": 9.0}
+        for dose in (10.0, high, -1.0)
+    ]
+    stored.add("CT", WHEN, acquisition_protocol="Head", ct_dlp_mgy_cm=700.0, events=events)
+    reasons = {row["quantity"]: row["reason"] or "" for row in _values(audited())}
+    assert reasons == {"CTDIvol": "UNLIKE_SEQUENCES" if high >= 20.0 else "", "SSDE": "", "DLP": ""}
+
+
+@pytest.mark.parametrize(
+    ("sequence", "standing", "dlp", "reason"),
+    [
+        (None, "body_32cm", 900.0, "PHANTOM_MISMATCH"),  # perfusion alone: its phantom is the DLP's
+        (None, "head_16cm", 900.0, ""),
+        ("head_16cm", "body_32cm", 90.0, ""),  # bolus tracking, a tenth of 900 and 90 and less
+        ("head_16cm", "body_32cm", 110.0, "MIXED_PHANTOMS"),
+        ("head_16cm", "head_16cm", 900.0, ""),
+    ],
+)
+def test_the_phantom_of_a_dlp_is_that_of_all_that_it_is_made_of(stored, audited, sequence, standing, dlp, reason):
+    events = [
+        {"ct_acquisition_type": "stationary", "ctdi_vol_mgy": 50.0, "ctdi_phantom": standing, "dlp_mgy_cm": dlp},
+        {
+            "ct_acquisition_type": "constant_angle",
+            "ctdi_vol_mgy": 0.1,
+            "ctdi_phantom": "body_32cm",
+            "dlp_mgy_cm": 300.0,
+        },
+    ]
+    if sequence:
+        spiral = {"ct_acquisition_type": "spiral", "ctdi_vol_mgy": 50.0, "ctdi_phantom": sequence, "dlp_mgy_cm": 900.0}
+        events.append(spiral)
+    stored.add("CT", WHEN, acquisition_protocol="Head", ct_dlp_mgy_cm=900.0 + dlp, events=events)
+    result = audited()
+    assert (_one(result, quantity="DLP")["reason"] or "") == reason
+    assert all("PHANTOM_NOT_REPORTED" not in group["flags"] for group in result.comparisons)
+    if sequence:  # the sequence itself is on one phantom
+        assert _one(result, quantity="CTDIvol")["reason"] is None
+
+
 def test_dlp_falls_back_to_the_events_only_without_a_total(stored, audited):
     stored.add_ct(WHEN, 300.0, events_ct_dlp_mgy_cm=299.0)
     first = stored.exams[0]
