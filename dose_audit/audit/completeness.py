@@ -84,6 +84,7 @@ def completeness_record(
         "excluded": in_period - fates[""] - unmapped,
         "mapped_percent": 100.0 * (mappable - unmapped) / mappable if mappable else None,
         "by_site": _by_site(values, objects),
+        "acquisitions_left_out": _acquisitions_left_out(exams),
         "devices": _devices(exams, silences),
         "data_quality": _data_quality(exams),
     }
@@ -99,6 +100,23 @@ def excluded_record(values: Values) -> list[dict[str, Any]]:
         {"reason": reason, "n": -n, "detail": REASONS[reason]} | ({"single_values": -others} if others else {})
         for n, others, reason in sorted(rows)
     ]
+
+
+_NO_SEQUENCES = {
+    "localisers": "localisers",
+    "standing": "CT acquisitions without table movement (bolus tracking, perfusion)",
+}
+"""Acquisitions that are no sequence of their own, by the column of `exams.read_exams` that counts them."""
+
+
+def _acquisitions_left_out(exams: Columns) -> list[dict[str, Any]]:
+    """How many acquisitions of patients' CT exams give no CTDIvol or SSDE, and in how many exams there are any."""
+    patients = (exams["modality"] == "CT") & (exams["left_out"] != "NOT_A_PATIENT")
+    found = []
+    for name, what in _NO_SEQUENCES.items():
+        counts = np.nan_to_num(exams[name][patients])
+        found.append({"what": what, "acquisitions": int(counts.sum()), "exams": int(np.count_nonzero(counts))})
+    return found
 
 
 def _unknown_states(states: Counter[Any]) -> dict[str, int]:

@@ -14,6 +14,7 @@ from dose_audit.audit.columns import Columns
 from dose_audit.audit.device_names import devices_of, name_devices_apart, twins_among, with_devices
 from dose_audit.audit.kept_rows import KeptRows, RowKind
 from dose_audit.audit.quantities import FLUOROSCOPY_MODALITIES, SEQUENCE_TYPES
+from dose_audit.drl import find_quantity
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -51,6 +52,17 @@ EXAM_COLUMNS = (
     "kap_gy_cm2",
     "events_kap_gy_cm2",
     "left_out",
+)
+
+_ADDED_UP = (
+    "localisers",
+    "sequences",
+    "standing",
+    "most_ctdi_vol_mgy",
+    "most_standing_ctdi_vol_mgy",
+    "wed_mm",
+    "exposures",
+    "distinct",
 )
 
 
@@ -111,9 +123,11 @@ def exam_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tabl
     Returns
     -------
     ibis table
-        With `localisers` and `sequences`, null without events; of the events that are patient exposures of their own
-        `wed_mm`, the median water-equivalent diameter over imaging sequences, `exposures`, and `distinct`: how many
-        different acquisition protocols, views and sides there were.
+        With `localisers`, `sequences` and `standing` (acquisitions without table movement: bolus tracking, perfusion),
+        null without events; `most_ctdi_vol_mgy` and `most_standing_ctdi_vol_mgy`, the highest CTDIvol that can be dose of
+        the acquisitions with and without table movement; of the events that are patient exposures of their own `wed_mm`,
+        the median water-equivalent diameter over imaging sequences, `exposures`, and `distinct`: how many different
+        acquisition protocols, views and sides there were.
     """
     import ibis
 
@@ -128,15 +142,27 @@ def exam_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tabl
     name = ibis.literal("\x1f").join(
         [events[part].fill_null("") for part in ("acquisition_protocol", "view", "laterality")]
     )
+    standing = (kind == "stationary").fill_null(False)
+    ctdi_vol = events.ctdi_vol_mgy
+    usable = (
+        (events.type == "ct")
+        & (events.reason.fill_null("") == "")
+        & ~(kind == "constant_angle").fill_null(False)
+        & (ctdi_vol > 0.0)
+    )
+    usable &= ctdi_vol <= find_quantity("CTDIvol").largest
     told = events.group_by("exam_id").agg(
         localisers=(kind == "constant_angle").fill_null(False).sum().cast("float64"),
         sequences=imaging.sum().cast("float64"),
+        standing=standing.sum().cast("float64"),
+        most_ctdi_vol_mgy=ctdi_vol.max(where=usable & ~standing),
+        most_standing_ctdi_vol_mgy=ctdi_vol.max(where=usable & standing),
         wed_mm=diameter.quantile(0.5, where=exposed & imaging & (diameter > 0.0)),
         exposures=exposed.sum().cast("float64"),
         distinct=name.nunique(where=exposed).cast("float64"),
     )
     joined = exams.left_join(told, "exam_id")
-    return joined.select(*EXAM_COLUMNS, "localisers", "sequences", "wed_mm", "exposures", "distinct")
+    return joined.select(*EXAM_COLUMNS, *_ADDED_UP)
 
 
 def read_objects(engine: Engine) -> Received:

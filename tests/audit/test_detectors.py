@@ -168,6 +168,50 @@ def test_substantial_dose_is_told_whether_mapped_or_not(stored, audited, mapped)
     assert [(f.severity, f.evidence["exam_ref"]) for f in told] == [("act", "E000001")]
 
 
+def _head(stored, *acquisitions, **values):
+    events = [
+        {"ct_acquisition_type": kind, "ctdi_vol_mgy": dose, "ctdi_phantom": "head_16cm"} for kind, dose in acquisitions
+    ]
+    stored.add("CT", START, acquisition_protocol="Head", ct_dlp_mgy_cm=900.0, events=events, **values)
+
+
+@pytest.mark.parametrize(
+    ("acquisitions", "told"),
+    [
+        ([("spiral", 50.0), ("spiral", 50.0), ("sequenced", 1500.0)], ("act", [1500.0, 1500.0])),
+        ([("stationary", 1500.0)], ("act", [1500.0, 1500.0])),
+        ([("spiral", 40.0), ("spiral", 119.0)], ("check", [119.0])),
+        ([("spiral", 40.0), ("spiral", 79.9)], None),
+        ([(None, 80.0)], ("check", [80.0])),
+        ([("spiral", 40.0), ("stationary", 599.0)], None),  # a perfusion series is not judged as a head scan
+        ([("spiral", 40.0), ("stationary", 600.0)], ("check", [600.0])),
+        ([("constant_angle", 2000.0), ("spiral", 40.0)], None),
+        ([("spiral", float("inf")), ("spiral", -5.0), ("spiral", 1e9), ("spiral", 40.0)], None),
+    ],
+)
+def test_the_highest_acquisition_of_a_ct_exam_is_held_against_the_alert_levels(stored, audited, acquisitions, told):
+    _head(stored, *acquisitions)
+    found = [f for f in audited(until=UNTIL).findings if f.kind == "high_exposure"]
+    assert [(f.severity, [value["value"] for value in f.evidence["values"]]) for f in found] == ([told] if told else [])
+
+
+def test_an_alert_level_holds_for_exams_that_nothing_else_is_known_of(stored, audited):
+    """No examination, no dose of the exam, no date; a phantom is no patient."""
+    event = {"ct_acquisition_type": "stationary", "ctdi_vol_mgy": 1000.0}
+    stored.add("CT", None, acquisition_protocol="Unheard of", events=[event])
+    stored.add("CT", START, is_phantom=True, events=[event])
+    told = [f for f in audited(until=UNTIL).findings if f.kind == "high_exposure"]
+    assert [(f.severity, f.evidence["exam_ref"]) for f in told] == [("act", "E000001")]
+
+
+def test_acquisitions_that_are_no_sequence_are_counted(stored, audited):
+    _head(stored, ("constant_angle", 0.1), ("constant_angle", 0.1), ("stationary", 40.0), ("spiral", 40.0))
+    _head(stored, ("constant_angle", 0.1), ("spiral", 40.0))
+    _head(stored, ("constant_angle", 0.1), is_phantom=True)
+    counted = audited(until=UNTIL).completeness["acquisitions_left_out"]
+    assert [(row["acquisitions"], row["exams"]) for row in counted] == [(3, 2), (1, 1)]
+
+
 def test_a_phantom_exposure_triggers_nothing(stored, audited):
     stored.add("XA", START, acquisition_protocol="PCI", dose_rp_mgy=9000.0, is_phantom=True)
     assert [f.kind for f in audited(until=UNTIL).findings] == ["not_a_patient"]

@@ -31,7 +31,7 @@ def _tables(engine: Engine) -> dict[str, list[dict[str, Any]]]:
     rows = engine.keep(value_rows(engine, None, None), "value_rows")
     # The number of a combination of facts is the engine's own; what it stands for is not.
     values = engine.to_arrow(rows.drop("fact"))
-    found["values"] = _sorted(values, ("exam_id", "quantity", "acquisition_protocols"))
+    found["values"] = _sorted(values, ("exam_id", "quantity", "acquisition_protocols", "value"))
     facts = engine.to_arrow(fact_rows(rows)).drop_columns(["fact"])
     found["facts"] = _sorted(facts, tuple(facts.column_names))
     return found
@@ -62,6 +62,7 @@ def test_both_engines_give_the_same_tables(postgres_store: Any, ct_exam: Any, re
     Event.objects.filter(exam_id=7, event_index=1).update(
         ct_acquisition_type="constant_angle", ctdi_phantom="head_16cm"
     )
+    Event.objects.filter(exam_id=11, event_index=1).update(ct_acquisition_type="stationary", ctdi_vol_mgy=300.0)
     Event.objects.filter(exam_id=8, event_index=2).update(ctdi_phantom="head_16cm")
     check = {"dlp_alert_value_mgy_cm": 900.0, "person_name": "A^B", "reason_for_proceeding": "large patient"}
     Event.objects.filter(exam_id=9, event_index=1).update(rest={"dose_check": check})

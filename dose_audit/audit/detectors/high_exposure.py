@@ -16,6 +16,7 @@ from dose_audit.audit.context import AuditContext
 from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import SEVERITIES, Finding
 from dose_audit.audit.labels import quantity_label, unit_label
+from dose_audit.audit.numbering import places_among
 from dose_audit.audit.values import exam_ref
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ class Trigger:
     """One level: exams of `modality` with at least so much of `quantity`.
 
     `examination` is a slug, or the beginning of one with ``*``; empty holds for every exam, mapped or not.
-    `population` is ``adult`` or empty.
+    `population` is ``adult`` or empty. `acquisition` says of which CT acquisitions it holds: ``moving``, ``standing``
+    (bolus tracking, perfusion) or empty, of all.
     """
 
     modality: str
     examination: str
     population: str
+    acquisition: str
     quantity: str
     unit: str
     at_least: float
@@ -55,10 +58,11 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One value at or above a trigger level."""
+    """One value at or above a trigger level; `row` is one of its exam's."""
 
     exam_id: int
     row: int
+    value: float
     trigger: Trigger
 
 
@@ -82,22 +86,63 @@ def exposures_above(context: AuditContext) -> list[Exposure]:
 
     Of several levels for examinations that fit one value, the first in the table counts.
     """
-    values, columns = context.values, context.values.columns
-    usable = countable(values)
-    found: dict[tuple[int, bool], Exposure] = {}
-    of_kind: dict[tuple[str, str], NDArray[np.int64]] = {}
+    found: dict[tuple[int, str, bool], Exposure] = {}
+    of_kind: dict[tuple[str, str, str], tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+    columns = context.values.columns
     for trigger in triggers():
-        kind = (trigger.modality, trigger.quantity)
+        kind = (trigger.modality, trigger.quantity, trigger.acquisition)
         if kind not in of_kind:
-            of_kind[kind] = np.flatnonzero(
-                usable & (columns["modality"] == trigger.modality) & (columns["quantity"] == trigger.quantity)
+            of_kind[kind] = (
+                _acquisitions(context, trigger) if trigger.quantity in _BY_ACQUISITION else _exams(context, trigger)
             )
-        rows = of_kind[kind]
-        for row in rows[columns["value"][rows] >= trigger.at_least].tolist():
-            if trigger.fits(columns["examination"][row] or "", values.band[row]):
-                exposure = Exposure(int(columns["exam_id"][row]), row, trigger)
-                found.setdefault((row, bool(trigger.examination)), exposure)
+        rows, values = of_kind[kind]
+        for place in np.flatnonzero(values >= trigger.at_least).tolist():
+            row = int(rows[place])
+            if trigger.fits(columns["examination"][row] or "", context.values.band[row]):
+                exposure = Exposure(int(columns["exam_id"][row]), row, float(values[place]), trigger)
+                found.setdefault((row, trigger.quantity + trigger.acquisition, bool(trigger.examination)), exposure)
     return sorted(found.values(), key=lambda e: (e.exam_id, e.trigger.quantity, -e.trigger.at_least))
+
+
+_BY_ACQUISITION = {
+    "CTDIvol": {
+        "moving": ("most_ctdi_vol_mgy",),
+        "standing": ("most_standing_ctdi_vol_mgy",),
+        "": ("most_ctdi_vol_mgy", "most_standing_ctdi_vol_mgy"),
+    }
+}
+"""Quantities of which the highest of an exam's acquisitions is held against a level, and the columns of `read_exams` that
+have it. What several add up to at one place is not known: the highest is the least that it can be."""
+
+
+def _exams(context: AuditContext, trigger: Trigger) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows whose value may be held against a level, and the values."""
+    columns = context.values.columns
+    usable = countable(context.values)
+    rows = np.flatnonzero(
+        usable & (columns["modality"] == trigger.modality) & (columns["quantity"] == trigger.quantity)
+    )
+    return rows, columns["value"][rows]
+
+
+def _acquisitions(context: AuditContext, trigger: Trigger) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """A row of each exam with an acquisition that may be held against a level, and its highest value."""
+    exams, columns = context.exams, context.values.columns
+    names = _BY_ACQUISITION[trigger.quantity][trigger.acquisition]
+    most = np.fmax.reduce([np.asarray(exams[name], dtype=float) for name in names])
+    wanted = (exams["modality"] == trigger.modality) & (exams["left_out"] != "NOT_A_PATIENT")
+    least = min(other.at_least for other in triggers() if other.quantity == trigger.quantity)
+    above = np.flatnonzero(wanted & (most >= least))
+    if not above.size:
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+    place = places_among(exams["exam_id"][above], columns["exam_id"])
+    slipped = (context.values.reason == "UNIT_SLIP") & (columns["quantity"] == trigger.quantity)
+    rows = np.flatnonzero(place >= 0)
+    most[above[place[np.flatnonzero(slipped & (place >= 0))]]] = np.nan  # of a slipped exam no dose is known
+    # One row stands for its exam: the first that has an examination and a band, if any.
+    rows = rows[np.lexsort((rows, context.values.band[rows] == "", place[rows]))]
+    rows = rows[np.diff(place[rows], prepend=-1) != 0]
+    return rows, most[above[place[rows]]]
 
 
 def detect(context: AuditContext) -> list[Finding]:
@@ -108,12 +153,15 @@ def detect(context: AuditContext) -> list[Finding]:
     return [_finding(context, exam, exposures) for exam, exposures in by_exam.items()]
 
 
+_OF = {"": "", "moving": "", "standing": " without table movement"}
+
+
 def _finding(context: AuditContext, exam: int, exposures: list[Exposure]) -> Finding:
     columns = context.values.columns
     exposures = sorted(exposures, key=lambda e: SEVERITIES.index(e.trigger.severity))
     row = exposures[0].row
     what = "; ".join(
-        f"{quantity_label(e.trigger.quantity)} {figure(float(columns['value'][e.row]), 4)} {unit_label(e.trigger.unit)} "
+        f"{quantity_label(e.trigger.quantity)} {figure(e.value, 4)} {unit_label(e.trigger.unit)}{_OF[e.trigger.acquisition]} "
         f"(level {e.trigger.at_least:g} {unit_label(e.trigger.unit)})"
         for e in exposures
     )
@@ -131,7 +179,7 @@ def _finding(context: AuditContext, exam: int, exposures: list[Exposure]) -> Fin
             "values": [
                 {
                     "quantity": e.trigger.quantity,
-                    "value": float(columns["value"][e.row]),
+                    "value": e.value,
                     "unit": e.trigger.unit,
                     "at_least": e.trigger.at_least,
                     "source": e.trigger.source,
