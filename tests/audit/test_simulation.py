@@ -149,18 +149,20 @@ def _in_control(random, match, gsd, nights):
     ("gsd", "a_day", "least", "most"),
     [
         (1.2, 0.6, 0.98, 1.0),
+        (1.25, 1.5, 0.94, 1.0),
         (1.3, 1.5, 0.90, 1.0),
         (1.3, 0.6, 0.79, 1.0),
-        (1.35, 1.5, 0.68, 0.88),
-        (1.5, 1.5, 0.28, 0.76),
+        (1.35, 1.5, 0.68, 0.87),
+        (1.5, 1.5, 0.25, 0.52),
     ],
 )
 def test_a_step_of_a_fifth_within_sixty_exams(match, gsd, a_day, least, most):
-    """Nine in ten at a residual GSD of 1.3 after a year of 1.5 exams a day.
+    """Nine in ten at a residual GSD of 1.25 and, of these 200 groups, at 1.3.
 
-    Over 1,000 groups: 99.6 % at 1.2, 91 % at 1.3 (86 % at 0.6 exams a day), 77 % at 1.35 and 38 % at 1.5. But for the
-    promise itself `least` is three standard errors of 200 groups below. `most` at 1.35 and 1.5 is what a test could do
-    that knows the day of the step and looks once.
+    Over 2,000 groups: 99.7 % at 1.2, 97.3 % at 1.25, 89.3 % at 1.3 (87.8 % at 0.6 exams a day), 75.8 % at 1.35 and 35.2 % at
+    1.5, with standard errors of 1 % and less. But for the promise itself at 1.3 `least` is three standard errors of 200
+    groups below. `most` at 1.35 and 1.5 is what Hawkins' self-starting CUSUM (The Statistician 36 (1987) 299) finds, with
+    the same history of normal values and all of the promised 5 % a year for itself (docs/change_signals.md).
     """
     random = np.random.default_rng(7)
     groups = [_group(random, 150.0, gsd, a_day) for _ in range(GROUPS)]

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dose_audit.statistics import running_chart, sequential_scores
+from dose_audit.statistics import calibrate, running_chart, sequential_scores
+from dose_audit.statistics.run_length import CUSUM, cusum_survival
+from dose_audit.statistics.sequential import ALLOWANCE, FALSE_ALARM
 
 
 def test_scores_are_normal_quantiles_of_sequential_ranks():
@@ -24,6 +26,17 @@ def test_false_signals_are_no_more_than_promised_whatever_the_distribution(draw)
     runs, promise = 300, 0.05
     signals = sum(bool(running_chart(getattr(random, draw)(300), false_alarm=promise).signals) for _ in range(runs))
     assert signals / runs < promise + 2.5 * math.sqrt(promise * (1 - promise) / runs)
+
+
+@pytest.mark.parametrize("gsd", [1.2, 1.3, 1.35, 1.5])
+def test_the_allowance_is_the_best_for_sixty_exams_whatever_the_spread(gsd):
+    """By integral equations, level known: half the shift, the usual choice, would be 0.5 at 1.2 and 0.22 at 1.5."""
+
+    def found(allowance):
+        limit = calibrate(CUSUM, n=673, parameter=allowance, false_alarm=FALSE_ALARM)
+        return 1.0 - cusum_survival(allowance, limit.value, math.log(1.2) / math.log(gsd), 1.0, 60)[0]
+
+    assert found(ALLOWANCE) > max(found(allowance) for allowance in (0.2, 0.35, 0.5)) - 0.002
 
 
 def test_two_steps_are_two_signals_with_their_directions_and_days():
