@@ -53,10 +53,12 @@ FACT_COLUMNS = (
     "phantoms",
     "views",
     "imaging_protocols",
+    "anatomical_structures",
+    "radiopharmaceuticals",
 )
 """All that the exam mapping may look at. Exams that agree in these are mapped once, however many they are."""
 
-_OWN = ("projected", "own_name", "own_region", "own_view")
+_OWN = ("projected", "own_name", "own_region", "own_structure", "own_view")
 """Whether a value is of one projection or view, and what this alone says of itself."""
 
 UNLIKE_FROM = 2.0
@@ -179,8 +181,9 @@ def value_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tab
         acquisition_protocols=ibis.coalesce(rows.own_name.nullif(""), rows.acquisition_protocols),
         imaging_protocols=ibis.coalesce(rows.own_name.nullif(""), rows.imaging_protocols),
         target_regions=ibis.coalesce(rows.own_region.nullif(""), rows.target_regions),
+        anatomical_structures=ibis.ifelse(own, rows.own_structure.fill_null(""), rows.anatomical_structures),
         views=ibis.ifelse(own, rows.own_view.fill_null(""), rows.views),
-    ).drop("projected", "own_name", "own_region", "own_view")
+    ).drop(*_OWN)
     return rows.mutate(
         fact=ibis.literal(_FACT_SEPARATOR).join([rows[name] for name in FACT_COLUMNS]).hash(),
         # The order of the reasons is their precedence: a value has one.
@@ -190,6 +193,7 @@ def value_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tab
             ((rows.phantom == "mixed").fill_null(False), "MIXED_PHANTOMS"),
             (_is_absurd(rows), "IMPLAUSIBLE_VALUE"),
             (rows.unlike.fill_null(False), "UNLIKE_SEQUENCES"),
+            (_of_several_substances(rows), "SEVERAL_SUBSTANCES"),
             else_=ibis.null("string"),
         ),
     ).drop("unlike")
@@ -215,6 +219,8 @@ def _with_event_facts(engine: Engine, exams: ir.Table) -> ir.Table:
         phantoms=events.ctdi_phantom.collect(distinct=True),
         views=events["view"].collect(distinct=True),
         imaging_protocols=events.acquisition_protocol.collect(distinct=True),
+        anatomical_structures=events.anatomical_structure.collect(distinct=True),
+        radiopharmaceuticals=events.radiopharmaceutical.collect(distinct=True),
     )
     return exams.left_join(told, "exam_id", rname="told_{name}")
 
@@ -263,7 +269,7 @@ def _own(projection: ir.Table | None) -> dict[str, Any]:
 
     if projection is None:
         return {"projected": ibis.literal(False)} | dict.fromkeys(_OWN[1:], ibis.null("string"))
-    names = ("event_protocol", "event_region", "event_view")
+    names = ("event_protocol", "event_region", "event_structure", "event_view")
     told = {own: projection[name].cast("string") for own, name in zip(_OWN[1:], names, strict=True)}
     return {"projected": ibis.literal(True)} | told
 
@@ -352,6 +358,7 @@ def _projections(engine: Engine, exams: ir.Table, value: str) -> ir.Table:
         event_thickness_mm=events.compression_thickness_mm,
         event_protocol=events.acquisition_protocol,
         event_region=events.target_region,
+        event_structure=events.anatomical_structure,
         event_view=events["view"],
     )
     return exams.join(told, "exam_id")
@@ -385,6 +392,10 @@ def _mammography_values(engine: Engine, exams: ir.Table) -> ir.Table:
 def _administration_values(exams: ir.Table) -> ir.Table:
     given = exams.filter(exams.modality.isin(("NM", "PT")))
     return _values(given, "administered_activity", "MBq", given.administered_activity_mbq)
+
+
+def _of_several_substances(rows: ir.Table) -> Any:
+    return (rows.quantity == "administered_activity") & rows.radiopharmaceuticals.contains(LIST_SEPARATOR)
 
 
 def _is_absurd(rows: ir.Table) -> Any:

@@ -75,7 +75,7 @@ def approve_mapping(table: MappingTable, *, approved_by: str, note: str = "") ->
     return int(save_mapping([asdict(row) for row in table.rows], approved_by=approved_by, note=note).version)
 
 
-PROJECTION_FACTS = frozenset({"acquisition_protocol", "target_region", "view"})
+PROJECTION_FACTS = frozenset({"acquisition_protocol", "target_region", "anatomical_structure", "view"})
 """Columns of a mapping of which a projection or view has its own, see `cohort.value_rows`."""
 
 
@@ -146,7 +146,9 @@ def exam_facts(row: Mapping[str, Any]) -> ExamFacts:
         procedure_codes=(*_codes(row["procedure_codes"]), *_codes(row["requested_procedure_codes"])),
         acquisition_protocols=_texts(row["acquisition_protocols"]),
         target_regions=_codes(row["target_regions"]),
+        anatomical_structures=_codes(row["anatomical_structures"]),
         views=_codes(row["views"]),
+        radiopharmaceuticals=_codes(row["radiopharmaceuticals"]),
         acquisition_types=_texts(row["acquisition_types"]),
         phantoms=_texts(row["phantoms"]),
     )

@@ -34,6 +34,7 @@ REASONS = {
     "MIXED_PHANTOMS": "CTDIvol on the 16 cm and on the 32 cm phantom in one study: doses must not be added",
     "IMPLAUSIBLE_VALUE": "zero, negative or physically absurd value",
     "UNLIKE_SEQUENCES": "its sequences differ twofold or more in this dose: their median would be the dose of none",
+    "SEVERAL_SUBSTANCES": "activities of different radiopharmaceuticals are not one dose",
     "AMBIGUOUS_MAPPING": "two approved mapping rows name different examinations",
     "SEVERAL_PROJECTIONS": "different projections of one exam that only the whole exam's name or code maps: map them by "
     "acquisition protocol or view",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LAYOUT", "TABLES", "Column", "Source", "arrow_schema", "hidden"]
 
-LAYOUT = 4
+LAYOUT = 5
 """Raise it when a column changes: the whole copy is then made anew."""
 
 
@@ -116,6 +116,7 @@ _EVENTS = (
     *_same("number", "e", "exposure_mas", "water_equivalent_diameter_mm", "ssde_mgy", "administered_activity_mbq"),
     Column("dose_check", _DOSE_CHECK, "dose_check"),
     *_same("number", "e", "computed_ssde_mgy", "computed_mgd_mgy", "computed_wed_mm"),
+    *_same("text", "e", "anatomical_structure", "radiopharmaceutical"),
 )  # fmt: skip
 
 # ``study_key`` is opaque: the exam's number, not the Study Instance UID.

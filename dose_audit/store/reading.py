@@ -10,11 +10,11 @@ from dose_audit.extract.codes import Code
 from dose_audit.extract.exam import CtEvent, CtSource, Patient
 from dose_audit.extract.exam import Exam as ExamRecord
 from dose_audit.store.models import Event, Exam
-from dose_audit.store.rows import EVENT_COLUMNS
+from dose_audit.store.rows import CODES, EVENT_COLUMNS
 
 __all__ = ["ct_exam", "exam_record", "record_with"]
 
-_NOT_FIELDS = {"event_index", "utc_offset", "started_at", "rest", "target_region", "view"}
+_NOT_FIELDS = {"event_index", "utc_offset", "started_at", "rest", *CODES}
 _FIELDS = tuple(name for name in EVENT_COLUMNS if name not in _NOT_FIELDS)
 
 

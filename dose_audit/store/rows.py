@@ -13,7 +13,7 @@ from dose_audit.extract.codes import Code, key
 from dose_audit.extract.exam import AdministrationEvent, CtEvent, Exam, ProjectionEvent
 from dose_audit.store.compact import clean_text, dump, record_text
 
-__all__ = ["EVENT_COLUMNS", "EXAM_COLUMNS", "event_row", "exam_values", "local_time"]
+__all__ = ["CODES", "EVENT_COLUMNS", "EXAM_COLUMNS", "code_text", "event_row", "exam_values", "local_time"]
 
 EXAM_COLUMNS = (
     "study_instance_uid", "software_versions", "accession_number", "study_datetime", "study_date", "utc_offset",
@@ -29,13 +29,13 @@ _TEXTS = (
     "irradiation_event_uid", "acquisition_protocol", "laterality", "reason", "ct_acquisition_type", "ctdi_phantom",
     "plane", "irradiation_event_type",
 )  # fmt: skip
-_CODES = ("target_region", "view")
+CODES = ("target_region", "anatomical_structure", "view", "radiopharmaceutical")
 _NUMBERS = (
     "ctdi_vol_mgy", "dlp_mgy_cm", "scanning_length_mm", "kvp_kv", "kap_gy_cm2", "dose_rp_mgy", "agd_mgy",
     "compression_thickness_mm", "exposure_index", "target_exposure_index", "deviation_index", "exposure_mas",
     "water_equivalent_diameter_mm", "ssde_mgy", "administered_activity_mbq",
 )  # fmt: skip
-EVENT_COLUMNS = ("event_index", "type", "started_at", "utc_offset", *_TEXTS, *_CODES, *_NUMBERS, "rest")
+EVENT_COLUMNS = ("event_index", "type", "started_at", "utc_offset", *_TEXTS, *CODES, *_NUMBERS, "rest")
 """Columns that `event_row` fills, in its order, after the exam's id."""
 
 # A code's meaning has no column, so codes stay in ``rest`` as well; so does a time that is no complete date and time.
@@ -94,7 +94,7 @@ def exam_values(exam: Exam, study_key: str) -> list[Any]:
         _codes(exam.procedure_codes),
         _codes(exam.requested_procedure_codes),
         _distinct(event.acquisition_protocol for event in exam.events),
-        _distinct(_code(event.target_region) for event in exam.events),
+        _distinct(code_text(event.target_region) for event in exam.events),
         _distinct(source.kind for source in exam.sources),
         _distinct(warning.code for warning in exam.warnings),
         clean_text(patient.sex),
@@ -135,15 +135,13 @@ def event_row(event: Any, rest: str | None = None) -> list[Any]:
     values = numbers(event)
     if event.type == "ct" and event.sources:
         values[_KVP] = event.sources[0].kvp_kv
-    view = getattr(event, "view", None)
     return [
         event.index,
         event.type,
         moment,
         offset,
         *[clean_text(text) if text is not None else None for text in texts(event)],
-        _code(event.target_region),
-        _code(view) if view is not None else None,
+        *[code_text(getattr(event, name, None)) for name in CODES],
         *values,
         record_text(event, _WITH_TIME if moment else _IN_COLUMNS) if rest is None else rest,
     ]
@@ -175,7 +173,7 @@ def local_time(text: str | None) -> tuple[str | None, str | None, str | None]:
 
 
 @lru_cache(maxsize=4096)
-def _code(code: Code | None) -> str | None:
+def code_text(code: Code | None) -> str | None:
     """``scheme:value`` of a concept; retired spellings are folded, so that one concept is one text."""
     if code is None:
         return None
@@ -184,7 +182,7 @@ def _code(code: Code | None) -> str | None:
 
 
 def _codes(codes: list[Code]) -> str:
-    return _distinct(map(_code, codes)) if codes else "[]"
+    return _distinct(map(code_text, codes)) if codes else "[]"
 
 
 def _distinct(texts: Iterable[str | None]) -> str:

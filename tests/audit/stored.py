@@ -54,7 +54,8 @@ EVENTS = pa.schema(
         ("exposure_mas", pa.float64()), ("water_equivalent_diameter_mm", pa.float64()),
         ("ssde_mgy", pa.float64()), ("administered_activity_mbq", pa.float64()),
         ("dose_check", pa.string()), ("computed_ssde_mgy", pa.float64()), ("computed_mgd_mgy", pa.float64()),
-        ("computed_wed_mm", pa.float64()),
+        ("computed_wed_mm", pa.float64()), ("anatomical_structure", pa.string()),
+        ("radiopharmaceutical", pa.string()),
     ]
 )  # fmt: skip
 

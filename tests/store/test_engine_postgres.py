@@ -64,6 +64,9 @@ def test_both_engines_give_the_same_tables(postgres_store: Any, ct_exam: Any, re
     )
     Event.objects.filter(exam_id=11, event_index=1).update(ct_acquisition_type="stationary", ctdi_vol_mgy=300.0)
     Event.objects.filter(exam_id=8, event_index=2).update(ctdi_phantom="head_16cm")
+    Exam.objects.filter(pk=12).update(modality="PT", administered_activity_mbq=250.0)
+    Event.objects.filter(exam_id=12).update(type="administration", radiopharmaceutical="SCT:35321007")
+    Event.objects.filter(exam_id=5).update(anatomical_structure="SCT:39607008")
     check = {"dlp_alert_value_mgy_cm": 900.0, "person_name": "A^B", "reason_for_proceeding": "large patient"}
     Event.objects.filter(exam_id=9, event_index=1).update(rest={"dose_check": check})
     set_tallies({"duplicate": 2, "pending": 1})

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dose_audit.config import Settings, SettingsError
+from dose_audit.extract.codes import Code
 from dose_audit.store.settings import database, prepare, setup
 from tests.children import ending_with_us
 from tests.patience import LONG_S
@@ -64,6 +65,26 @@ def test_migrations_are_shipped_for_every_model(sqlite_store: Settings) -> None:
     from django.core.management import call_command
 
     call_command("makemigrations", "store", check=True, dry_run=True, verbosity=0)  # exits when one is missing
+
+
+def test_codes_of_events_that_were_stored_before_get_their_columns(
+    sqlite_store: Settings, ct_exam: Any, received: Any
+) -> None:
+    from django.core.management import call_command
+
+    from dose_audit.store.identity import protection
+    from dose_audit.store.models import Event
+    from dose_audit.store.writing import Writer
+
+    exam = ct_exam("1.2.1", "1.2.1.1", {"1.8.1.1": 10.0, "1.8.1.2": 20.0})
+    exam.events[0].anatomical_structure = Code("T-28000", "SRT", "Lung")
+    Writer(protection(sqlite_store)).ingest_parts([received(exam, 1)])
+    told = [(None, None), ("SCT:39607008", None)]  # SNOMED-RT in the record, SNOMED CT to be asked for
+    names = ("anatomical_structure", "radiopharmaceutical")
+    assert sorted(Event.objects.values_list(*names), key=str, reverse=True) == told
+    call_command("migrate", "store", "0007", verbosity=0)
+    call_command("migrate", "store", verbosity=0)
+    assert sorted(Event.objects.values_list(*names), key=str, reverse=True) == told
 
 
 _FIRST_START = """
