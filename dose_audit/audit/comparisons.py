@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from dose_audit.audit.references import flags_of
 from dose_audit.audit.verdicts import GroupVerdict, judge_at_closes
 
 if TYPE_CHECKING:
+    from dose_audit.audit.columns import Columns
     from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.values import Values
@@ -43,6 +45,9 @@ class JudgedGroup:
         What the closes of the run's schedule say; `comparison` looks at the run's whole period.
     raised_at_close : str or None
         Day of the close that an exceedance of this group dates from.
+    days : str
+        First and last day of the exams that `verdict` speaks of, where these are not all of its window: another edition
+        answers for the others.
     """
 
     site: str
@@ -59,6 +64,7 @@ class JudgedGroup:
     flags: tuple[str, ...]
     verdict: GroupVerdict
     raised_at_close: str | None = None
+    days: str = ""
 
 
 def judge_groups(
@@ -93,6 +99,7 @@ def judge_groups(
     every = np.concatenate(groups) if groups else np.zeros(0, dtype=np.int64)
     ascending = SortedGroups(columns["value"][every], [rows.size for rows in groups])
     matches_of = [[values.references.matches[i] for i in np.unique(values.references.index[rows])] for rows in groups]
+    several = _places_of_several_editions(columns, groups, matches_of)
     levels = [matches[0].row.value if matches[0].row else None for matches in matches_of]
     figures, tests = ascending.figures(CI_LEVEL), ascending.sign_tests(levels)
     for rows, matches, told, test in zip(groups, matches_of, figures, tests, strict=True):
@@ -139,6 +146,9 @@ def judge_groups(
                 flags=flags_of(matches),
                 verdict=verdict,
                 raised_at_close=raised if stood_before else (None if last is None else last.isoformat()),
+                days=_days(columns["study_date"][rows], verdict)
+                if _place(columns, first, matches[0]) in several
+                else "",
             )
         )
     return judged
@@ -187,6 +197,29 @@ def _record(group: JudgedGroup, status: dict[tuple[str, str], str]) -> dict[str,
         "flags": list(group.flags),
         "verdicts": group.verdict.record(),
     }
+
+
+def _places_of_several_editions(
+    columns: Columns, groups: Sequence[NDArray[np.int64]], matches_of: Sequence[Sequence[Match]]
+) -> set[tuple[str, ...]]:
+    """Places whose exams are parted because the edition in force changed within the period."""
+    editions = defaultdict(set)
+    for rows, matches in zip(groups, matches_of, strict=True):
+        if matches[0].row is not None:
+            editions[_place(columns, int(rows[0]), matches[0])].add(matches[0].row.edition)
+    return {place for place, named in editions.items() if len(named) > 1}
+
+
+def _place(columns: Columns, row: int, match: Match) -> tuple[str, ...]:
+    return (*(columns[name][row] for name in GROUP), match.row.set_id if match.row else "")
+
+
+def _days(days: NDArray[np.datetime64], verdict: GroupVerdict) -> str:
+    window = verdict.window
+    inside = days.astype("datetime64[D]")
+    if window is not None:
+        inside = inside[(inside >= np.datetime64(window.first, "D")) & (inside <= np.datetime64(window.last, "D"))]
+    return f"{inside.min()} to {inside.max()}" if inside.size else ""
 
 
 def _group_rows(values: Values) -> list[NDArray[np.int64]]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding, likely_causes
 from dose_audit.audit.labels import unit_label
+from dose_audit.figures import figure
 
 __all__ = ["phantom_findings"]
 

@@ -61,7 +61,8 @@ class Schedule:
 def one_look(since: date | None, until: date | None) -> Schedule:
     """Schedule of a run over a period that was asked for."""
     first, last = since or date.min, until or date.max
-    name = f"{since or 'the first exam'} to {until or 'the last'}"
+    ends = ["" if since is None else f"from {since}", "" if until is None else f"up to {until}"]
+    name = f"{since} to {until}" if all(ends) else "".join(ends) or "all days"
     return Schedule((Period(name, first, last),), None, 1, single_look=True)
 
 

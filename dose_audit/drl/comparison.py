@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dose_audit.drl.registry import AMBIGUOUS, MATCHED, PHANTOM_MISMATCH, Match
+from dose_audit.drl.tables import DrlRow
 from dose_audit.drl.units import QUANTITIES
+from dose_audit.figures import figure, figure_beside
 from dose_audit.statistics.grouped import GroupFigures, SortedGroups
 from dose_audit.statistics.order_statistics import SignTest
+from dose_audit.texts import counted
 
 MINIMUM_N = {
     "CT": 20,
@@ -27,7 +30,8 @@ MINIMUM_N = {
     "XA": 30,
     "MG": 50,
 }
-"""Fewest patients for a verdict, by modality (ICRP Publication 135, recalled; for CT its lower figure)."""
+"""Fewest exams for a verdict, by modality (ICRP Publication 135, recalled; for CT its lower figure). It speaks of patients:
+an exam stands for one, and whoever is examined twice is in the group twice."""
 MINIMUM_N_CHILD = 10
 """Fewest in a paediatric band (recalled)."""
 _MINIMUM_N_OTHER = 30
@@ -68,8 +72,8 @@ class Comparison:
         Reference value in `unit`, from row `row_id` of `set_id` `edition`.
     verdict : Verdict
     icrp_flag : bool or None
-        Median above the reference level; None where either is missing. It is the regulatory act, and is shown
-        whatever the evidence.
+        Median above the reference level; None where either is missing or there are fewer doses than `minimum_n`. It is the
+        regulatory act, and is shown whatever the evidence.
     evidence : Evidence
         From the exact one-sided sign tests.
     p_exceeds, p_below : float or None
@@ -196,7 +200,7 @@ def compare_figures(
     estimate = figures.median
     drl = row.value if row else None
     enough = estimate.n >= least
-    flag = None if drl is None or estimate.value is None else estimate.value > drl
+    flag = None if drl is None or estimate.value is None or not enough else estimate.value > drl
     p_exceeds = test.p_above if test and enough else None
     p_below = test.p_below if test and enough else None
     verdict, reason = _verdict(match, estimate.value, estimate.n, least)
@@ -228,7 +232,7 @@ def compare_figures(
 
 
 def least_n(modality: str, patient_group: str = "") -> int:
-    """Fewest patients for a verdict on a group of this modality; 30 where it is not in the table."""
+    """Fewest exams for a verdict on a group of this modality; 30 where it is not in the table."""
     if patient_group == "child":
         return MINIMUM_N_CHILD
     return MINIMUM_N.get(modality, _MINIMUM_N_OTHER)
@@ -256,15 +260,16 @@ def _verdict(match: Match, median: float | None, n: int, least: int) -> tuple[Ve
     if match.status != MATCHED or match.row is None:
         return Verdict.NO_DRL, match.reason or match.status
     if median is None or n < least:
-        return Verdict.INSUFFICIENT_N, f"{n} patients, {least} needed"
+        return Verdict.INSUFFICIENT_N, f"{counted(n, 'exam')}, {least} needed"
     if median > match.row.value:
-        return Verdict.ABOVE, f"median {median:.3g} is above {match.row.value:g} {match.row.unit}"
+        return Verdict.ABOVE, _beside(median, "is above", match.row)
     if match.p25 is not None and median < match.p25.value:
-        return (
-            Verdict.BELOW_P25_CHECK_IQ,
-            f"median {median:.3g} is below the 25th percentile {match.p25.value:g}",
-        )
+        return Verdict.BELOW_P25_CHECK_IQ, _beside(median, "is below the 25th percentile", match.p25)
     return Verdict.WITHIN, match.reason
+
+
+def _beside(median: float, stands: str, row: DrlRow) -> str:
+    return f"median {figure_beside(median, row.value)} {stands} {figure(row.value, 6)} {row.unit}"
 
 
 def _evidence(p_exceeds: float | None, p_below: float | None, alpha: float) -> Evidence:

@@ -75,6 +75,23 @@ def test_a_finding_says_what_the_sign_test_gave(stored, audited, above, severity
     assert told.evidence["p_exceeds"] == pytest.approx(p)
 
 
+def test_a_finding_tells_a_median_from_the_level_that_it_is_above(stored, audited):
+    for i in range(30):
+        stored.add_ct(START + timedelta(days=i), 290.4, ctdi=7.0)
+    (told,) = [f for f in _told(audited(until=UNTIL)) if f.kind == "drl_exceeded"]
+    level = "Median DLP 290.4 mGy·cm (95 % interval 290 to 290) of 30 exams, up to 2026-06-30, is 1.001 times the reference "
+    assert told.message.startswith(f"{level}level 290 mGy·cm")
+
+
+def test_a_finding_names_the_days_of_its_exams_where_another_edition_answers_for_the_others(stored, audited):
+    # UK adult CT: the edition of 2016 gave 1000 mGy·cm for chest, abdomen and pelvis, the one since 13 October 2022 gives 660.
+    for i in range(60):
+        stored.add_ct(datetime(2022, 9, 1, 9) + timedelta(days=2 * i), 1320.0, acquisition_protocol="CAP", ctdi=9.0)
+    told = [f.message for f in audited(until=date(2023, 6, 30)).findings if f.kind == "drl_exceeded"]
+    (told,) = [text for text in told if text.startswith("Median DLP")]  # one cause, told of the later exams
+    assert "of 39 exams, 2022-10-13 to 2022-12-28, is 2.00 times the reference level 660 mGy·cm" in told
+
+
 def test_too_few_exams_have_no_verdict_and_no_finding(stored, audited):
     _fill(stored, n=19, median=900.0)
     result = audited(until=UNTIL)

@@ -33,7 +33,7 @@ def group(above, below, high=120.0, low=90.0):
         ([100.0] * 20, "WITHIN", False, "consistent"),
         ([50.0] * 20, "BELOW_P25_CHECK_IQ", False, "below"),
         ([60.0] * 20, "WITHIN", False, "below"),
-        (group(19, 0), "INSUFFICIENT_N", True, "insufficient"),
+        (group(19, 0), "INSUFFICIENT_N", None, "insufficient"),
         ([], "INSUFFICIENT_N", None, "insufficient"),
     ],
 )
@@ -86,6 +86,25 @@ def test_without_a_level_the_group_is_still_described(status, verdict):
         "insufficient",
         "Gy.cm2",
     )
+
+
+@pytest.mark.parametrize(
+    ("level", "doses", "reason"),
+    [
+        ("790", [3000.0] * 20, "median 3000 is above 790 mGy.cm"),
+        ("8.5", [8.504] * 20, "median 8.504 is above 8.5 mGy.cm"),
+        ("1250", [1250.0] * 10 + [1251.0] * 10, "median 1250.5 is above 1250 mGy.cm"),
+        ("790", [9000.0], "1 exam, 20 needed"),
+    ],
+)
+def test_a_reason_shows_that_two_figures_differ_and_has_no_exponent(tables, level, doses, reason):
+    tables.edition([{"value": level}])
+    match = load_sets(tables.root).find("ct-head", "DLP", patient_group="adult", on=TODAY)
+    assert compare(doses, match, modality="CT").reason == reason
+
+
+def test_the_25th_percentile_is_told_apart_too(match):
+    assert compare([59.99] * 20, match, modality="CT").reason == "median 59.99 is below the 25th percentile 60 mGy.cm"
 
 
 def test_least_n_by_modality():

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from dose_audit.audit.columns import Columns
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.detectors.high_exposure import Trigger, countable, triggers
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.labels import quantity_label, unit_label
 from dose_audit.audit.limits import limit
 from dose_audit.audit.values import exam_ref
+from dose_audit.figures import figure
 
 __all__ = ["detect"]
 

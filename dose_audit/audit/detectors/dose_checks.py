@@ -6,10 +6,10 @@ import numpy as np
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.dose_checks import DoseCheck, dose_checks
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.labels import unit_label
 from dose_audit.audit.values import exam_ref
+from dose_audit.figures import figure
 
 __all__ = ["detect"]
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from dose_audit.audit.comparisons import JudgedGroup
 from dose_audit.audit.context import AuditContext
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.labels import quantity_label, unit_label
 from dose_audit.audit.verdicts import ALPHA_A_YEAR
+from dose_audit.figures import figure, figure_beside, ratio
 
 if TYPE_CHECKING:
     from dose_audit.statistics import PeriodVerdict
@@ -31,8 +31,11 @@ def detect(context: AuditContext) -> list[Finding]:
     where it is shown but does not, or where an earlier close showed it and none has taken it back. A median above
     the level without such evidence is the ICRP flag alone: to be known, and to be checked where a person asked for
     this very period. Groups under the minimum n have no verdict and no finding.
+
+    Where two editions answered within the period, their groups are one cause: the finding is about the later exams.
     """
-    return [*exceedances(context.groups), *_flags(context), *_low(context)]
+    groups = sorted(context.groups, key=lambda group: group.days, reverse=True)
+    return [*exceedances(groups), *_flags(context, groups), *_low(context, groups)]
 
 
 def exceedances(groups: list[JudgedGroup]) -> list[Finding]:
@@ -67,10 +70,10 @@ def _exceeded(group: JudgedGroup, adjusted: float | None) -> Finding:
     )
 
 
-def _flags(context: AuditContext) -> list[Finding]:
+def _flags(context: AuditContext, groups: list[JudgedGroup]) -> list[Finding]:
     severity = "check" if context.schedule.single_look else "note"
     findings = []
-    for group in context.groups:
+    for group in groups:
         last = group.verdict.latest
         if last is None or not last.flag or group.verdict.exceeded:
             continue
@@ -89,13 +92,13 @@ def _flags(context: AuditContext) -> list[Finding]:
     return findings
 
 
-def _low(context: AuditContext) -> list[Finding]:
+def _low(context: AuditContext, groups: list[JudgedGroup]) -> list[Finding]:
     """Medians under the survey's 25th percentile at the last close, shown by the sign test where nights repeat."""
     from dose_audit.statistics import sign_test
 
     findings = []
     columns = context.values.columns
-    for group in context.groups:
+    for group in groups:
         last, window, p25 = group.verdict.latest, group.verdict.window, group.match.p25
         if last is None or window is None or p25 is None or last.median.value is None or last.median.value >= p25.value:
             continue
@@ -105,7 +108,7 @@ def _low(context: AuditContext) -> list[Finding]:
             below = sign_test(columns["value"][group.rows][inside], p25.value).p_below
             if below is None or below > ALPHA_A_YEAR / context.schedule.periods_per_year:
                 continue
-        median, unit = figure(last.median.value), unit_label(group.unit)
+        median, unit = figure_beside(last.median.value, p25.value), unit_label(group.unit)
         findings.append(
             Finding(
                 kind="low_dose_check_iq",
@@ -113,7 +116,7 @@ def _low(context: AuditContext) -> list[Finding]:
                 subject=_subject(group),
                 message=(
                     f"Median {quantity_label(group.quantity)} {median} {unit} of {last.n} exams is below the 25th "
-                    f"percentile {figure(p25.value)} {unit} of the survey ({p25.set_id} {p25.edition}). Check that "
+                    f"percentile {figure(p25.value, 6)} {unit} of the survey ({p25.set_id} {p25.edition}). Check that "
                     "images serve their purpose."
                 ),
                 site=group.site,
@@ -128,13 +131,14 @@ def _low(context: AuditContext) -> list[Finding]:
 def _median_and_level(group: JudgedGroup, last: PeriodVerdict | None) -> str:
     result, unit = group.comparison, unit_label(group.unit)
     if last is None or result.drl is None:
-        return f"{quantity_label(group.quantity)} has been above the reference level {figure(result.drl)} {unit}."
+        return f"{quantity_label(group.quantity)} has been above the reference level {figure(result.drl, 6)} {unit}."
     median = last.median
     interval = "" if median.low is None else f" (95 % interval {figure(median.low)} to {figure(median.high)})"
-    ratio = (median.value or 0.0) / result.drl
+    times = ratio((median.value or 0.0) / result.drl)
     return (
-        f"Median {quantity_label(group.quantity)} {figure(median.value)} {unit}{interval} of {last.n} exams, {last.name}, "
-        f"is {ratio:.2f} times the reference level {result.drl:g} {unit} ({result.set_id} {result.edition})."
+        f"Median {quantity_label(group.quantity)} {figure_beside(median.value, result.drl)} {unit}{interval} of {last.n} exams, "
+        f"{group.days or last.name}, is {times} times the reference level {figure(result.drl, 6)} {unit} ({result.set_id} "
+        f"{result.edition})."
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from dose_audit.audit.context import AuditContext
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.glandular import thickness_bins
 from dose_audit.audit.verdicts import ALPHA_A_YEAR
+from dose_audit.figures import figure
 
 __all__ = ["detect"]
 

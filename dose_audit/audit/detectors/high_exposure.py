@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import SEVERITIES, Finding
 from dose_audit.audit.labels import quantity_label, unit_label
 from dose_audit.audit.numbering import places_among
 from dose_audit.audit.values import exam_ref
+from dose_audit.figures import figure
 
 if TYPE_CHECKING:
     from dose_audit.audit.values import Values

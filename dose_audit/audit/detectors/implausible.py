@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.labels import quantity_label
 from dose_audit.audit.values import exam_ref
+from dose_audit.figures import figure
 
 __all__ = ["detect"]
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.detectors.high_exposure import exposures_above
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding, likely_causes
 from dose_audit.audit.residuals import GROUP
 from dose_audit.audit.values import exam_ref
+from dose_audit.figures import figure
 
 __all__ = ["FALSE_ALARM", "MINIMUM_N", "SMALLEST_RATIO", "detect", "threshold"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from dose_audit.audit.context import AuditContext
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.values import exam_ref
+from dose_audit.figures import figure
 from dose_audit.texts import counted
 
 __all__ = ["detect"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dose_audit.audit.context import AuditContext
-from dose_audit.audit.figures import figure
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.labels import quantity_label
 from dose_audit.audit.slips import Slip
+from dose_audit.figures import figure
 
 __all__ = ["detect"]
 
