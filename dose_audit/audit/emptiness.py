@@ -20,6 +20,7 @@ def why_nothing_compared(
     drl_sets: Sequence[Mapping[str, Any]],
     phantom_runs: int = 0,
     undated: Sequence[str] = (),
+    unused: Sequence[str] = (),
 ) -> str:
     """One or two sentences where no group was held against a reference level; empty where one was.
 
@@ -34,6 +35,8 @@ def why_nothing_compared(
         Phantom measurements that the report holds beside the exams.
     undated : sequence of str
         Editions that may be used, and of which nobody knows from when they apply.
+    unused : sequence of str
+        Editions that were asked for and are not used, and why.
 
     Examples
     --------
@@ -59,6 +62,8 @@ def why_nothing_compared(
             f"{told}it is not known from when {', '.join(undated)} applies, and these exams are earlier than the day on which "
             "its values were recorded here. Audit with --view now to hold them against it all the same."
         )
+    if not drl_sets and unused:
+        return f"{told}no reference level is in force: {'; '.join(unused)}."
     if not drl_sets:
         return f"{told}no reference level is in force. Name sets in drl_sets (dose-audit drl list shows them)."
     unmapped = completeness["unmapped"]

@@ -33,6 +33,7 @@ KINDS = (
     "cumulative_exposure",
     "drl_exceeded",
     "median_above_drl",
+    "levels_not_used",
     "unit_slip",
     "step_change",
     "outlier",

@@ -82,6 +82,7 @@ def propose_levels(
     prepare(settings)
     from dose_audit.store.models import LocalEdition
 
+    _refuse_taken_name(set_id, kind, site)
     moment = now or dt.datetime.now(dt.UTC)
     edition = moment.date().isoformat()
     mapping, registry, examinations = stored_mapping(), load_registry(settings), read_examinations()
@@ -122,6 +123,20 @@ def propose_levels(
         },
     )
     return edition, values
+
+
+def _refuse_taken_name(set_id: str, kind: str, site: str) -> None:
+    """A set is one thing: the newest edition of a name answers in the place of every other."""
+    from dose_audit.drl.registry import NAME_TAKEN
+    from dose_audit.drl.tables import edition_folders, tables_root
+    from dose_audit.store.models import LocalEdition
+
+    if set_id in {folder.parent.name for folder in edition_folders(tables_root())}:
+        raise ProposalError(NAME_TAKEN.format(set_id))
+    other = LocalEdition.objects.filter(set_id=set_id).exclude(kind=kind, site=site).first()
+    if other is not None:
+        words = f"typical values of {other.site}" if other.kind == "typical" else "local levels over all rooms"
+        raise ProposalError(f"{set_id} is the name of {words}: give these a name of their own")
 
 
 def proposed_values(table: Values, *, kind: str, site: str = "") -> list[LocalValue]:
@@ -190,6 +205,8 @@ def approve_levels(
     moment = (now or dt.datetime.now(dt.UTC)).astimezone()
     with transaction.atomic():
         row = LocalEdition.objects.select_for_update().filter(set_id=set_id, edition=edition).first()
+        if row is not None:
+            _refuse_taken_name(set_id, row.kind, row.site)
         if row is None:
             raise ProposalError(f"no proposal {set_id} {edition}; dose-audit drl list shows them")
         if row.state == "approved":

@@ -26,6 +26,7 @@ from dose_audit.audit.runs import AuditOutcome, json_ready, report_texts, run_na
 from dose_audit.audit.schedule import PERIODS, first_of_period, nightly_schedule, one_look
 from dose_audit.audit.seal import VALUES, seal_run, write_inputs
 from dose_audit.audit.telling import exit_code, finding_record, known_findings, raise_all
+from dose_audit.audit.unused_levels import unused_levels, unused_sets
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -77,7 +78,9 @@ def run_audit(
     Raises
     ------
     ValueError
-        A period that ends before it begins; a DRL set that does not exist.
+        A period that ends before it begins.
+    SettingsError
+        A DRL set that does not exist.
     AuditInputError
         The stored exams cannot be read.
 
@@ -139,6 +142,7 @@ def run_audit(
     if panel is not None:
         result.sections["image_quality"] = panel
     more = [*phantom_findings(panel), *coverage_findings(result.completeness, result.unmapped)]
+    more += unused_levels(registry, settings.drl_sets)
     result = replace(result, findings=sort_findings([*result.findings, *more]))
     tell("freezing the run", 0.9)
     sets = _sets_record(settings, registry, since, until, drl_on)
@@ -176,7 +180,8 @@ def run_audit(
     tell("done", 1.0)
     new = sum(state["state"] == "new" for state in states.values())
     counts = {name: result.completeness[name] for name in ("in_period", "compared", "unmapped", "excluded")}
-    return AuditOutcome(run["id"], run_dir, new, code, run["nothing_compared"], counts)
+    unused = tuple(f"{one.set_id} {one.edition}: {one.reason}" for one in unused_sets(registry, settings.drl_sets))
+    return AuditOutcome(run["id"], run_dir, new, code, run["nothing_compared"], counts, unused)
 
 
 def default_since(until: date, period: str = "quarter") -> date:
@@ -191,14 +196,24 @@ def default_since(until: date, period: str = "quarter") -> date:
 
 
 def load_registry(settings: Settings) -> DrlRegistry:
-    """Load the DRL sets that the settings name, local ones among them, or the default ones."""
+    """Load the DRL sets that the settings name, local ones among them, or the default ones.
+
+    Raises
+    ------
+    SettingsError
+        The settings name a set that does not exist.
+    """
+    from dose_audit.config import SettingsError
     from dose_audit.drl import load_sets
 
-    return load_sets(
-        include=settings.drl_sets or DEFAULT_SETS,
-        allow_unverified=settings.allow_unverified_drl,
-        local=settings.local_drl_dir,
-    )
+    try:
+        return load_sets(
+            include=settings.drl_sets or DEFAULT_SETS,
+            allow_unverified=settings.allow_unverified_drl,
+            local=settings.local_drl_dir,
+        )
+    except ValueError as error:
+        raise SettingsError(f"drl_sets: {error}") from error
 
 
 def _sets_record(
@@ -279,6 +294,7 @@ def _run_record(
             drl_sets=sets,
             phantom_runs=result.sections.get("image_quality", {}).get("runs", {}).get("analyses", 0),
             undated=[s.name for s in registry.sets if not s.valid_from_known],
+            unused=[f"{s.set_id} {s.edition} is {s.reason}" for s in unused_sets(registry, settings.drl_sets)],
         ),
     }
 

@@ -55,6 +55,8 @@ class AuditOutcome:
         Why no group was held against a reference level, and what to do; empty where one was.
     exams : mapping
         Exams ``in_period``, ``compared``, ``unmapped`` and ``excluded``.
+    levels_not_used : tuple of str
+        Editions that were asked for and are not used, and why.
     """
 
     run_id: str
@@ -63,6 +65,7 @@ class AuditOutcome:
     exit_code: int
     nothing_compared: str = ""
     exams: Mapping[str, int] = field(default_factory=dict)
+    levels_not_used: tuple[str, ...] = ()
 
     @property
     def coverage(self) -> str:

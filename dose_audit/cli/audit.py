@@ -191,6 +191,10 @@ def audit_and_report(
 
 
 def _tell(outcome: AuditOutcome, files: ReportFiles) -> None:
+    for one in outcome.levels_not_used:
+        print(
+            f"dose-audit: reference levels not used: {one}. `dose-audit drl check` names every fault", file=sys.stderr
+        )
     new = outcome.findings_new
     if new:
         words = counted(new, "new finding")

@@ -116,14 +116,20 @@ def show(
 
 
 @part.command()
-def check(tables: TablesOption = None, as_json: JsonOption = False) -> None:
-    """Check schema, units, bands, duplicates and released rows of every edition. Exit code 1 on an error.
+def check(
+    tables: TablesOption = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Check schema, units, bands, duplicates and released rows of every edition, local ones among them. Exit code 1 on an
+    error.
 
     Example: dose-audit drl check
     """
     from dose_audit.drl import check_root
 
-    problems = check_root(tables)
+    problems = check_root(tables, settings_for(home, config).local_drl_dir)
     errors = [problem for problem in problems if problem.severity == "error"]
     if as_json:
         print_json([asdict(problem) for problem in problems])

@@ -23,17 +23,20 @@ from dose_audit.drl.tables import (
 IMPLIED_LENGTH_CM = (5.0, 150.0)
 """DLP over CTDIvol outside this is worth a look; a multiphase examination exceeds it rightly."""
 FINGERPRINTS = "rows.sha256"
+EXAMINATIONS = "examinations.csv"
 
 _INTERVALS = ("weight", "age", "water_equivalent_diameter", "thickness", "field_of_view")
 
 
-def check_root(root: Path | None = None) -> list[Problem]:
+def check_root(root: Path | None = None, local: Path | None = None) -> list[Problem]:
     """Check every edition under a ``drl_tables`` folder.
 
     Parameters
     ----------
     root : Path, optional
-        The packaged folder by default.
+        The packaged folder by default. One without a list of examinations uses the packaged one.
+    local : Path, optional
+        A further folder, of the editions that a site has approved; it need not exist.
 
     Returns
     -------
@@ -41,22 +44,27 @@ def check_root(root: Path | None = None) -> list[Problem]:
         Errors and warnings, in the order of the files; empty where all is well.
     """
     base = root or tables_root()
+    listed = base if (base / EXAMINATIONS).is_file() else tables_root()
     try:
-        examinations = read_examinations(base)
+        examinations = read_examinations(listed)
     except (OSError, ValueError) as error:
-        return [Problem("error", str(base / "examinations.csv"), "", "EXAMINATIONS", str(error))]
+        return [Problem("error", str(listed / EXAMINATIONS), "", "EXAMINATIONS", str(error))]
     problems: list[Problem] = []
-    for folder in edition_folders(base):
+    own = edition_folders(local) if local is not None else []
+    for folder in edition_folders(base) + own:
         drl_set, found = read_edition(folder)
         problems.extend(found)
         if drl_set is not None:
-            problems.extend(check_edition(drl_set, examinations))
+            released = root is None or folder in own
+            problems.extend(check_edition(drl_set, examinations, released=released, whole=not any_error(found)))
     if not edition_folders(base):
         problems.append(Problem("warning", str(base), "", "EMPTY", "no edition found (region/set/edition/set.toml)"))
     return problems
 
 
-def check_edition(drl_set: DrlSet, examinations: Mapping[str, Examination]) -> list[Problem]:
+def check_edition(
+    drl_set: DrlSet, examinations: Mapping[str, Examination], *, released: bool = False, whole: bool = True
+) -> list[Problem]:
     """Check the rows of one edition against each other, the examination list and the released fingerprints.
 
     Parameters
@@ -65,6 +73,10 @@ def check_edition(drl_set: DrlSet, examinations: Mapping[str, Examination]) -> l
         As read; faults of single cells were reported by the reader.
     examinations : mapping
         Slug → Examination.
+    released : bool
+        Whether it must have been released, as every packaged edition and every approved one has been.
+    whole : bool
+        Whether every row could be read: one that could not leaves a gap that is none.
     """
     problems: list[Problem] = []
     for row in drl_set.rows:
@@ -74,9 +86,11 @@ def check_edition(drl_set: DrlSet, examinations: Mapping[str, Examination]) -> l
     for row in drl_set.rows:
         series[_series_key(row)].append(row)
     for rows in series.values():
-        problems.extend(_band_problems(rows))
+        found = _band_problems(rows)
+        problems.extend(problem for problem in found if whole or problem.code != "GAP")
     problems.extend(_scan_lengths(drl_set.rows))
-    problems.extend(_fingerprint_problems(Path(drl_set.folder)))
+    problems.extend(_equivalent_problems(drl_set))
+    problems.extend(_fingerprint_problems(Path(drl_set.folder), released=released))
     if not (Path(drl_set.folder) / "CHECK.md").is_file():
         problems.append(
             Problem("warning", drl_set.folder, "", "CHECK", "no CHECK.md: who read which page is not recorded")
@@ -196,6 +210,26 @@ def _band_problems(rows: list[DrlRow]) -> Iterable[Problem]:
             yield _problem("warning", upper, "MONOTONE", message)
 
 
+def _equivalent_problems(drl_set: DrlSet) -> Iterable[Problem]:
+    """Gaps and overlaps of the ages that stand in for weights."""
+    ladder = sorted(drl_set.age_equivalents, key=lambda one: (one.low_months, one.band_low))
+    file = str(Path(drl_set.folder) / "set.toml")
+    for lower, upper in itertools.pairwise(ladder):
+        for what, stop, start in (
+            ("months", lower.high_months, upper.low_months),
+            ("kg", lower.band_high, upper.band_low),
+        ):
+            if start != stop:
+                code, word = ("OVERLAP", "overlap") if start < stop else ("GAP", "leave a gap")
+                message = f"age_equivalents up to {stop:g} and from {start:g} {what} {word}"
+                yield Problem("error", file, "", code, message)
+
+
+def any_error(problems: Iterable[Problem]) -> bool:
+    """Whether an edition with these problems is refused."""
+    return any(problem.severity == "error" for problem in problems)
+
+
 def _end(row: DrlRow, default: float, *, high: bool = False) -> float:
     """An end of the row's band on one scale: months become years."""
     end = row.band.high if high else row.band.low
@@ -226,26 +260,28 @@ def _scan_lengths(rows: Iterable[DrlRow]) -> Iterable[Problem]:
                 yield _problem("warning", pair["DLP"], "SCAN_LENGTH", message)
 
 
-def _fingerprint_problems(folder: Path) -> Iterable[Problem]:
+def _fingerprint_problems(folder: Path, *, released: bool) -> Iterable[Problem]:
     """Compare rows with the fingerprints of the release."""
     rows_path, target = folder / "rows.csv", folder / FINGERPRINTS
     if not target.is_file():
-        yield Problem(
-            "warning", str(target), "", "UNRELEASED", "the edition is not released: its rows may still change"
-        )
+        severity, message = "warning", "the edition is not released: its rows may still change"
+        if released:
+            severity = "error"
+            message = "the fingerprints of the released rows are missing: nothing tells whether a row was changed"
+        yield Problem(severity, str(target), "", "UNRELEASED", message)
         return
-    released: dict[str, str] = {}
+    known: dict[str, str] = {}
     for line in target.read_text(encoding="utf-8").splitlines():
         digest, _, row_id = line.partition("  ")
-        released[row_id] = digest
+        known[row_id] = digest
     seen = set()
     for number, cells in read_csv(rows_path, ROW_COLUMNS, []):
         row_id = cells["row_id"]
         seen.add(row_id)
         where = f"{number} ({row_id})"
-        if row_id not in released:
+        if row_id not in known:
             yield Problem("error", str(rows_path), where, "RELEASED", "row was added after release: add an edition")
-        elif released[row_id] != row_fingerprint(cells):
+        elif known[row_id] != row_fingerprint(cells):
             yield Problem("error", str(rows_path), where, "RELEASED", "released row was changed: add an edition")
-    for row_id in released.keys() - seen:
+    for row_id in sorted(known.keys() - seen):
         yield Problem("error", str(rows_path), row_id, "RELEASED", "released row is missing: add an edition")

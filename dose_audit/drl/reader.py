@@ -158,7 +158,10 @@ def read_edition(folder: Path) -> tuple[DrlSet | None, list[Problem]]:
     if values is None:
         return None, head.problems
     rows = []
-    for line, cells in read_csv(folder / "rows.csv", ROW_COLUMNS, body.problems):
+    lines = read_csv(folder / "rows.csv", ROW_COLUMNS, body.problems)
+    if not lines and not body.problems:
+        body.error("", "EMPTY", "there is no row: an edition without levels answers nothing")
+    for line, cells in lines:
         row = _row(cells, line, values["set_id"], values["edition"], body)
         if row is not None:
             rows.append(row)

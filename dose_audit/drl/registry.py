@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from dose_audit.drl.bands import PatientSize, choose_band
-from dose_audit.drl.check import check_edition
+from dose_audit.drl.check import any_error, check_edition
 from dose_audit.drl.reader import read_edition, read_examinations
 from dose_audit.drl.tables import (
     DrlRow,
@@ -20,6 +20,7 @@ from dose_audit.drl.tables import (
     tables_root,
 )
 from dose_audit.drl.units import find_quantity
+from dose_audit.texts import counted
 
 MATCHED = "MATCHED"
 NO_DRL = "NO_DRL"
@@ -35,6 +36,10 @@ VALIDITY_NOT_KNOWN = "VALIDITY_NOT_KNOWN"
 UNVERIFIED = "UNVERIFIED"
 TRANSCRIBED = "TRANSCRIBED"
 LOCAL = "LOCAL"
+
+NAME_TAKEN = (
+    "{} is the name of a packaged set, in whose place this one would answer: a local set needs a name of its own"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,12 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An edition that was not loaded, and why."""
+    """An edition that was not loaded, and why; `faults` are the errors for which it was refused."""
 
     set_id: str
     edition: str
     reason: str
+    faults: tuple[Problem, ...] = ()
 
 
 @dataclass(slots=True)
@@ -307,23 +313,28 @@ def load_sets(
     sets: list[DrlSet] = []
     problems: list[Problem] = []
     skipped: list[Skipped] = []
-    present: set[str] = set()
-    for folder in edition_folders(base) + (edition_folders(local) if local is not None else []):
+    packaged, own = edition_folders(base), edition_folders(local) if local is not None else []
+    taken = {folder.parent.name for folder in packaged}
+    for folder in packaged + own:
         set_id, edition = folder.parent.name, folder.name
-        present.add(set_id)
         if wanted is not None and set_id not in wanted:
             continue
         drl_set, found = read_edition(folder)
         if drl_set is not None:
-            found = found + check_edition(drl_set, examinations)
+            released = root is None or folder in own
+            found = found + check_edition(drl_set, examinations, released=released, whole=not any_error(found))
+        if folder in own and set_id in taken:
+            found = [*found, Problem("error", str(folder / "set.toml"), "", "NAME", NAME_TAKEN.format(set_id))]
         problems.extend(found)
-        errors = sum(problem.severity == "error" for problem in found)
+        errors = tuple(problem for problem in found if problem.severity == "error")
         if drl_set is None or errors:
-            skipped.append(Skipped(set_id, edition, f"refused: {errors} errors"))
+            reason = f"refused for {counted(len(errors), 'error')}: {errors[0].briefly}"
+            skipped.append(Skipped(set_id, edition, reason, errors))
         elif drl_set.status == "unverified" and not allow_unverified:
-            skipped.append(Skipped(set_id, edition, "unverified: loads only by explicit choice"))
+            skipped.append(Skipped(set_id, edition, "unverified: loads only by explicit choice (allow_unverified_drl)"))
         else:
             sets.append(drl_set)
+    present = taken | {folder.parent.name for folder in own}
     missing = [set_id for set_id in wanted or () if set_id not in present]
     if missing:
         raise ValueError(f"no such DRL set: {', '.join(missing)}; known: {', '.join(sorted(present))}")

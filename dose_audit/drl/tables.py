@@ -65,6 +65,12 @@ class Problem:
         where = f"{self.file}, row {self.row}" if self.row else self.file
         return f"{self.severity}: {where}: {self.message} [{self.code}]"
 
+    @property
+    def briefly(self) -> str:
+        """What is wrong and where, without the folders that a report is not to tell."""
+        where = f"{Path(self.file).name}, row {self.row}" if self.row else Path(self.file).name
+        return f"{where}: {self.message}"
+
 
 @dataclass(frozen=True, slots=True)
 class Band:

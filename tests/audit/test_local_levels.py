@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from dose_audit.audit import run_audit
 from dose_audit.audit.local_levels import ProposalError, approve_levels, propose_levels
 from dose_audit.audit.mapping import approve_mapping
-from dose_audit.config import Settings
+from dose_audit.config import Settings, SettingsError
 from dose_audit.drl import ExamMapping, MappingTable, check_root, load_sets
 from dose_audit.texts import RoleError
 
@@ -120,6 +121,82 @@ def test_an_edited_row_of_an_approved_edition_is_refused(stored, home):
     registry = load_sets(include=["local-north-ct", "uk-adult-ct"], local=home.local_drl_dir)
     assert {s.set_id for s in registry.sets} == {"uk-adult-ct"}
     assert any(str(rows) in p.file and "ct-chest-lung-cancer" in p.row for p in registry.problems)
+
+
+def test_a_refused_edition_is_told_by_the_run_that_goes_without_it(stored, home):
+    _fill(stored)
+    name, edition = "local-north-ct", "2026-07-01"
+    propose_levels(home, kind="typical", set_id=name, site="North", proposed_by="MPE", now=DAY, **PERIOD)
+    approve_levels(home, name, edition, approved_by="MPE", valid_from=date(2026, 1, 1), now=DAY)
+    chosen = Settings(home=home.home, drl_sets=(name, "uk-adult-ct", "eu-rp185-paediatric-ct"))
+    folder = home.local_drl_dir / "local" / name / edition
+    lines = run_audit(chosen, now=datetime(2026, 7, 2), **PERIOD).levels_not_used
+    assert [line.split(":")[0] for line in lines] == ["eu-rp185-paediatric-ct 2018-09-20"]  # it is unverified
+
+    def told():
+        outcome = run_audit(chosen, now=datetime(2026, 7, 3), **PERIOD)
+        report = json.loads((outcome.run_dir / "report.json").read_text())
+        found = {
+            f["subject"]: (f["severity"], f["message"]) for f in report["findings"] if f["kind"] == "levels_not_used"
+        }
+        assert outcome.exit_code == 3
+        assert {c["drl"]["set"] for c in report["comparisons"] if c["drl"]} == {"uk-adult-ct"}
+        return outcome.levels_not_used, found
+
+    rows = folder / "rows.csv"
+    rows.write_text(rows.read_text().replace("214.5", "314.5"))
+    lines, found = told()
+    assert [line.split(":")[0] for line in lines] == ["eu-rp185-paediatric-ct 2018-09-20", f"{name} {edition}"]
+    severity, message = found[f"{name}, edition {edition}"]
+    assert severity == "act"
+    assert "rows.csv, row " in message
+    assert "ct-chest-lung-cancer" in message
+    assert "released row was changed" in message
+    assert str(home.home) not in message
+    assert found["eu-rp185-paediatric-ct, edition 2018-09-20"][0] == "check"
+    assert "allow_unverified_drl" in found["eu-rp185-paediatric-ct, edition 2018-09-20"][1]
+
+    # Without the fingerprints nothing would tell that a row was changed.
+    (folder / "rows.sha256").unlink()
+    assert "fingerprints of the released rows are missing" in told()[1][f"{name}, edition {edition}"][1]
+    assert ("error", "UNRELEASED") in {(p.severity, p.code) for p in check_root(None, home.local_drl_dir)}
+
+
+def test_only_unverified_levels_are_named_as_what_they_are(stored, home):
+    _fill(stored)
+    outcome = run_audit(Settings(home=home.home, drl_sets=("uk-radiography",)), now=datetime(2026, 7, 2), **PERIOD)
+    assert "uk-radiography" in outcome.nothing_compared
+    assert "allow_unverified_drl" in outcome.nothing_compared
+
+
+def test_a_set_that_does_not_exist_is_named_in_a_line(stored, home):
+    with pytest.raises(SettingsError, match=r"drl_sets: no such DRL set: nope; known: .*uk-adult-ct"):
+        run_audit(Settings(home=home.home, drl_sets=("nope",)), now=datetime(2026, 7, 2), **PERIOD)
+
+
+def test_a_name_is_of_one_set(stored, home):
+    _fill(stored)
+    names = {"kind": "typical", "site": "North", "proposed_by": "MPE", "now": DAY, **PERIOD}
+    with pytest.raises(ProposalError, match="uk-adult-ct is the name of a packaged set"):
+        propose_levels(home, set_id="uk-adult-ct", **names)
+    propose_levels(home, set_id="local-ct", **names)
+    with pytest.raises(ProposalError, match="local-ct is the name of typical values of North"):
+        propose_levels(home, set_id="local-ct", **names | {"site": "South"})
+    # A folder that somebody put there by hand, and a proposal of a former version.
+    LocalEdition = import_module("dose_audit.store.models").LocalEdition
+    LocalEdition.objects.update(set_id="uk-adult-ct")
+    with pytest.raises(ProposalError, match="uk-adult-ct is the name of a packaged set"):
+        approve_levels(home, "uk-adult-ct", "2026-07-01", approved_by="MPE", valid_from=date(2026, 1, 1), now=DAY)
+    LocalEdition.objects.update(set_id="local-ct")
+    approve_levels(home, "local-ct", "2026-07-01", approved_by="MPE", valid_from=date(2026, 1, 1), now=DAY)
+    folder = home.local_drl_dir / "local" / "local-ct"
+    for file in folder.glob("*/set.toml"):
+        file.write_text(file.read_text().replace("local-ct", "uk-adult-ct"))
+    folder.rename(folder.with_name("uk-adult-ct"))
+    registry = load_sets(include=["uk-adult-ct"], local=home.local_drl_dir)
+    assert {one.status for one in registry.sets} == {"transcribed"}
+    reasons = {one.edition: one.reason for one in registry.skipped}
+    assert "name of a packaged set" in reasons["2026-07-01"]
 
 
 def test_bad_names_and_kinds_are_refused(stored, home):

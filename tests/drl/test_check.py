@@ -30,6 +30,36 @@ def test_a_clean_edition_has_no_problem(tables):
 
 
 @pytest.mark.parametrize(
+    ("rows", "code", "told"),
+    [
+        ("[[0, 5, 0, 1], [5, 15, 2, 48]]", "GAP", "up to 1 and from 2 months leave a gap"),
+        ("[[0, 5, 0, 3], [5, 15, 2, 48]]", "OVERLAP", "up to 3 and from 2 months overlap"),
+        ("[[5, 15, 1, 48], [0, 4, 0, 1]]", "GAP", "up to 4 and from 5 kg leave a gap"),
+    ],
+)
+def test_ages_in_the_place_of_weights_have_no_gap_and_no_overlap(tables, rows, code, told):
+    tables.edition([{}], extra=f"age_equivalents = {rows}")
+    [problem] = [problem for problem in check_root(tables.root) if problem.severity == "error"]
+    assert (problem.code, told in problem.message, problem.file.endswith("set.toml")) == (code, True, True)
+
+
+def test_an_edition_without_rows_is_no_edition(tables):
+    tables.edition([])
+    assert codes(tables) == [("error", "EMPTY")]
+
+
+def test_a_row_that_cannot_be_read_leaves_no_gap_between_the_others(tables):
+    tables.edition([band("0", "5", "35"), band("5", "15", "50", unit="lb"), band("15", "", "70")])
+    assert codes(tables) == [("error", "UNIT")]
+
+
+def test_a_folder_without_a_list_of_examinations_uses_the_packaged_one(tables):
+    tables.edition([{}])
+    (tables.root / "examinations.csv").unlink()
+    assert codes(tables) == []
+
+
+@pytest.mark.parametrize(
     ("rows", "severity", "code", "row"),
     [
         ([band("0", "5", "35"), band("6", "15", "50")], "error", "GAP", "3 (row-2)"),
@@ -86,7 +116,11 @@ def test_a_bad_edition_is_refused_and_the_others_load(tables):
     tables.edition([{}], set_id="xx-good")
     registry = load_sets(tables.root)
     assert [s.set_id for s in registry.sets] == ["xx-good"]
-    assert [(s.set_id, s.reason) for s in registry.skipped] == [("xx-bad", "refused: 1 errors")]
+    (skipped,) = registry.skipped
+    assert (skipped.set_id, [fault.code for fault in skipped.faults]) == ("xx-bad", ["GAP"])
+    assert skipped.reason.startswith(
+        "refused for 1 error: rows.csv, row 3 (row-2): bands 0-<5 kg and 6-<15 kg leave a gap"
+    )
     assert any(p.code == "GAP" for p in registry.problems)
 
 
