@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from dose_audit.audit.quantities import quantity_named
 from dose_audit.audit.values import Values, read_values
-from dose_audit.texts import named_role
+from dose_audit.texts import counted, named_role
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -169,7 +170,28 @@ def proposed_values(table: Values, *, kind: str, site: str = "") -> list[LocalVa
             found.append(typical_value(together, modality, facts["patient_group"], facts))
         else:
             found.append(local_level(doses, modality, facts["patient_group"], facts))
-    return found
+    return _of_one_phantom(found)
+
+
+def _of_one_phantom(values: list[LocalValue]) -> list[LocalValue]:
+    """The values without one of exams that name no phantom where others do: both would answer for the same exams."""
+    known = {_but_phantom(value) for value in values if value.phantom and value.value is not None}
+    return [
+        replace(
+            value, value=None, status="PHANTOM_NOT_REPORTED", reason=_NO_PHANTOM.format(exams=counted(value.n, "exam"))
+        )
+        if not value.phantom and value.value is not None and _but_phantom(value) in known
+        else value
+        for value in values
+    ]
+
+
+_NO_PHANTOM = "{exams} without a reported dosimetry phantom; those that have one give the level"
+
+
+def _but_phantom(value: LocalValue) -> tuple[str, ...]:
+    names = ("examination", "quantity", "patient_group", "band_type", "band_low", "band_high", "band_unit")
+    return tuple(getattr(value, name) for name in names)
 
 
 def approve_levels(

@@ -57,7 +57,7 @@ class LocalValue:
         Exams, and rooms whose medians were used (1 for a typical value).
     statistic : str
     status, reason : str
-        ``OK`` or ``INSUFFICIENT_N``.
+        ``OK``, ``INSUFFICIENT_N`` or ``PHANTOM_NOT_REPORTED``.
     """
 
     examination: str

@@ -174,6 +174,29 @@ def test_a_set_that_does_not_exist_is_named_in_a_line(stored, home):
         run_audit(Settings(home=home.home, drl_sets=("nope",)), now=datetime(2026, 7, 2), **PERIOD)
 
 
+@pytest.mark.parametrize("named", [30, 5])
+def test_levels_from_exams_of_which_some_name_no_phantom_answer_for_all_of_them(stored, home, named):
+    """With too few that name one, the level is that of the others, on no phantom in particular."""
+    for i in range(60):
+        stored.add_ct(
+            START + timedelta(days=i * 2), 200.0 + i, phantom="body_32cm" if i < named else None, weight_kg=70.0
+        )
+    _, values = propose_levels(
+        home, kind="typical", set_id="local-ct", site="North", proposed_by="MPE", now=DAY, **PERIOD
+    )
+    told = {value.phantom: (value.value, value.n, value.status) for value in values if value.quantity == "DLP"}
+    if named == 30:
+        assert told == {"body_32cm": (214.5, 30, "OK"), "": (None, 30, "PHANTOM_NOT_REPORTED")}
+    else:
+        assert told == {"body_32cm": (None, 5, "INSUFFICIENT_N"), "": (232.0, 55, "OK")}
+    approve_levels(home, "local-ct", "2026-07-01", approved_by="MPE", valid_from=date(2026, 1, 1), now=DAY)
+    outcome = run_audit(Settings(home=home.home, drl_sets=("local-ct",)), now=datetime(2026, 7, 2), **PERIOD)
+    report = json.loads((outcome.run_dir / "report.json").read_text())
+    compared = [(c["n"], c["drl"]["value"]) for c in report["comparisons"] if c["quantity"] == "DLP"]
+    assert sum(n for n, _ in compared) == 60
+    assert {value for _, value in compared} == {214.5 if named == 30 else 232.0}
+
+
 def test_a_name_is_of_one_set(stored, home):
     _fill(stored)
     names = {"kind": "typical", "site": "North", "proposed_by": "MPE", "now": DAY, **PERIOD}
