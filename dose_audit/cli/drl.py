@@ -46,6 +46,7 @@ def list_sets(
 
     Example: dose-audit drl list
     """
+    from dose_audit.audit.answering import unanswerable
     from dose_audit.drl import load_sets
 
     settings = settings_for(home, config)
@@ -58,6 +59,8 @@ def list_sets(
             "valid_from": item.valid_from.isoformat() if item.valid_from_known else None,
             "valid_to": item.valid_to.isoformat() if item.valid_to else None,
             "rows": len(item.rows),
+            "levels": sum(row.role == "drl" for row in item.rows),
+            "levels_never_compared": len(unanswerable(item)),
             "title": item.title,
         }
         for item in registry.sets
@@ -66,8 +69,11 @@ def list_sets(
     if as_json:
         print_json(records)
         return
-    columns = ["Set", "Edition", "Status", "From", "To", "Rows", "Title"]
-    show_table(columns, [list(record.values()) for record in records], right=("Rows",), whole=("Set", "Edition"))
+    columns = ["Set", "Edition", "Status", "From", "To", "Rows", "Levels", "Never compared", "Title"]
+    right = ("Rows", "Levels", "Never compared")
+    show_table(columns, [list(record.values()) for record in records], right=right, whole=("Set", "Edition"))
+    if any(record["levels_never_compared"] for record in records):
+        print("Levels are never compared where no exam tells what they ask for: `dose-audit drl show SET` says why.")
 
 
 @part.command()
@@ -82,6 +88,7 @@ def show(
 
     Example: dose-audit drl show uk-adult-ct
     """
+    from dose_audit.audit.answering import unanswerable
     from dose_audit.drl import load_sets
 
     wanted, _, edition = name.partition("/")
@@ -102,8 +109,10 @@ def show(
             "statistic": row.statistic,
             "phantom": row.phantom,
             "row": row.row_id,
+            "never_compared": never.get(row.row_id),
         }
         for item in found
+        for never in [unanswerable(item)]
         for row in item.rows
     ]
     if as_json:
@@ -112,7 +121,7 @@ def show(
     for item in found:
         print(f"{item.title}, edition {item.edition}: {item.status}. {item.publisher}")
     columns = ["Edition", "Examination", "Group", "Band", "Quantity", "Value", "Unit", "Statistic", "Phantom", "Row"]
-    show_table(columns, [list(row.values()) for row in rows], right=("Value",))
+    show_table([*columns, "Never compared"], [list(row.values()) for row in rows], right=("Value",))
 
 
 @part.command()
@@ -242,6 +251,8 @@ def _proposals(settings: Settings) -> list[dict[str, Any]]:
             "valid_from": None,
             "valid_to": None,
             "rows": max(len(row.rows) - 1, 0),
+            "levels": max(len(row.rows) - 1, 0),
+            "levels_never_compared": 0,
             "title": f"{'Typical values' if row.kind == 'typical' else 'Local reference levels'}, {row.site or 'all sites'}",
         }
         for row in LocalEdition.objects.filter(state="proposed").order_by("set_id", "edition")
