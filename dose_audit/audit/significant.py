@@ -10,6 +10,7 @@ import csv
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from operator import ge, gt
 from typing import Any
 
 __all__ = ["NATIONS", "Reach", "Threshold", "Worksheet", "fill_worksheet", "reaches", "thresholds"]
@@ -21,7 +22,11 @@ POPULATIONS = ("adult", "child")
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """One row of ``data/significant_exposures.csv``."""
+    """One row of ``data/significant_exposures.csv``.
+
+    `comparison` is whether the dose must be the threshold ``or more``, or ``over`` it; `intended_ends` which ends of the
+    interval of intended doses are part of it, as ``[)``.
+    """
 
     version: str
     code: str
@@ -30,28 +35,47 @@ class Threshold:
     category: str
     population: str
     threshold_type: str
+    comparison: str
     threshold_value: float | None
     threshold_unit: str
     intended_low_msv: float | None
     intended_high_msv: float | None
+    intended_ends: str
     source_url: str
     confidence: str
     note: str
 
     def words(self) -> str:
         """The criterion as a sentence part."""
-        intended = ""
-        if self.intended_low_msv is not None:
-            top = f" to under {self.intended_high_msv:g}" if self.intended_high_msv is not None else " or more"
-            intended = f", intended {self.intended_low_msv:g}{top} mSv"
-        what = (
-            "any dose"
-            if self.threshold_type == "any"
-            else f"{self.threshold_value or 0:g} {self.threshold_unit} or more"
-        )
-        if self.threshold_type == "event":
+        what = f"{self.threshold_value or 0:g} {self.threshold_unit}"
+        if self.threshold_type == "any":
+            what = "any dose"
+        elif self.threshold_type == "event":
             what = self.threshold_unit
+        elif self.comparison == "over":
+            what = f"over {what}"
+        else:
+            what = f"{what} {self.comparison}"
+        intended = "" if self.intended_low_msv is None else f", intended {self._intended()} mSv"
         return f"code {self.code}, {self.category}, {self.population}{intended}: {what}"
+
+    def intends(self, intended_msv: float | None) -> bool:
+        """Whether the intended dose lies in this row's interval; where the row has none, any does."""
+        if self.intended_low_msv is None:
+            return True
+        if intended_msv is None or intended_msv < self.intended_low_msv:
+            return False
+        if intended_msv == self.intended_low_msv:
+            return self.intended_ends.startswith("[")
+        high = self.intended_high_msv
+        return high is None or intended_msv < high or (intended_msv == high and self.intended_ends.endswith("]"))
+
+    def _intended(self) -> str:
+        low, high = self.intended_low_msv, self.intended_high_msv
+        if high is None:
+            return f"{'over ' if self.intended_ends.startswith('(') else ''}{low:g}"
+        top = f"{'' if self.intended_ends.endswith(']') else 'under '}{high:g}"
+        return f"{low:g} to {top}" if low else top
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +137,8 @@ def fill_worksheet(
 
     Notes
     -----
-    Bands of intended dose are half-open, [low, high): 0.3 mSv belongs to 0.3 to 2.5 mSv. Effective dose from DLP or KAP
+    Bands of intended dose meet as the table says: 0.3 mSv belongs to 0.3 to 2.5 mSv, 10 mSv to 2.5 to 10 mSv. Where it does not
+    say, at 2.5 mSv, the higher band counts; both then ask for 25 mSv. Effective dose from DLP or KAP
     is a coarse estimate; near a threshold the medical physics expert's own calculation counts.
 
     Examples
@@ -133,7 +158,7 @@ def fill_worksheet(
         raise ValueError("an unintended exposure needs the intended dose in mSv")
     here = [row for row in thresholds() if nation in row.nations.split("|") or row.nations == "UK"]
     fitting = [row for row in here if row.category == category and row.population in (population, "any")]
-    by_dose = [row for row in fitting if row.scope in ("all", "imaging") and _intended_fits(row, intended_msv)]
+    by_dose = [row for row in fitting if row.scope in ("all", "imaging") and row.intends(intended_msv)]
     factor = None if not intended_msv else total_msv / intended_msv
     reached = tuple(row for row in by_dose if _reached(row, total_msv, factor))
     others = tuple(row for row in here if row.scope not in ("all", "imaging") or row.category == "foetal")
@@ -233,18 +258,12 @@ def reaches(total_msv: float, population: str | None) -> list[Reach]:
     return found
 
 
-def _intended_fits(row: Threshold, intended_msv: float | None) -> bool:
-    if row.intended_low_msv is None:
-        return True
-    above = intended_msv is not None and intended_msv >= row.intended_low_msv
-    return above and (row.intended_high_msv is None or (intended_msv or 0.0) < row.intended_high_msv)
-
-
 def _reached(row: Threshold, total_msv: float, factor: float | None) -> bool:
     if row.threshold_type == "any":
         return True
     if row.threshold_value is None:
         return False
+    reached = gt if row.comparison == "over" else ge
     if row.threshold_type == "absolute":
-        return row.threshold_unit == "mSv" and total_msv >= row.threshold_value
-    return row.threshold_type == "multiplier" and factor is not None and factor >= row.threshold_value
+        return row.threshold_unit == "mSv" and reached(total_msv, row.threshold_value)
+    return row.threshold_type == "multiplier" and factor is not None and reached(factor, row.threshold_value)

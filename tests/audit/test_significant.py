@@ -29,12 +29,32 @@ def _codes(**words):
         ({"intended_msv": 2.0, "total_msv": 19.9}, []),
         ({"intended_msv": 2.5, "total_msv": 25.0}, ["2.3"]),
         ({"intended_msv": 9.99, "total_msv": 24.9}, []),
-        ({"intended_msv": 10.0, "total_msv": 25.0}, ["2.4"]),
+        ({"intended_msv": 10.0, "total_msv": 25.0}, ["2.3"]),  # 2.4 is of over 10 mSv
+        ({"intended_msv": 10.01, "total_msv": 25.025}, ["2.4"]),
         ({"intended_msv": 20.0, "total_msv": 49.0}, []),
     ],
 )
 def test_thresholds_of_the_table(words, codes):
     assert _codes(**words) == codes
+
+
+@pytest.mark.parametrize(
+    ("code", "category", "words"),
+    [
+        # In the source's own words: "<0.3 mSv: 3 mSv or above", "0.3-2.5 mSv: 10 or more times", ">10 mSv: 2.5 or more times",
+        # "50% greater than intended", "foetal dose over 10 mGy".
+        ("2.1", "unintended, adult", "intended under 0.3 mSv: 3 mSv or more"),
+        ("2.2", "unintended, any", "intended 0.3 to under 2.5 mSv: 10 x intended or more"),
+        ("2.3", "unintended, any", "intended 2.5 to 10 mSv: 25 mSv or more"),
+        ("2.4", "unintended, any", "intended over 10 mSv: 2.5 x intended or more"),
+        ("4.2b", "unintended, any", "over 50 % above intended"),
+        ("5", "foetal, any", "over 10 mGy"),
+    ],
+)
+def test_a_criterion_says_over_where_the_table_does(code, category, words):
+    told = [row.words() for row in thresholds() if row.code == code]
+    separator = ", " if words.startswith("intended") else ": "
+    assert f"code {code}, {category}{separator}{words}" in told
 
 
 def test_it_says_consider_and_leaves_the_decision():
