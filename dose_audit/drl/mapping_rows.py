@@ -145,11 +145,9 @@ def parse_mapping(
     try:
         reader = csv.reader(io.StringIO(text), strict=True)
         header = [cell.strip() for cell in next(reader, [])]
-        unknown = [column for column in header if column not in COLUMNS]
-        missing = [column for column in ("site", "level", "examination") if column not in header]
-        if unknown or missing or len(set(header)) != len(header):
-            message = f"unknown columns: {unknown or 'none'}, missing: {missing or 'none'}; known: {COLUMNS}"
-            return [], [Problem("error", name, "1", "COLUMNS", message)]
+        wrong = _wrong_columns(header)
+        if wrong:
+            return [], [Problem("error", name, "1", "COLUMNS", f"{wrong}; the columns are {', '.join(COLUMNS)}")]
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -171,6 +169,15 @@ def parse_mapping(
         problems.append(Problem("error", name, "", "CSV", f"not valid CSV: {error}"))
     problems.extend(_contradictions(rows, name))
     return rows, sorted(problems, key=lambda problem: int(problem.row or 0))
+
+
+def _wrong_columns(header: list[str]) -> str:
+    told = {
+        "not known": [column or "one without a name" for column in header if column not in COLUMNS],
+        "missing": [column for column in ("site", "level", "examination") if column not in header],
+        "there twice": sorted({column for column in header if column in COLUMNS and header.count(column) > 1}),
+    }
+    return "; ".join(f"{what}: {', '.join(columns)}" for what, columns in told.items() if columns)
 
 
 def _text(cell: str) -> str:

@@ -274,6 +274,25 @@ def test_weight_that_stopped_is_to_be_checked_and_one_that_never_came_to_be_know
     assert next(f for f in told if f.severity == "check").evidence["since"] == "2026-02-10"
 
 
+def test_a_missing_weight_is_told_where_dose_follows_weight_and_not_in_mammography(stored, audited):
+    for i in range(30):
+        view = {"agd_mgy": 1.4, "compression_thickness_mm": 55.0}
+        stored.add("MG", START + timedelta(days=i), equipment="Mammo", weight_kg=None, events=[view])
+        stored.add_ct(START + timedelta(days=i), 190.0 + i % 7, ctdi=5.0, weight_kg=None)
+    told = {f.equipment for f in audited(until=UNTIL).findings if f.kind == "missing_weight"}
+    assert told == {"Scanner 1"}
+
+
+@pytest.mark.parametrize(("without", "told"), [(0, []), (6, []), (7, [7]), (30, [30])])
+def test_exams_that_are_compared_with_nothing_for_want_of_age_are_told_from_a_fifth_on(stored, audited, without, told):
+    for i in range(30):
+        age = None if i < without else 50.0
+        stored.add_ct(START + timedelta(days=i), 190.0 + i % 7, ctdi=5.0, age_years=age, weight_kg=70.0)
+        stored.add_ct(START + timedelta(days=i), 500.0 + i % 7, ctdi=5.0, site="South", weight_kg=70.0)
+    found = [f for f in audited(until=UNTIL).findings if f.kind == "low_coverage"]
+    assert [(f.site, f.evidence["n_missing"], f.evidence["n"]) for f in found] == [("North", n, 30) for n in told]
+
+
 def test_objects_that_cannot_be_used_are_told_once_a_day_and_reason(stored, audited):
     stored.add_ct(START, 190.0)
     for day in (1, 1, 2):

@@ -174,6 +174,14 @@ def test_what_is_no_mapping_is_refused(load, text):
         load(text)
 
 
+def test_a_wrong_header_is_told_in_words(load):
+    with pytest.raises(
+        MappingError, match="not known: hello; missing: site, level; there twice: view; the columns are site, level,"
+    ) as error:
+        load("hello,examination,view,view\n")
+    assert not set("[]()") & set(error.value.problems[0].message)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.one_of(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.detectors import (
+    ages,
     clocks,
     coverage,
     cumulative,
@@ -49,6 +50,7 @@ DETECTORS: tuple[Callable[[AuditContext], list[Finding]], ...] = (
     clocks.detect,
     objects.detect,
     coverage.detect,
+    ages.detect,
     weights.detect,
     phantoms.detect,
     totals.detect,

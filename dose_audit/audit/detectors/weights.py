@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.findings import Finding
+from dose_audit.audit.quantities import QUANTITIES
 
 __all__ = ["detect"]
 
@@ -18,6 +19,9 @@ STOPPED_RUN = 10
 USUALLY_SENT = 0.8
 MOSTLY_MISSING = 0.5
 
+_BY_WEIGHT = frozenset(modality for one in QUANTITIES if one.size == "weight_kg" for modality in one.modalities)
+"""Exams whose doses follow the weight: those of mammography follow the compressed thickness."""
+
 
 def detect(context: AuditContext) -> list[Finding]:
     """Raise ``missing_weight``: to be checked where it stopped, to be known where it hardly ever came."""
@@ -26,7 +30,7 @@ def detect(context: AuditContext) -> list[Finding]:
     patients = (exams["left_out"] == None) & ~np.isnat(times)  # noqa: E711 (an array)
     findings = []
     for key, rows in exams.groups(("site", "equipment", "modality"), patients):
-        if rows.size < MINIMUM_N:
+        if rows.size < MINIMUM_N or key[2] not in _BY_WEIGHT:
             continue
         rows = rows[np.argsort(times[rows], kind="stable")]
         missing = np.isnan(np.asarray(weights[rows], dtype=float))
