@@ -225,7 +225,8 @@ def _sets_record(
             "edition": s.edition,
             "status": s.status,
             "title": s.title,
-            "sha256": _rows_sha256(s.folder),
+            "sha256": _file_sha256(Path(s.folder) / "rows.csv"),
+            "set_sha256": _file_sha256(Path(s.folder) / "set.toml"),
         }
         for s in editions_in_force(registry, since=since, until=until, view=settings.drl_view, now=drl_on)
     ]
@@ -305,10 +306,14 @@ def _inputs(result: Result, run: Mapping[str, Any], values_sha256: str) -> dict[
         **result.inputs,
         "values_sha256": values_sha256,
         "mapping": run["mapping"],
-        "drl_sets": [{name: entry[name] for name in ("set", "edition", "sha256")} for entry in run["drl_sets"]],
+        "drl_sets": [{name: entry[name] for name in _WHICH_EDITION} for entry in run["drl_sets"]],
         "algorithms": run["versions"]["algorithms"],
         "program": run["versions"]["engine"],
     }
+
+
+_WHICH_EDITION = ("set", "edition", "sha256", "set_sha256")
+"""What a level is, and what decides for whom and from when it applies."""
 
 
 def _sites(result: Result) -> list[str]:
@@ -317,10 +322,8 @@ def _sites(result: Result) -> list[str]:
     return sorted({*result.sites, *(panel["runs"]["sites"] if panel else ())})
 
 
-def _rows_sha256(folder: str) -> str:
-    import hashlib
-
-    return hashlib.sha256((Path(folder) / "rows.csv").read_bytes()).hexdigest()
+def _file_sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def _keep_run(run: Mapping[str, Any], exit_code: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
@@ -155,6 +156,13 @@ def test_a_refused_edition_is_told_by_the_run_that_goes_without_it(stored, home)
     assert str(home.home) not in message
     assert found["eu-rp185-paediatric-ct, edition 2018-09-20"][0] == "check"
     assert "allow_unverified_drl" in found["eu-rp185-paediatric-ct, edition 2018-09-20"][1]
+
+    rows.write_text(rows.read_text().replace("314.5", "214.5"))
+    (folder / "set.toml").write_text((folder / "set.toml").read_text().replace("2026-01-01", "2026-01-02"))
+    outcome = run_audit(chosen, now=datetime(2026, 7, 4), **PERIOD)
+    inputs = json.loads((outcome.run_dir / "inputs.json").read_text())
+    edited = {one["set"]: one["set_sha256"] for one in inputs["drl_sets"]}
+    assert edited[name] == hashlib.sha256((folder / "set.toml").read_bytes()).hexdigest()
 
     # Without the fingerprints nothing would tell that a row was changed.
     (folder / "rows.sha256").unlink()
