@@ -20,6 +20,7 @@ from dose_audit.report.board import board_page
 from dose_audit.report.frozen import FrozenRun, FrozenRunError
 from tests.patience import LONG_S
 from tests.report.conftest import write_whole_run
+from tests.report.sections import all_sections
 
 
 class _Texts(HTMLParser):
@@ -278,6 +279,16 @@ def test_many_devices_of_a_site_to_check_for_one_reason_share_a_card(run_dir: Pa
     apart = _changed(run_dir, lambda data: many(data, 5))
     assert "5 together" not in apart
     assert apart.count("a loan") == 5
+
+
+@pytest.mark.parametrize(("until", "told"), [("2025-12-31", False), ("2026-01-01", True)])
+def test_levels_held_against_the_exams_they_were_computed_from_are_told(run_dir: Path, until: str, told: bool) -> None:
+    def local(data: dict[str, Any]) -> None:
+        one = all_sections()["local_levels"][1]
+        data["local_levels"] = [one | {"in_use": True, "since": "2025-07-01", "until": until}]
+        assert data["run"]["since"] == "2026-01-01"
+
+    assert ("computed from exams that are also compared with it here" in _changed(run_dir, local)) is told
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
