@@ -183,6 +183,7 @@ class DicomArchive:
             storage, roles = _storage_contexts()
             contexts += [build_context(STUDY_ROOT_GET), *storage]
         self._meter = Meter(settings.timeout_s)
+        refusals: list[str] = []  # `is_rejected` alone will not do: an answer that came very fast is missed by it
         association = entity.associate(
             settings.host,
             settings.port,
@@ -190,10 +191,14 @@ class DicomArchive:
             ae_title=settings.aet,
             ext_neg=roles,
             tls_args=(tls_context(settings), settings.host) if settings.tls else None,
-            evt_handlers=[(evt.EVT_CONN_OPEN, self._meter.attach), (evt.EVT_C_STORE, self._take)],
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, self._meter.attach),
+                (evt.EVT_C_STORE, self._take),
+                (evt.EVT_PDU_RECV, _keep_refusal, [refusals]),
+            ],
         )
         if not association.is_established:
-            told = _refusal(association) if association.is_rejected else "cannot be reached"
+            told = refusals[0] if refusals else "cannot be reached"
             raise ArchiveError(f"archive {settings.name} ({settings.aet} at {settings.host}:{settings.port}) {told}")
         keep_answers(association)
         self._association = association
@@ -342,7 +347,10 @@ _REFUSALS: dict[tuple[int | None, int | None], str] = {
 }
 
 
-def _refusal(association: Association) -> str:
-    answer = association.acceptor.primitive
-    known = _REFUSALS.get((getattr(answer, "result_source", None), getattr(answer, "diagnostic", None)))
-    return known or "refused us: does it know our AE title, and is its own right?"
+def _keep_refusal(event: Any, refusals: list[str]) -> None:
+    """Keep what an A-ASSOCIATE-RJ says."""
+    from pynetdicom.pdu import A_ASSOCIATE_RJ
+
+    if isinstance(event.pdu, A_ASSOCIATE_RJ):
+        known = _REFUSALS.get((event.pdu.source, event.pdu.reason_diagnostic))
+        refusals.append(known or "refused us: does it know our AE title, and is its own right?")

@@ -8,10 +8,12 @@ from datetime import date, datetime
 
 import pydicom
 import pytest
+from pynetdicom.acse import ACSE
 
 from dose_audit.retrieve import ArchiveError, ArchiveSettings, open_archive, retrieve
 from dose_audit.retrieve.reconciliation import Received, done_by_archive, reconcile
 from tests.orthanc import Orthanc
+from tests.patience import wait_until
 from tests.retrieve.held import DAY_1, DAY_2, DAY_3, EVERYTHING, WANTED, as_file, holdings, study_uid
 
 pytestmark = pytest.mark.peer
@@ -123,6 +125,20 @@ def test_an_archive_that_is_not_there(spool, journal, free_port) -> None:
 
 
 def test_an_archive_that_refuses_the_title_by_which_we_call_it(orthanc, spool, journal) -> None:
+    settings = replace(orthanc.settings("get"), aet="SOMEBODY_ELSE")
+    with pytest.raises(ArchiveError, match="refused us: it does not answer to that AE title"):
+        run(settings, spool, journal)
+
+
+def test_a_refusal_that_came_before_anybody_waited_for_it(orthanc, spool, journal, monkeypatch) -> None:
+    """On a busy machine the archive has refused and hung up before our own thread asks whether there is a connection."""
+    send = ACSE.send_request
+
+    def slow_to_wait(self: ACSE) -> None:
+        send(self)
+        wait_until(lambda: self.dul.to_user_queue.qsize() > 0 and not self.dul.is_alive())
+
+    monkeypatch.setattr(ACSE, "send_request", slow_to_wait)
     settings = replace(orthanc.settings("get"), aet="SOMEBODY_ELSE")
     with pytest.raises(ArchiveError, match="refused us: it does not answer to that AE title"):
         run(settings, spool, journal)
