@@ -225,6 +225,7 @@ def _sets_record(
             "edition": s.edition,
             "status": s.status,
             "title": s.title,
+            "region": s.region,
             "sha256": _file_sha256(Path(s.folder) / "rows.csv"),
             "set_sha256": _file_sha256(Path(s.folder) / "set.toml"),
         }

@@ -27,7 +27,7 @@ _FIRST_QUANTITY = ("DLP", "KAP", "AGD", "CTDIvol", "dose_rp")
 """The one quantity of an examination that stands for its whole dose, the first that has a level."""
 
 PLAIN_KINDS = {
-    "drl_exceeded": "typical dose above the national level on a machine",
+    "drl_exceeded": "typical dose above the level on a machine",
     "step_change": "lasting change in dose on a machine",
     "low_dose_check_iq": "unusually low dose, so that picture quality is checked",
     "unit_slip": "dose recorded in the wrong unit",
@@ -44,25 +44,25 @@ PLAIN_KINDS = {
 
 
 def board_rows(run: FrozenRun, *, smallest: int) -> list[dict[str, Any]]:
-    """Kinds of examination with their typical dose against the national level, over all sites together.
+    """Kinds of examination with their typical dose against their reference level, over all sites together.
 
     Returns
     -------
     list of dict
-        ``name, n, ratio, words, machines, machines_above, told``; only kinds with at least twice `smallest` exams, so that
-        no few people are spoken of. ``n`` is rounded to tens. Of machines those count that have enough exams for a verdict
-        of their own; ``told`` says so in words.
+        ``name, n, ratio, words, machines, machines_above, few, few_above, told, sets``; only kinds with at least twice
+        `smallest` exams, so that no few people are spoken of. ``n`` is rounded to tens. ``machines`` have enough exams for a
+        verdict of their own, ``few`` have not; ``told`` says of both how many lie above. ``sets`` are those of the levels.
     """
     pooled: dict[tuple[str, str], dict[str, Any]] = {}
     values: dict[tuple[str, str, str], list[NDArray[np.float64]]] = defaultdict(list)
-    judged: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    machines: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in run.data["comparisons"]:
         group = run.groups.get(group_key(row))
         if row["drl"] is None or group is None or row["quantity"] not in _FIRST_QUANTITY:
             continue
         key = (row["examination"], row["band"] or "")
         values[(*key, row["quantity"])].append(group.values / row["drl"]["value"])
-        judged[(*key, row["quantity"])].append(row["verdict"])
+        machines[(*key, row["quantity"])].append(row)
         best = pooled.setdefault(key, row)
         if _FIRST_QUANTITY.index(row["quantity"]) < _FIRST_QUANTITY.index(best["quantity"]):
             pooled[key] = row
@@ -72,8 +72,8 @@ def board_rows(run: FrozenRun, *, smallest: int) -> list[dict[str, Any]]:
         if len(ratios) < 2 * smallest:
             continue
         ratio = float(np.median(ratios))
-        verdicts = [verdict for verdict in judged[(*key, row["quantity"])] if verdict in JUDGED]
-        above = verdicts.count("ABOVE")
+        groups = machines[(*key, row["quantity"])]
+        judged, few = _machines(groups)
         word = "about at" if abs(ratio - 1) <= _AT_LEVEL else "above" if ratio > 1 else "below"
         rows.append(
             {
@@ -81,12 +81,49 @@ def board_rows(run: FrozenRun, *, smallest: int) -> list[dict[str, Any]]:
                 "n": round(len(ratios), -1),
                 "ratio": ratio,
                 "words": word,
-                "machines": len(verdicts),
-                "machines_above": above,
-                "told": f"{above or 'none'} of {len(verdicts)}" if verdicts else "too few examinations",
+                "machines": len(judged),
+                "machines_above": sum(judged.values()),
+                "few": len(few),
+                "few_above": sum(few.values()),
+                "told": _told(judged, few),
+                "sets": sorted({group["drl"]["set"] for group in groups}),
             }
         )
     return sorted(rows, key=lambda row: (-row["ratio"], row["name"]))
+
+
+def _machines(groups: list[dict[str, Any]]) -> tuple[dict[tuple[str, str], bool], dict[tuple[str, str], bool]]:
+    """Machines with a verdict, and those with too few exams for one: whether each lies above."""
+    judged: dict[tuple[str, str], bool] = {}
+    few: dict[tuple[str, str], bool] = {}
+    for group in groups:
+        machine, has_verdict = (group["site"], group["equipment"]), group["verdict"] in JUDGED
+        above = group["verdict"] == "ABOVE" if has_verdict else (group["ratio"] or 0.0) > 1.0
+        found = judged if has_verdict else few
+        found[machine] = found.get(machine, False) or above
+    return judged, {machine: above for machine, above in few.items() if machine not in judged}
+
+
+def _told(judged: dict[tuple[str, str], bool], few: dict[tuple[str, str], bool]) -> str:
+    told = f"{sum(judged.values()) or 'none'} of {len(judged)}" if judged else "none judged"
+    if not few:
+        return told
+    return f"{told}; {len(few)} with too few examinations" + (
+        f", {sum(few.values())} of them above" if any(few.values()) else ""
+    )
+
+
+_NOT_OF_A_NATION = ("EU", "INTL", "local")
+
+
+def _level_words(run: FrozenRun, rows: list[dict[str, Any]]) -> str:
+    """What the levels are called: of a nation only where all that answer are."""
+    used = {name for row in rows for name in row["sets"]}
+    regions = {one.get("region") for one in run.data["run"]["drl_sets"] if one["set"] in used or not used}
+    if regions == {"local"}:
+        return "local level"
+    of_nations = regions and all(region and region not in _NOT_OF_A_NATION for region in regions)
+    return "national level" if of_nations else "reference level"
 
 
 _KINDS = {
@@ -119,7 +156,8 @@ def board_page(run: FrozenRun, *, smallest: int) -> str:
     str
     """
     rows = board_rows(run, smallest=smallest)
-    figure = _figure(rows) if rows else None
+    level = _level_words(run, rows)
+    figure = _figure(rows, level) if rows else None
     page: str = (
         templates()
         .get_template("board.html.j2")
@@ -129,7 +167,11 @@ def board_page(run: FrozenRun, *, smallest: int) -> str:
             network=run.data["run"]["network"],
             compared=_rounded(run.data["completeness"]["compared"], smallest),
             rows=rows,
+            level=level,
             single=sum(row["machines_above"] > 0 for row in rows),
+            judged=any(row["machines"] for row in rows),
+            few=any(row["few"] for row in rows),
+            few_above=sum(row["few_above"] > 0 for row in rows),
             counts={word: sum(row["words"] == word for row in rows) for word in ("below", "about at", "above")},
             kinds=_kinds(run, smallest),
             figure=figure,
@@ -156,14 +198,14 @@ def _kinds(run: FrozenRun, smallest: int) -> list[tuple[str, str]]:
     ]
 
 
-def _figure(rows: list[dict[str, Any]]) -> Figure:
+def _figure(rows: list[dict[str, Any]], level: str) -> Figure:
     import altair as alt
 
     tones = {"below": "ok", "about at": "check", "above": "act"}
     shapes = {"below": "circle", "about at": "diamond", "above": "triangle-up"}
     present = [word for word in tones if any(row["words"] == word for row in rows)]
     scale, ticks = log_scale([1.0, *(row["ratio"] for row in rows)])
-    axis = alt.Axis(values=ticks, labelExpr=PERCENT, title="typical dose as a share of the national level")
+    axis = alt.Axis(values=ticks, labelExpr=PERCENT, title=f"typical dose as a share of the {level}")
     domain = alt.Scale(domain=present, range=[TONES[tones[word]] for word in present])
     chart = alt.layer(
         alt.Chart(inline([{"one": 1}])).mark_rule(color=RULE, size=1.6).encode(x=alt.X("one:Q", scale=scale)),
@@ -180,10 +222,11 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         *_single_machines(rows, scale),
     ).properties(width=420, height=alt.Step(22))
     above = [row["name"] for row in rows if row["words"] == "above"]
-    words = f"Typical doses of {plural(len(rows), 'kind')} of examination against the national level"
+    words = f"Typical doses of {plural(len(rows), 'kind')} of examination against the {level}"
     words += f"; above it: {', '.join(above)}." if above else "; none is above it."
-    single = [f"{row['name']} ({row['told']})" for row in rows if row["machines_above"]]
-    words += f" Above it on single machines: {', '.join(single)}." if single else " No machine is above it."
+    single = [f"{row['name']} ({row['told']})" for row in rows if row["machines_above"] or row["few_above"]]
+    nowhere = " No machine is above it." if any(row["machines"] for row in rows) else ""
+    words += f" Above it on single machines: {', '.join(single)}." if single else nowhere
     return Figure("board", "How our typical doses compare", words, finished(chart), [], [], wide=True)
 
 
@@ -192,7 +235,11 @@ def _single_machines(rows: list[dict[str, Any]], scale: Any) -> list[Any]:
     import altair as alt
 
     told = [
-        {"name": row["name"], "ratio": max(row["ratio"], 1.0), "note": f"▲ above on {row['told']} machines"}
+        {
+            "name": row["name"],
+            "ratio": max(row["ratio"], 1.0),
+            "note": f"▲ above on {row['machines_above']} of {row['machines']} machines",
+        }
         for row in rows
         if row["machines_above"] and row["machines"] > 1
     ]

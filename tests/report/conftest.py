@@ -97,7 +97,14 @@ def write_run(folder: Path) -> Path:
             "until": "2026-06-30",
             "versions": {"engine": "0.1.0", "python": "3.11", "algorithms": {"median_interval": "1"}},
             "drl_sets": [
-                {"set": "a-set", "edition": "2024-01-01", "status": "unverified", "title": "A set", "sha256": "0" * 64}
+                {
+                    "set": "a-set",
+                    "edition": "2024-01-01",
+                    "status": "unverified",
+                    "title": "A set",
+                    "sha256": "0" * 64,
+                    "region": "UK",
+                }
             ],
             "mapping": {"version": 1, "sha256": "1" * 64, "rows": 2},
             "frozen_input_sha256": "2" * 64,

@@ -268,15 +268,28 @@ def test_the_boards_page_says_so_where_no_machine_or_no_kind_is_above(run_dir: P
         return _words(board_page(FrozenRun.load(run_dir), smallest=5))
 
     data = json.loads(path.read_text(encoding="utf-8"))
-    for row, verdict in zip(data["comparisons"], ("WITHIN", "INSUFFICIENT_N"), strict=True):
-        row["verdict"] = verdict
-        row["drl"] = row["drl"] | {"value": 1000.0}
+    for row in data["comparisons"]:
+        row |= {"verdict": "WITHIN", "ratio": 0.1, "drl": row["drl"] | {"value": 1000.0}}
     path.write_text(json.dumps(data), encoding="utf-8")
     assert (
         "For 1 of 1 kinds of examination the typical dose is below the national level or about at it. That" in words()
     )
     assert "Taken one by one, no machine lies above the level." in words()
-    assert re.search(r"CT: Head 80 \d+ % below none of 1 ", words())
+    assert re.search(r"CT: Head 80 \d+ % below none of 2 ", words())
+    # A machine with too few exams for a verdict is no all-clear, and the less so where its median lies above.
+    data["comparisons"][1]["verdict"] = "INSUFFICIENT_N"
+    for ratio, more in ((0.9, ""), (1.26, ", 1 of them above")):
+        data["comparisons"][1]["ratio"] = ratio
+        path.write_text(json.dumps(data), encoding="utf-8")
+        assert "Taken one by one, none of the machines that could be judged lies above the level." in words()
+        assert ("Machines with too few examinations to be judged lie above it for 1 of these kinds" in words()) == (
+            ratio > 1
+        )
+        assert re.search(rf"CT: Head 80 \d+ % below none of 1; 1 with too few examinations{more} ", words())
+    data["comparisons"][0]["verdict"] = "INSUFFICIENT_N"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    assert "No machine has enough examinations of a kind to be judged by itself." in words()
+    assert "no machine lies above" not in words() and "none of the machines" not in words()
     for row in data["comparisons"]:
         row["drl"] = None
     data["completeness"]["compared"] = 3
@@ -285,6 +298,24 @@ def test_the_boards_page_says_so_where_no_machine_or_no_kind_is_above(run_dir: P
     assert "No kind of examination was done often enough, and has a national level, to say how it compares." in words()
     assert "about fewer than 5 examinations" not in words() and "fewer than 5 examinations" in words()
     assert "Nothing needs to be looked into at present." in words()
+
+
+@pytest.mark.parametrize(
+    ("region", "level"),
+    [("UK", "national level"), ("EU", "reference level"), (None, "reference level"), ("local", "local level")],
+)
+def test_the_boards_page_calls_a_level_national_only_where_it_is(run_dir: Path, region: str | None, level: str) -> None:
+    path = run_dir / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    (used,) = data["run"]["drl_sets"]
+    used.pop("region")
+    data["run"]["drl_sets"] = [used | ({"region": region} if region else {}), used | {"set": "b-set", "region": "IE"}]
+    path.write_text(json.dumps(data), encoding="utf-8")
+    words = _words(board_page(FrozenRun.load(run_dir), smallest=5))
+    assert f"the typical dose is below the {level} or about at it" in words
+    assert {"national level", "local level"} & {
+        name for name in ("national level", "local level") if name in words
+    } == {level} - {"reference level"}
 
 
 def test_without_pango_all_else_is_written_and_one_line_says_how(
