@@ -70,7 +70,7 @@ def night(folder: Path, until: datetime, *, keep: bool = True) -> tuple[dict[str
     from dose_audit.audit.examine import examine
     from dose_audit.audit.mapping import StoredMapping
     from dose_audit.audit.nightly import default_since
-    from dose_audit.audit.runs import json_ready, report_texts, write_report
+    from dose_audit.audit.runs import report_texts, write_report
     from dose_audit.audit.schedule import nightly_schedule
     from dose_audit.drl import ExamMapping, MappingTable, load_sets
 
@@ -96,8 +96,7 @@ def night(folder: Path, until: datetime, *, keep: bool = True) -> tuple[dict[str
     )
     marks[-1] = ("freezing", marks[-1][1])
     result.frozen.write(folder / "frozen-values.parquet")
-    report = json_ready({"comparisons": result.comparisons, **result.sections})
-    write_report(report_texts(report), folder / "frozen-report.json")
+    write_report(report_texts({"comparisons": result.comparisons, **result.sections}), folder / "frozen-report.json")
     marks.append(("", time.process_time()))
     steps = {name: round(after - before, 2) for (name, before), (_, after) in pairwise(marks)}
     return steps | {"total": round(marks[-1][1] - marks[0][1], 2)}, result

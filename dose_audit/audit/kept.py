@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from dose_audit.audit.runs import json_ready
@@ -124,8 +125,7 @@ class KeptResults:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         aged = {key: [0 if key in self._asked else age + 1, value] for key, (age, value) in self._results.items()}
-        text = json.dumps({key: row for key, row in aged.items() if row[0] <= _KEPT_RUNS}, separators=(",", ":"))
-        write_kept(self._path, [text.encode()])
+        write_kept(self._path, [orjson.dumps({key: row for key, row in aged.items() if row[0] <= _KEPT_RUNS})])
 
 
 def no_results() -> KeptResults:
@@ -136,7 +136,7 @@ def no_results() -> KeptResults:
 def _read(path: Path) -> dict[str, list[Any]]:
     """What is kept; nothing where the file is missing, too large or not as it was written."""
     body = read_kept(path)
-    kept: dict[str, list[Any]] = {} if body is None else json.loads(bytes(body))
+    kept: dict[str, list[Any]] = {} if body is None else orjson.loads(body)
     return kept
 
 

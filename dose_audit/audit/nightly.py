@@ -22,7 +22,7 @@ from dose_audit.audit.mapping import StoredMapping, stored_mapping
 from dose_audit.audit.methods import ALGORITHMS, method_texts
 from dose_audit.audit.phantom_findings import phantom_findings
 from dose_audit.audit.references import editions_in_force
-from dose_audit.audit.runs import AuditOutcome, json_ready, report_texts, run_name, write_report
+from dose_audit.audit.runs import AuditOutcome, report_texts, run_name, write_report
 from dose_audit.audit.schedule import PERIODS, first_of_period, nightly_schedule, one_look
 from dose_audit.audit.seal import VALUES, seal_run, write_inputs
 from dose_audit.audit.telling import exit_code, finding_record, known_findings, raise_all
@@ -149,7 +149,7 @@ def run_audit(
     result.sections["local_levels"] = local_level_records(registry.examinations, sets)
     result.sections["significant_exposures"] = worksheets(result.findings, result.looked_at)
     # Of a large network these are millions of numbers: they become text once, which is hashed and written.
-    sections = report_texts(json_ready(result.sections))
+    sections = report_texts(result.sections)
     values_sha256 = result.frozen.sha256
     run = _run_record(settings, registry, mapping, result, sections, values_sha256, sets, since, until, now, drl_on)
     run_dir = (out or settings.reports_dir) / run["id"]
@@ -173,7 +173,7 @@ def run_audit(
         }
         ahead |= {"unmapped": result.unmapped, "excluded": result.excluded}
         methods = method_texts(run["drl_sets"], mapping, settings.drl_view, schedule, settings.drl_doses)
-        texts = report_texts(json_ready(ahead)) | sections | report_texts({"methods": json_ready(methods)})
+        texts = report_texts(ahead) | sections | report_texts({"methods": methods})
         write_report(texts, run_dir / "report.json")
         seal_run(run_dir)
         _keep_run(run, code)
@@ -238,7 +238,7 @@ def _run_record(
     registry: DrlRegistry,
     mapping: StoredMapping,
     result: Result,
-    sections: Mapping[str, str],
+    sections: Mapping[str, bytes],
     values_sha256: str,
     sets: list[dict[str, Any]],
     since: date,
@@ -259,7 +259,7 @@ def _run_record(
         "completeness": result.completeness,
         "findings": [(f.key, f.severity, f.message) for f in result.findings],
         "schedule": [period.record() for period in result.schedule.periods],
-        "sections": {name: sha256(text.encode()).hexdigest() for name, text in sections.items()},
+        "sections": {name: sha256(text).hexdigest() for name, text in sections.items()},
         "algorithms": ALGORITHMS,
         "engine": dose_audit.__version__,
     }

@@ -4,8 +4,6 @@ told.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from dose_audit.audit.seal import SEAL
 
@@ -33,8 +32,8 @@ __all__ = [
 
 NOTHING_TO_DO = 0
 FINDINGS_RAISED = 3
-_PLAIN = frozenset({str, int, bool, type(None)})
-_PLAIN_OR_FLOAT = _PLAIN | {float}
+# What JSON has no word for is refused, not written in some way of the library's own.
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,61 +157,54 @@ def mark_unfinished(reports_dir: Path, *, before: float) -> list[Path]:
     return marked
 
 
-def report_texts(report: Mapping[str, Any]) -> dict[str, str]:
+def report_texts(report: Mapping[str, Any]) -> dict[str, bytes]:
     """Each entry of a report as ``report.json`` has it: members of a list on a line of their own.
 
     Parameters
     ----------
     report : mapping
-        As `json_ready` gives it.
+        Of dicts, lists, tuples, texts and numbers, numpy's among them; what is not finite becomes null.
 
     Examples
     --------
-    >>> report_texts({"run": {"n": 1}, "monitors": [1.5, None]})
-    {'run': '{"n": 1}', 'monitors': '[\\n1.5,\\nnull\\n]'}
+    >>> report_texts({"run": {"n": 1}, "monitors": [1.5, None, float("nan")]})
+    {'run': b'{"n":1}', 'monitors': b'[\\n1.5,\\nnull,\\nnull\\n]'}
     """
-    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     return {
-        name: "[\n" + ",\n".join(map(encode, entry)) + "\n]" if isinstance(entry, list) and entry else encode(entry)
+        name: b"[\n" + b",\n".join(map(_text, entry)) + b"\n]" if isinstance(entry, list) and entry else _text(entry)
         for name, entry in report.items()
     }
 
 
-def write_report(texts: Mapping[str, str], path: Path) -> None:
+def write_report(texts: Mapping[str, bytes], path: Path) -> None:
     """Write ``report.json`` of the texts of its entries, whole or not at all."""
     part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        ahead = "{\n"
+    with part.open("wb") as file:
+        ahead = b"{\n"
         for name, text in texts.items():
-            file.write(f"{ahead}{json.dumps(name)}: ")
+            file.write(ahead + _text(name) + b": ")
             file.write(text)
-            ahead = ",\n"
-        file.write("\n}\n")
+            ahead = b",\n"
+        file.write(b"\n}\n")
     part.replace(path)
 
 
 def json_ready(value: Any) -> Any:
-    """Turn numpy numbers into plain ones and what is not finite into null.
+    """Turn a value into what its text in ``report.json`` reads back as: plain numbers, lists, null for what is not finite.
 
     >>> json_ready({"a": np.float64("nan"), "b": (np.int64(3),)})
     {'a': None, 'b': [3]}
     """
-    kind = type(value)  # of millions of numbers and texts nearly all are plain
-    if kind is float:
-        return value if math.isfinite(value) else None
-    if kind in _PLAIN:
-        return value
-    if kind is dict or isinstance(value, Mapping):
-        return {str(key): json_ready(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        kinds = set(map(type, value))
-        if kinds <= _PLAIN_OR_FLOAT:
-            numbers = value if len(kinds) == 1 else [item for item in value if type(item) is float]
-            if float not in kinds or all(map(math.isfinite, numbers)):
-                return list(value)
-        return [json_ready(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return orjson.loads(_text(value))
+
+
+def _text(value: Any) -> bytes:
+    return orjson.dumps(value, default=_plain, option=_OPTIONS)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):  # texts; numbers it knows
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a report holds no {type(value).__name__}")
