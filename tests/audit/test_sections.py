@@ -11,6 +11,7 @@ import pytest
 
 from dose_audit.audit.glandular import agd_limits
 from dose_audit.audit.limits import limit
+from dose_audit.audit.runs import json_ready
 from dose_audit.audit.schedule import nightly_schedule
 
 START = datetime(2026, 1, 1, 9, 0)
@@ -116,7 +117,7 @@ def test_charts_carry_signals_software_and_steps(stored, audited):
         dose = 150.0 * math.exp(random.normal(0.0, 0.2)) * (1.4 if i >= 220 else 1.0)
         stored.add_ct(START + timedelta(hours=12 * i), dose, weight_kg=70.0)
         stored.exams[-1]["software_versions"] = "2.0" if i >= 220 else "1.0"
-    chart = _one(audited(until=UNTIL).sections["monitors"], quantity="DLP")
+    chart = json_ready(_one(audited(until=UNTIL).sections["monitors"], quantity="DLP"))
     changed = START + timedelta(hours=12 * 220)
     (signal,) = chart["signals"]
     assert signal["direction"] == 1
@@ -126,7 +127,10 @@ def test_charts_carry_signals_software_and_steps(stored, audited):
     assert chart["steps"][0]["low"] < 1.4 < chart["steps"][0]["high"]
     lengths = {len(values) for values in chart["points"].values()}
     assert lengths == {chart["points_shown"]} and chart["n"] == 300
-    json.dumps(chart, allow_nan=False)
+    points = chart["points"]
+    assert (points["time"][0], points["time"][-1]) == (START.isoformat(), stored.exams[-1]["study_datetime"].isoformat())
+    assert None not in points["log_residual"] and None in points["ewma"]  # in the warm-up, and after a signal
+    assert max(abs(x) for x in points["ewma"] if x is not None) < max(map(abs, points["log_residual"]))
 
 
 def _radiograph(stored, when, ei, target, *, equipment="DX 1", header=None, **more):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.device_events import SOFTWARE, DeviceEvent
@@ -32,16 +33,11 @@ def _entry(context: AuditContext, one: Series, events: Sequence[DeviceEvent]) ->
     chart, times = one.chart, columns["study_datetime"]
     shown = chart.places
 
-    def stamps(places: Any) -> list[str]:
-        if not len(places):
-            return []
-        told: list[str] = times[one.rows[places]].astype("datetime64[s]").astype(str).tolist()
-        return told
+    def stamps(places: Any) -> NDArray[np.datetime64]:
+        return times[one.rows[places]].astype("datetime64[s]")
 
-    drawn = np.round(np.stack([one.residual[shown], chart.line, chart.reach, chart.high, chart.low]), 4)
-    lines: list[list[float | None]] = drawn.tolist()
-    for line, place in np.argwhere(np.isnan(drawn)).tolist():
-        lines[line][place] = None  # a chart in its warm-up has no value
+    # As arrays: in `report.json` they are lists, and null where a chart in its warm-up has no value.
+    lines = np.round(np.stack([one.residual[shown], chart.line, chart.reach, chart.high, chart.low]), 4)
 
     return {
         "site": site,
@@ -60,14 +56,14 @@ def _entry(context: AuditContext, one: Series, events: Sequence[DeviceEvent]) ->
         "cusum_limit": chart.decision,
         "signals": [
             {
-                "time": time,
-                "change": change,
+                "time": str(time),
+                "change": str(change),
                 "direction": signal.direction,
             }
             for signal, time, change in zip(
                 chart.signals,
-                stamps([signal.index for signal in chart.signals]),
-                stamps([signal.change for signal in chart.signals]),
+                stamps(np.array([signal.index for signal in chart.signals], dtype=np.int64)),
+                stamps(np.array([signal.change for signal in chart.signals], dtype=np.int64)),
                 strict=True,
             )
         ],
