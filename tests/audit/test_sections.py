@@ -128,7 +128,10 @@ def test_charts_carry_signals_software_and_steps(stored, audited):
     lengths = {len(values) for values in chart["points"].values()}
     assert lengths == {chart["points_shown"]} and chart["n"] == 300
     points = chart["points"]
-    assert (points["time"][0], points["time"][-1]) == (START.isoformat(), stored.exams[-1]["study_datetime"].isoformat())
+    assert (points["time"][0], points["time"][-1]) == (
+        START.isoformat(),
+        stored.exams[-1]["study_datetime"].isoformat(),
+    )
     assert None not in points["log_residual"] and None in points["ewma"]  # in the warm-up, and after a signal
     assert max(abs(x) for x in points["ewma"] if x is not None) < max(map(abs, points["log_residual"]))
 
