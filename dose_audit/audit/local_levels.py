@@ -60,7 +60,7 @@ def propose_levels(
     edition : str
         Named after the day.
     values : list of LocalValue
-        Those with too few patients or rooms have no value and say so; they are not part of the edition.
+        Those with too few exams or rooms have no value and say so; they are not part of the edition.
 
     Raises
     ------

@@ -87,13 +87,13 @@ def typical_value(doses: ArrayLike, modality: str, patient_group: str, place: Ma
     doses : array_like
         Positive, in the quantity's unit.
     modality, patient_group : str
-        Set the least number of patients.
+        Set the least number of exams.
     place : mapping
         The descriptive fields of `LocalValue`.
     """
     median = median_interval(doses)
     least = least_n(modality, patient_group)
-    status, reason = ("OK", "") if median.n >= least else ("INSUFFICIENT_N", f"{median.n} patients, {least} needed")
+    status, reason = ("OK", "") if median.n >= least else ("INSUFFICIENT_N", f"{least} exams needed, {median.n} there")
     return LocalValue(
         **place,
         value=median.value if status == "OK" else None,
@@ -101,7 +101,7 @@ def typical_value(doses: ArrayLike, modality: str, patient_group: str, place: Ma
         high=median.high,
         n=median.n,
         rooms=1,
-        statistic="median of the site's patients",
+        statistic="median of the site's exams",
         status=status,
         reason=reason,
     )
@@ -110,7 +110,7 @@ def typical_value(doses: ArrayLike, modality: str, patient_group: str, place: Ma
 def local_level(
     rooms: Mapping[str, ArrayLike], modality: str, patient_group: str, place: Mapping[str, str]
 ) -> LocalValue:
-    """Third quartile of the medians of rooms that have enough patients, with its order-statistic interval.
+    """Third quartile of the medians of rooms that have enough exams, with its order-statistic interval.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def local_level(
         rooms=len(medians),
         statistic="75th percentile of room medians",
         status="OK" if enough else "INSUFFICIENT_N",
-        reason="" if enough else f"{len(medians)} rooms with {least} patients or more, {LEAST_ROOMS} needed",
+        reason="" if enough else f"{len(medians)} rooms with {least} exams or more, {LEAST_ROOMS} needed",
     )
 
 

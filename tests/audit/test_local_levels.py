@@ -67,7 +67,7 @@ def test_a_local_level_is_the_third_quartile_of_ten_rooms_or_more(stored, home):
 
 def test_nine_rooms_are_too_few_and_that_is_said(stored, home):
     _fill(stored, rooms=9, n=20)
-    with pytest.raises(ProposalError, match="9 rooms with 20 patients or more, 10 needed"):
+    with pytest.raises(ProposalError, match="9 rooms with 20 exams or more, 10 needed"):
         propose_levels(home, kind="local", set_id="local-all-ct", proposed_by="MPE", now=DAY, **PERIOD)
 
 
