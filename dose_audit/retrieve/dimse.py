@@ -11,6 +11,7 @@ from dose_audit.receive.answers import keep_answers
 from dose_audit.retrieve.answers import LEVELS, Gathering, Raw, instance_reader, series_reader, study_reader
 from dose_audit.retrieve.bounded import Meter, quiet_log
 from dose_audit.retrieve.entries import Answers, ArchiveError, Delivery, Instance, Window, known_uid
+from dose_audit.retrieve.reach import tls_context, why_unreachable
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dose_audit.retrieve.pace import Pace
     from dose_audit.retrieve.settings import ArchiveSettings
 
-__all__ = ["DicomArchive", "tls_context"]
+__all__ = ["DicomArchive"]
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
@@ -198,7 +199,7 @@ class DicomArchive:
             ],
         )
         if not association.is_established:
-            told = refusals[0] if refusals else "cannot be reached"
+            told = refusals[0] if refusals else f"cannot be reached: {why_unreachable(settings)}"
             raise ArchiveError(f"archive {settings.name} ({settings.aet} at {settings.host}:{settings.port}) {told}")
         keep_answers(association)
         self._association = association
@@ -264,17 +265,6 @@ class _Taking:
             self.spool_error = error
             return 0xA700
         return 0
-
-
-def tls_context(settings: ArchiveSettings) -> Any:
-    """TLS 1.2 or later with the row's certificate and authorities (BCP 195)."""
-    import ssl
-
-    context = ssl.create_default_context(cafile=settings.authorities or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.certificate:
-        context.load_cert_chain(settings.certificate, settings.key or None)
-    return context
 
 
 def _supporting(association: Association, sop_class: str) -> Association:

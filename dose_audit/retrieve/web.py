@@ -19,6 +19,7 @@ from dose_audit.receive.part10 import read_file_meta
 from dose_audit.retrieve.answers import LEVELS, Gathering, Raw, instance_reader, series_reader, study_reader
 from dose_audit.retrieve.entries import Answers, ArchiveError, Delivery, Instance, Window
 from dose_audit.retrieve.multipart import MultipartError, boundary_of, read_parts
+from dose_audit.retrieve.reach import trouble
 
 if TYPE_CHECKING:
     from dose_audit.receive.incoming import Incoming
@@ -172,7 +173,7 @@ class WebArchive:
         except MultipartError as error:
             raise ArchiveError(f"archive {name}: {error}") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise ArchiveError(f"archive {name}: {type(error).__name__}") from None
+            raise ArchiveError(f"archive {name}: {trouble(error) or type(error).__name__}") from None
         except (ArchiveError, SpoolError):
             raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

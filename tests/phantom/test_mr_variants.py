@@ -142,7 +142,7 @@ def padded(datasets: list[Dataset]) -> list[Dataset]:
     down, right = np.ogrid[:256, :256]
     outside = np.hypot(down - 127.5, right - 127.5) > 128
     for one in datasets:
-        image = np.where(outside, -2000, one.pixel_array).astype("<i2")
+        image = np.where(outside, -2000, one.pixel_array.astype("<i2"))
         one.PixelRepresentation, one.PixelPaddingValue, one.PixelData = 1, -2000, image.tobytes()
         one.BitsStored, one.HighBit = 16, 15
     return datasets

@@ -16,6 +16,7 @@ from bench.dicom_sender import CT_IMAGE, EXPLICIT_LITTLE, VERIFICATION, Rejected
 from dose_audit.receive.access import Access, CallerRule, Certificate, plain_address
 from dose_audit.receive.listener import Listener, ListenerSettings, PlainRefused, TlsSettings
 from dose_audit.receive.spool import Spool
+from tests.certificates import Certificates
 from tests.patience import quickest, seconds, unhindered
 
 CONTEXTS = [(1, CT_IMAGE, (EXPLICIT_LITTLE,)), (3, VERIFICATION, (EXPLICIT_LITTLE,))]
@@ -127,24 +128,13 @@ def test_plain_dicom_says_so_at_every_start_and_needs_permission(
 @pytest.fixture(scope="session")
 def authority(program, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an authority and certificates: server, ct1, mr1, and a stranger by another authority."""
-    openssl, folder = program("openssl"), tmp_path_factory.mktemp("certificates")
-
-    def call(*arguments: str) -> None:
-        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    made = Certificates(program("openssl"), tmp_path_factory.mktemp("certificates"))
     for name in ("authority", "other"):
-        call(
-            "req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"
-        )
-    (folder / "server.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    (folder / "client.ext").write_text("basicConstraints=CA:FALSE\n")
+        made.authority(name)
     for name, signer in (("server", "authority"), ("ct1", "authority"), ("mr1", "authority"), ("stranger", "other")):
-        call("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}.example")
-        extension = "server.ext" if name == "server" else "client.ext"
-        signing = ("-CA", f"{signer}.pem", "-CAkey", f"{signer}.key", "-CAcreateserial", "-days", "2")
-        call("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem", "-extfile", extension)
-    return folder
+        names = "DNS:localhost,IP:127.0.0.1" if name == "server" else ""
+        made.signed(name, signer, subject=f"{name}.example", names=names)
+    return made.folder
 
 
 @pytest.fixture
