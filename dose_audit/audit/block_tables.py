@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dose_audit.audit.kept import program_sha256
+from dose_audit.audit.kept import results_sha256
 from dose_audit.audit.numbering import with_sorted_words
 from dose_audit.audit.quantities import QUANTITIES
 from dose_audit.store.columns_layout import LAYOUT
@@ -265,7 +265,7 @@ def _kept(engine: Engine) -> KeptResults:
 def _definitions_sha256() -> str:
     """Hash of all that decides which rows an exam gives, beside its own columns."""
     largest = [(quantity.name, quantity.modalities, quantity.largest) for quantity in QUANTITIES]
-    return hashlib.sha256(f"{program_sha256()}{LAYOUT}{largest}".encode()).hexdigest()
+    return hashlib.sha256(f"{results_sha256()}{LAYOUT}{largest}".encode()).hexdigest()
 
 
 def _look_at(engine: Engine, block: Block) -> None:

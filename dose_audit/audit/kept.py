@@ -11,9 +11,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,8 +21,9 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.runs import json_ready
 from dose_audit.kept_files import read_kept, write_kept
+from dose_audit.program import program_sha256
 
-__all__ = ["FOLDER", "KeptResults", "no_results", "program_sha256"]
+__all__ = ["FOLDER", "KeptResults", "no_results", "results_sha256"]
 
 FOLDER = "results"
 """Beside the columnar copy, which can be made anew from the store as well."""
@@ -33,7 +31,7 @@ _FILE = "results.json"
 _KEPT_RUNS = 10
 """A result that so many runs in a row did not ask for is dropped: a look at another period does not drop the nightly's."""
 _GROWN = "grown.bin"
-_PROGRAM = ("dose_audit.audit", "dose_audit.audit.sections", "dose_audit.drl", "dose_audit.statistics")
+_PROGRAM = ("audit", "drl", "statistics")
 _LIBRARIES = ("numpy", "scipy")
 
 _ENCODER = json.JSONEncoder(sort_keys=True, default=str)
@@ -146,7 +144,7 @@ def _read_grown(path: Path) -> dict[str, _Grown]:
         return {}
     size = int.from_bytes(body[:8], "little")
     program, table = json.loads(bytes(body[8 : 8 + size]))
-    if program != program_sha256():
+    if program != results_sha256():
         return {}
     numbers = np.frombuffer(body, dtype="<f8", offset=8 + size)
     found, start = {}, 0
@@ -157,7 +155,7 @@ def _read_grown(path: Path) -> dict[str, _Grown]:
 
 
 def _write_grown(path: Path, grown: Mapping[str, _Grown]) -> None:
-    head = json.dumps([program_sha256(), {name: [one.n, one.sha256] for name, one in grown.items()}]).encode()
+    head = json.dumps([results_sha256(), {name: [one.n, one.sha256] for name, one in grown.items()}]).encode()
     head += b" " * (-len(head) % 8)
     numbers = (np.ascontiguousarray(one.kept, dtype="<f8").data for one in grown.values())
     write_kept(path, chain([len(head).to_bytes(8, "little"), head], numbers))
@@ -171,7 +169,7 @@ def _key(name: str, inputs: tuple[Any, ...]) -> str:
     arrays = [part for part in inputs if _is_numbers(part)]
     # In place of an array stands what it is; its contents follow.
     words = [[part.dtype.str, part.shape] if _is_numbers(part) else _plain(part) for part in inputs]
-    digest = hashlib.sha256(f"{program_sha256()}\x1e{name}\x1e{_ENCODER.encode(words)}\x1e".encode())
+    digest = hashlib.sha256(f"{results_sha256()}\x1e{name}\x1e{_ENCODER.encode(words)}\x1e".encode())
     for array in arrays:
         digest.update(_bytes(array))
     return digest.hexdigest()[:32]
@@ -189,12 +187,6 @@ def _bytes(array: NDArray[Any]) -> bytes:
     return np.ascontiguousarray(array).tobytes()
 
 
-@lru_cache(maxsize=1)
-def program_sha256() -> str:
-    """Hash of the program that works results out: its text and the libraries below it."""
-    digest = hashlib.sha256("\n".join(f"{name} {version(name)}" for name in _LIBRARIES).encode())
-    for package in _PROGRAM:
-        for file in sorted(resources.files(package).iterdir(), key=lambda entry: entry.name):
-            if file.name.endswith(".py"):
-                digest.update(f"\x1e{package}/{file.name}\x1f".encode() + file.read_bytes())
-    return digest.hexdigest()
+def results_sha256() -> str:
+    """Hash of the program that works results out, and of the libraries below it."""
+    return program_sha256(_PROGRAM, _LIBRARIES)

@@ -27,6 +27,7 @@ from dose_audit.audit.schedule import PERIODS, first_of_period, nightly_schedule
 from dose_audit.audit.seal import VALUES, seal_run, write_inputs
 from dose_audit.audit.telling import exit_code, finding_record, known_findings, raise_all
 from dose_audit.audit.unused_levels import unused_levels, unused_sets
+from dose_audit.program import program_sha256
 
 if TYPE_CHECKING:
     from dose_audit.config import Settings
@@ -275,6 +276,7 @@ def _run_record(
         "drl_on": drl_on.isoformat() if settings.drl_view == "now" else None,
         "versions": {
             "engine": dose_audit.__version__,
+            "program_sha256": program_sha256(),
             "python": platform.python_version(),
             "algorithms": dict(ALGORITHMS),
         },

@@ -1,4 +1,4 @@
-"""Says on a report that another version of the program made the run than draws it."""
+"""Says on a report that another version or state of the program made the run than draws it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ if TYPE_CHECKING:
 
 __all__ = ["version_stamp"]
 
+_SHOWN = 12
+"""Digits of a program's hash."""
+
 
 def version_stamp(run: FrozenRun) -> str:
-    """Sentence for the head of a report; empty where the version that made the run draws it.
+    """Sentence for the head of a report; empty where the program that made the run draws it: its version, and in that its state.
 
     Notes
     -----
@@ -19,12 +22,17 @@ def version_stamp(run: FrozenRun) -> str:
     version's: the same bytes are promised for the version that made the run, and for no other.
     """
     import dose_audit
+    from dose_audit.program import program_sha256
 
-    made = run.data["run"]["versions"]["engine"]
-    if made == dose_audit.__version__:
-        return ""
+    versions = run.data["run"]["versions"]
+    made, drawn, which = versions["engine"], dose_audit.__version__, "version"
+    state = versions.get("program_sha256")  # runs of before have none
+    if made == drawn:
+        if state in (None, program_sha256()):
+            return ""
+        made, drawn, which = f"{made} ({state[:_SHOWN]})", f"{drawn} ({program_sha256()[:_SHOWN]})", "state"
     return (
-        f"This run was made by version {made} of the program and is drawn here by version {dose_audit.__version__}. The "
-        "figures are those of the run; texts, charts and layout may differ from what was printed then. Only the version "
-        "that made a run draws it again byte for byte."
+        f"This run was made by version {made} of the program and is drawn here by version {drawn}. The "
+        "figures are those of the run; texts, charts and layout may differ from what was printed then. Only the "
+        f"{which} that made a run draws it again byte for byte."
     )

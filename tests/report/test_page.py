@@ -15,9 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import dose_audit
+from dose_audit import program
+from dose_audit.program import program_sha256
 from dose_audit.report import render_run, share_run
 from dose_audit.report.board import board_page
 from dose_audit.report.frozen import FrozenRun, FrozenRunError
+from dose_audit.report.stamp import version_stamp
 from tests.patience import LONG_S
 from tests.report.conftest import write_whole_run
 from tests.report.sections import all_sections
@@ -70,8 +74,6 @@ def test_a_run_of_another_version_is_drawn_and_says_so_everywhere(run_dir: Path,
     """A run of this version bears no such line, whichever file is looked at; one of version 0.0.1 has it in every one."""
     import zipfile
 
-    import dose_audit
-
     path = run_dir / "report.json"
     data = json.loads(path.read_text(encoding="utf-8"))
     for made, times in ((dose_audit.__version__, 0), ("0.0.1", 1)):
@@ -86,6 +88,43 @@ def test_a_run_of_another_version_is_drawn_and_says_so_everywhere(run_dir: Path,
         with zipfile.ZipFile(files.csv) as archive:
             assert archive.read("summary.csv").decode().count(line) == times
         assert (line in files.stamp) == bool(times)
+
+
+def test_a_run_of_another_state_of_this_version_is_drawn_and_says_so(run_dir: Path) -> None:
+    path = run_dir / "report.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    for state, told in (
+        (None, ""),
+        (program_sha256(), ""),
+        ("0" * 64, f"by version {dose_audit.__version__} (000000000000) of the program"),
+    ):
+        data["run"]["versions"] |= {"program_sha256": state} if state else {}
+        path.write_text(json.dumps(data), encoding="utf-8")
+        line = version_stamp(FrozenRun.load(run_dir))
+        assert (told in line) and bool(line) == bool(told)
+    assert "Only the state that made a run draws it again byte for byte" in line
+
+
+def test_the_state_of_the_program_is_that_of_its_text_tables_and_templates(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(program, "__file__", str(tmp_path / "program.py"))
+    (tmp_path / "report" / "templates").mkdir(parents=True)
+    found = []
+    for name, text in (
+        ("a.py", "1"),
+        ("a.py", "2"),
+        ("report/templates/page.j2", "<p>"),
+        ("report/causes.toml", "a = 1"),
+        ("report/b.py", "2"),
+    ):
+        (tmp_path / name).write_text(text)
+        found.append(program_sha256.__wrapped__())
+    assert len(set(found)) == 5
+    (tmp_path / "a.cpython-311.pyc").write_text("compiled")
+    assert program_sha256.__wrapped__() == found[-1]
+    assert program_sha256.__wrapped__(libraries=("pytest",)) != found[-1]
+    below = program_sha256.__wrapped__(("report",))
+    (tmp_path / "a.py").write_text("3")
+    assert program_sha256.__wrapped__(("report",)) == below
 
 
 def test_every_chart_has_its_words_and_table(page: str) -> None:
