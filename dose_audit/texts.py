@@ -109,6 +109,8 @@ class RoleError(ValueError):
 
 
 _LONGEST_ROLE = 100
+# Forms of address; as they are written, since MR and DR are modalities.
+_OF_A_PERSON = re.compile(r"\b(Dr|Mr|Mrs|Ms|Miss|Mx|Prof|Herr|Frau|Mme|Monsieur|Madame)\b\.?\s+\w")
 
 
 def named_role(text: str) -> str:
@@ -117,7 +119,8 @@ def named_role(text: str) -> str:
     Raises
     ------
     RoleError
-        There is no word in it, it is longer than 100 characters, or it is an e-mail address, which is a person's.
+        There is no word in it, it is longer than 100 characters, or it is a person's: an e-mail address, or a name after a form
+        of address. A bare name cannot be told from a role.
 
     Examples
     --------
@@ -129,7 +132,12 @@ def named_role(text: str) -> str:
     dose_audit.texts.RoleError: '-' names no role: say by which role somebody answers for it, as 'MPE, North'
     """
     role = one_line(text).strip()
-    if not any(character.isalpha() for character in role) or "@" in role or len(role) > _LONGEST_ROLE:
+    if (
+        not any(character.isalpha() for character in role)
+        or "@" in role
+        or len(role) > _LONGEST_ROLE
+        or _OF_A_PERSON.search(role)
+    ):
         raise RoleError(f"{role[:40]!r} names no role: say by which role somebody answers for it, as 'MPE, North'")
     return role
 

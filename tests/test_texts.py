@@ -94,8 +94,9 @@ def test_a_megabyte_is_no_burden() -> None:
     io.StringIO().write(escaped('"' + "\x9b" * 100_000 + '"'))
 
 
-@pytest.mark.parametrize("text", ["", "  ", "-", "12", "mpe@hospital.example", "a" * 101, "\x1b["])
+@pytest.mark.parametrize("text", ["", "  ", "-", "12", "mpe@hospital.example", "a" * 101, "\x1b[", "Dr A. B.", "MPE (Frau X)"])
 def test_what_names_no_role_is_refused(text: str) -> None:
     with pytest.raises(RoleError, match="names no role"):
         named_role(text)
-    assert named_role(" Médica, 2.º turno\n") == "Médica, 2.º turno"
+    for role in ("Médica, 2.º turno", "MR physicist", "DR superintendent", "Professor of medical physics"):
+        assert named_role(f" {role}\n") == role

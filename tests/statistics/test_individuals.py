@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from dose_audit.statistics.individuals import control_limits, control_states
 
@@ -44,3 +45,23 @@ def test_single_values_beyond_three_sigma_are_as_rare_as_they_should_be():
     limits = control_limits(rng.normal(0, 1, 20_000))
     beyond = [one.rule == "beyond_limits" for one in control_states(rng.normal(0, 1, 40_000), limits)]
     assert np.mean(beyond) == pytest.approx(0.0027, abs=0.0009)
+
+
+def test_limits_of_ten_values_worked_by_hand():
+    """Mean 10.1, mean range 2.5 / 9; 3 / 1.128 of it beside the mean (2.66 in the textbooks)."""
+    found = control_limits([10.2, 10.0, 10.4, 9.9, 10.1, 10.3, 9.8, 10.0, 10.2, 10.1])
+    assert (found.centre, found.sigma) == (pytest.approx(10.1), pytest.approx(0.2777778 / 1.128379, rel=5e-4))
+    assert (found.lower, found.upper) == (pytest.approx(9.361478, abs=5e-4), pytest.approx(10.838522, abs=5e-4))
+
+
+@pytest.mark.parametrize(("baseline", "rate"), [(10, 0.0236), (20, 0.0107), (30, 0.0075), (50, 0.0052), (100, 0.0040)])
+def test_false_signals_of_a_short_phase_one(baseline: int, rate: float):
+    """Limits that are learned from few values let more through than 0.27 %; the rates are from a simulation made elsewhere."""
+    rng = np.random.default_rng(baseline)
+    shares = []
+    for _ in range(4000):
+        limits = control_limits(rng.normal(size=baseline))
+        assert limits.lower is not None and limits.upper is not None
+        shares.append(stats.norm.cdf(limits.lower) + stats.norm.sf(limits.upper))
+    error = np.std(shares) / np.sqrt(len(shares))
+    assert np.mean(shares) == pytest.approx(rate, abs=5 * error + 0.00025)
