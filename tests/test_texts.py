@@ -94,7 +94,9 @@ def test_a_megabyte_is_no_burden() -> None:
     io.StringIO().write(escaped('"' + "\x9b" * 100_000 + '"'))
 
 
-@pytest.mark.parametrize("text", ["", "  ", "-", "12", "mpe@hospital.example", "a" * 101, "\x1b[", "Dr A. B.", "MPE (Frau X)"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "-", "12", "mpe@hospital.example", "a" * 101, "\x1b[", "Dr A. B.", "MPE (Frau X)"]
+)
 def test_what_names_no_role_is_refused(text: str) -> None:
     with pytest.raises(RoleError, match="names no role"):
         named_role(text)
