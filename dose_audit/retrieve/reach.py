@@ -53,7 +53,7 @@ def trouble(error: BaseException | None) -> str:
         if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return "it ended the connection; does it accept our certificate?"
         if isinstance(error, ssl.SSLError):
-            said = error.reason or ""
+            said = getattr(error, "reason", None) or ""  # one that Python code raised has none
             known = next((words for name, words in _REASONS.items() if said.endswith(name)), "")
             return known or " ".join(["TLS fails", *([f"({said.lower().replace('_', ' ')})"] if said else [])])
         if isinstance(error, OSError) and error.strerror:
