@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,13 +26,21 @@ ON_A_FULL_DISK = (("status",), ("finding", "list"), ("phantom", "trend"))
 SIZE = 80_000_000
 
 
-@pytest.fixture
-def disk(mount: Callable[..., Path]) -> Path:
-    """A disk with a home on it, in which a few objects have been read and audited; nothing uses it."""
-    place = mount("-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs")
+@pytest.fixture(scope="session")
+def audited_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which a few objects have been read and audited; nothing writes in it."""
+    home = tmp_path_factory.mktemp("audited") / "home"
     reports = [path for path in SAMPLES.glob("*.dcm") if "dx" not in path.name][:4]
-    run(place / "home", "scan", *map(str, reports))
-    run(place / "home", "audit", "--since", "2015-01-01", expect=3)
+    run(home, "scan", *map(str, reports))
+    run(home, "audit", "--since", "2015-01-01", expect=3)
+    return home
+
+
+@pytest.fixture
+def disk(mount: Callable[..., Path], audited_home: Path) -> Path:
+    """A disk with that home on it; nothing uses it."""
+    place = mount("-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs")
+    shutil.copytree(audited_home, place / "home")
     return place
 
 
