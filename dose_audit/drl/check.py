@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,8 +25,12 @@ from dose_audit.drl.tables import (
 IMPLIED_LENGTH_CM = (5.0, 150.0)
 """DLP over CTDIvol outside this is worth a look; a multiphase examination exceeds it rightly."""
 FINGERPRINTS = "rows.sha256"
+NOT_RELEASED = frozenset({"status", "checked", "notes"})
+"""Keys of set.toml that may change after the release: the reading of a source can be checked later."""
 EXAMINATIONS = "examinations.csv"
 
+# No row has such an id: there is a space in it.
+_FIELD = "set.toml "
 _INTERVALS = ("weight", "age", "water_equivalent_diameter", "thickness", "field_of_view")
 
 
@@ -98,13 +104,15 @@ def check_edition(
     return problems
 
 
-def release_edition(folder: Path) -> int:
-    """Write the fingerprints of an edition's rows; from then on a changed, lost or added row is an error.
+def release_edition(folder: Path, toml: str | None = None) -> int:
+    """Write the fingerprints of an edition; from then on a changed, lost or added row or field is an error.
 
     Parameters
     ----------
     folder : Path
         The edition.
+    toml : str, optional
+        The text of its ``set.toml`` where that is not written yet.
 
     Returns
     -------
@@ -114,7 +122,7 @@ def release_edition(folder: Path) -> int:
     Raises
     ------
     ValueError
-        If the edition was released before, or its rows cannot be read.
+        If the edition was released before, or its rows or its ``set.toml`` cannot be read.
     """
     target = folder / FINGERPRINTS
     if target.exists():
@@ -124,8 +132,10 @@ def release_edition(folder: Path) -> int:
     if problems:
         raise ValueError("\n".join(str(problem) for problem in problems))
     lines = [f"{row_fingerprint(cells)}  {cells['row_id']}\n" for _, cells in rows]
+    text = (folder / "set.toml").read_text(encoding="utf-8") if toml is None else toml
+    lines += [f"{digest}  {_FIELD}{key}\n" for key, digest in field_fingerprints(text).items()]
     target.write_text("".join(lines), encoding="utf-8")
-    return len(lines)
+    return len(rows)
 
 
 def row_fingerprint(cells: Mapping[str, str]) -> str:
@@ -135,6 +145,16 @@ def row_fingerprint(cells: Mapping[str, str]) -> str:
     """
     text = "\x1f".join(f"{name}={cells[name]}" for name in sorted(cells) if cells[name])
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def field_fingerprints(toml: str) -> dict[str, str]:
+    """SHA-256 of each key of a ``set.toml`` with its value, but of those that may change after the release."""
+    facts = tomllib.loads(toml)
+    # JSON, since the layout of the file says nothing; dates as TOML writes them.
+    return {
+        key: hashlib.sha256(json.dumps([key, facts[key]], default=str).encode()).hexdigest()
+        for key in sorted(facts.keys() - NOT_RELEASED)
+    }
 
 
 def _where(row: DrlRow) -> str:
@@ -261,7 +281,7 @@ def _scan_lengths(rows: Iterable[DrlRow]) -> Iterable[Problem]:
 
 
 def _fingerprint_problems(folder: Path, *, released: bool) -> Iterable[Problem]:
-    """Compare rows with the fingerprints of the release."""
+    """Compare rows and the fields of ``set.toml`` with the fingerprints of the release."""
     rows_path, target = folder / "rows.csv", folder / FINGERPRINTS
     if not target.is_file():
         severity, message = "warning", "the edition is not released: its rows may still change"
@@ -271,9 +291,14 @@ def _fingerprint_problems(folder: Path, *, released: bool) -> Iterable[Problem]:
         yield Problem(severity, str(target), "", "UNRELEASED", message)
         return
     known: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for line in target.read_text(encoding="utf-8").splitlines():
-        digest, _, row_id = line.partition("  ")
-        known[row_id] = digest
+        digest, _, name = line.partition("  ")
+        if name.startswith(_FIELD):
+            fields[name.removeprefix(_FIELD)] = digest
+        else:
+            known[name] = digest
+    yield from _field_problems(folder / "set.toml", target, fields)
     seen = set()
     for number, cells in read_csv(rows_path, ROW_COLUMNS, []):
         row_id = cells["row_id"]
@@ -285,3 +310,15 @@ def _fingerprint_problems(folder: Path, *, released: bool) -> Iterable[Problem]:
             yield Problem("error", str(rows_path), where, "RELEASED", "released row was changed: add an edition")
     for row_id in sorted(known.keys() - seen):
         yield Problem("error", str(rows_path), row_id, "RELEASED", "released row is missing: add an edition")
+
+
+def _field_problems(path: Path, target: Path, released: Mapping[str, str]) -> Iterable[Problem]:
+    if not released:
+        message = "written before set.toml had fingerprints: nothing tells whether a field of it was changed"
+        yield Problem("warning", str(target), "", "UNRELEASED", message)
+        return
+    present = field_fingerprints(path.read_text(encoding="utf-8"))
+    for key in sorted(released.keys() | present.keys()):
+        if released.get(key) != present.get(key):
+            what = "added" if key not in released else "changed" if key in present else "removed"
+            yield Problem("error", str(path), "", "RELEASED", f"{key} was {what} after release: add an edition")

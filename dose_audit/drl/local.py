@@ -273,7 +273,7 @@ def set_toml(
 
 
 def write_edition(root: Path, set_id: str, edition: str, toml: str, rows: str) -> Path:
-    """Write an approved edition's files and release its rows; see `check.release_edition`.
+    """Write an approved edition's files and release it; see `check.release_edition`.
 
     Raises
     ------
@@ -290,6 +290,6 @@ def write_edition(root: Path, set_id: str, edition: str, toml: str, rows: str) -
     folder.mkdir(parents=True)
     (folder / "rows.csv").write_text(rows, encoding="utf-8")
     (folder / "CHECK.md").write_text("Computed by dose-audit from the site's own exams; approved as set.toml says.\n")
-    release_edition(folder)
+    release_edition(folder, toml)
     (folder / "set.toml").write_text(toml, encoding="utf-8")  # last: a folder without it is no edition
     return folder

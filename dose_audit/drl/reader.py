@@ -107,8 +107,8 @@ def read_csv(path: Path, columns: tuple[str, ...], problems: list[Problem]) -> l
     try:
         header = tuple(cell.strip() for cell in next(reader, []))
         if header != columns:
-            missing = [c for c in columns if c not in header] or "none"
-            unknown = [c for c in header if c not in columns] or "none"
+            missing = ", ".join(c for c in columns if c not in header) or "none"
+            unknown = ", ".join(c or "(no name)" for c in header if c not in columns) or "none"
             message = f"columns must be {','.join(columns)}; missing: {missing}, unknown: {unknown}"
             problems.append(Problem("error", name, "1", "COLUMNS", message))
             return []

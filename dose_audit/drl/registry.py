@@ -324,7 +324,7 @@ def load_sets(
             released = root is None or folder in own
             found = found + check_edition(drl_set, examinations, released=released, whole=not any_error(found))
         if folder in own and set_id in taken:
-            found = [*found, Problem("error", str(folder / "set.toml"), "", "NAME", NAME_TAKEN.format(set_id))]
+            found = [Problem("error", str(folder / "set.toml"), "", "NAME", NAME_TAKEN.format(set_id)), *found]
         problems.extend(found)
         errors = tuple(problem for problem in found if problem.severity == "error")
         if drl_set is None or errors:

@@ -158,7 +158,7 @@ def test_a_refused_edition_is_told_by_the_run_that_goes_without_it(stored, home)
     assert "allow_unverified_drl" in found["eu-rp185-paediatric-ct, edition 2018-09-20"][1]
 
     rows.write_text(rows.read_text().replace("314.5", "214.5"))
-    (folder / "set.toml").write_text((folder / "set.toml").read_text().replace("2026-01-01", "2026-01-02"))
+    (folder / "set.toml").write_text((folder / "set.toml").read_text().replace('notes = "', 'notes = "Seen again. '))
     outcome = run_audit(chosen, now=datetime(2026, 7, 4), **PERIOD)
     inputs = json.loads((outcome.run_dir / "inputs.json").read_text())
     edited = {one["set"]: one["set_sha256"] for one in inputs["drl_sets"]}

@@ -166,6 +166,62 @@ def test_rows_may_move_without_being_changed(tables):
     assert check_root(tables.root) == []
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("valid_from = 2020-01-01", "valid_from = 2020-01-02", "valid_from was changed after release"),
+        ("adult_from_years = 18", "adult_from_years = 16", "adult_from_years was changed after release"),
+        ('publisher = "nobody"', 'publisher = "nobody"\nvalid_to = 2024-01-01', "valid_to was added after release"),
+        ('rounding = "as printed"', "", "rounding was removed after release"),
+    ],
+)
+def test_what_a_released_edition_says_of_itself_never_changes(tables, old, new, told):
+    folder = tables.edition([{}], extra='rounding = "as printed"\n')
+    release_edition(folder)
+    assert check_root(tables.root) == []
+    path = folder / "set.toml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    (problem,) = check_root(tables.root)
+    assert (problem.severity, problem.code, problem.file) == ("error", "RELEASED", str(path))
+    assert told in problem.message
+    assert load_sets(tables.root).sets == ()
+
+
+def test_checking_and_layout_may_follow_the_release(tables):
+    folder = tables.edition([{}], extra='notes = "first"\n')
+    release_edition(folder)
+    path = folder / "set.toml"
+    lines = path.read_text().replace("first", "second").replace("transcribed", "unverified").splitlines()
+    checks = '[[checked]]\nby = "A"\non = 2026-01-01\n'
+    path.write_text("# a comment\n" + "\n\n".join(reversed(lines)) + "\n" + checks)
+    assert check_root(tables.root) == []
+
+
+def test_fingerprints_of_rows_alone_are_still_read(tables):
+    folder = tables.edition([{}])
+    release_edition(folder)
+    locks = folder / "rows.sha256"
+    locks.write_text("".join(line + "\n" for line in locks.read_text().splitlines() if "set.toml" not in line))
+    (problem,) = check_root(tables.root)
+    assert (problem.severity, problem.code) == ("warning", "UNRELEASED")
+    assert [s.set_id for s in load_sets(tables.root).sets] == ["xx-test"]
+    rewrite(folder, lambda rows: rows[0].update(value="801"))
+    assert [p.code for p in check_root(tables.root) if p.severity == "error"] == ["RELEASED"]
+
+
+def test_every_packaged_edition_has_fingerprints_of_its_rows_and_of_its_fields():
+    assert [problem for problem in check_root() if problem.code in ("RELEASED", "UNRELEASED")] == []
+
+
+def test_columns_that_are_wrong_are_named_in_words(tables):
+    folder = tables.edition([{}])
+    path = folder / "rows.csv"
+    path.write_text(path.read_text().replace("row_id,", "id,", 1).replace("value,", "dose,", 1))
+    (problem,) = [p for p in check_root(tables.root) if p.code == "COLUMNS"]
+    assert problem.message.endswith("missing: row_id, value, unknown: id, dose")
+
+
 def test_an_edition_is_released_once(tables):
     folder = tables.edition([{}])
     release_edition(folder)
