@@ -51,7 +51,7 @@ class Slip:
 
 
 def find_slips(values: Values, residual: NDArray[np.float64]) -> list[Slip]:
-    """Find blocks of at least five successive exams of a device that are off by 10, 100 or 1000.
+    """Find five or more successive exams of a device that are off by a power of ten, a million at most (Gy·m² for µGy·m²).
 
     Parameters
     ----------

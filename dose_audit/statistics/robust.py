@@ -14,6 +14,8 @@ MAD_TO_SIGMA = 1.4826022185056018  # 1 / Φ⁻¹(¾)
 IQR_TO_SIGMA = 0.7413011092528009  # 1 / (2 Φ⁻¹(¾))
 SCALE_FLOOR = math.log(1.05)
 """Smallest spread that a log z score is divided by: where a technique is fixed, 5 % is still not news."""
+MOST_DECADES = 6
+"""Of a wrong unit: Gy·m² read as µGy·m²."""
 
 IQR_FALLBACK = "IQR_FALLBACK"
 FLOOR = "SCALE_FLOOR"
@@ -188,11 +190,11 @@ def unit_slip(
     history: ArrayLike,
     recent: ArrayLike,
     *,
-    tolerance: float = 0.1,
+    tolerance: float = 0.05,
     minimum_history: int = 20,
     minimum_recent: int = 5,
 ) -> UnitSlip:
-    """Test whether recent doses differ from a device's history by 10, 100 or 1000, the mark of a wrong unit.
+    """Test whether recent doses differ from a device's history by a power of ten up to a million, the mark of a wrong unit.
 
     Parameters
     ----------
@@ -200,7 +202,7 @@ def unit_slip(
         Positive doses of one device and examination (or quantity) before and after.
     tolerance : float
         How near log10 of the ratio must come to a whole number, on top of its own uncertainty (capped at
-        0.2).
+        0.2). By default 12 %: doses that are eight times too high are no slip where the figures can tell.
     minimum_history, minimum_recent : int
         Fewer give ``INSUFFICIENT_N``.
 
@@ -229,7 +231,7 @@ def unit_slip(
     low, high = ratio - 1.96 * error, ratio + 1.96 * error
     decades = round(ratio)
     allowed = min(tolerance + 1.96 * error, 0.2)
-    near = 1 <= abs(decades) <= 3 and abs(ratio - decades) <= allowed
+    near = 1 <= abs(decades) <= MOST_DECADES and abs(ratio - decades) <= allowed
     excludes_half = min(abs(low), abs(high)) > 0.5
     if near and excludes_half:
         reason = f"median changed by a factor of {10.0**ratio:.3g}, close to 10^{decades}"
@@ -245,7 +247,7 @@ def slipped_values(
     far: float = 3.5,
     near: float = 2.5,
 ) -> dict[int, int]:
-    """Positions of single doses that fit the history only after division by 10, 100 or 1000.
+    """Positions of single doses that fit the history only after division by a power of ten.
 
     Parameters
     ----------
@@ -262,7 +264,7 @@ def slipped_values(
     Returns
     -------
     dict
-        Position → power of ten (−3 … 3, never 0).
+        Position → power of ten (−6 … 6, never 0).
 
     Notes
     -----
@@ -274,7 +276,7 @@ def slipped_values(
     if scale.centre is None or scale.scale is None or scale.n < minimum_n:
         return {}
     distance = logs - scale.centre
-    decades = np.clip(np.rint(distance / math.log(10)), -3, 3).astype(int)
+    decades = np.clip(np.rint(distance / math.log(10)), -MOST_DECADES, MOST_DECADES).astype(int)
     remainder = np.abs(distance - decades * math.log(10)) / scale.scale
     slipped = (decades != 0) & (np.abs(distance) / scale.scale > far) & (remainder <= near)
     return {int(i): int(decades[i]) for i in np.flatnonzero(slipped)}

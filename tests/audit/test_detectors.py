@@ -126,7 +126,7 @@ def test_a_step_keeps_its_name_when_its_date_moves_a_little(stored, audited):
     assert other.key == first.key != again.key
 
 
-@pytest.mark.parametrize(("factor", "decades"), [(0.1, -1), (10.0, 1), (100.0, 2)])
+@pytest.mark.parametrize(("factor", "decades"), [(0.1, -1), (10.0, 1), (100.0, 2), (1e-4, -4)])
 def test_a_slipped_unit_is_one_finding_and_stays_out_of_the_median(stored, audited, factor, decades):
     _fill(stored, n=120, shift=lambda i: factor if i >= 90 else 1.0)
     result = audited(until=UNTIL)
@@ -134,8 +134,24 @@ def test_a_slipped_unit_is_one_finding_and_stays_out_of_the_median(stored, audit
     assert {(f.severity, f.evidence["decades"], f.evidence["n"]) for f in slips} == {("act", decades, 30)}
     assert {f.evidence["quantity"] for f in slips} == {"CTDIvol", "DLP"}
     assert _told(result, "act", "check") == slips
+    # Single exams are not alerted while their unit is in doubt: the slip says how grave they would be.
+    grave = sum(
+        (event.get("ctdi_vol_mgy") or 0.0) >= 50.0 for event in stored.events
+    )  # adult torso: AAPM's notification value
+    exposed = {f.evidence["quantity"]: f.evidence["above_levels_if_real"] for f in slips}
+    assert exposed == {"CTDIvol": grave, "DLP": 0} and (grave > 0) == (factor > 1)
+    (told,) = (f.message for f in slips if f.evidence["quantity"] == "CTDIvol")
+    assert (f"If the doses are real after all, {grave} exams of these are at or above" in told) == (factor > 1)
     assert {c["n"] for c in result.comparisons} == {90}
     assert result.excluded == [{"reason": "UNIT_SLIP", "n": 30, "detail": result.excluded[0]["detail"]}]
+
+
+def test_eightfold_doses_are_alerts_and_no_slip(stored, audited):
+    _fill(stored, n=200, median=400.0, spread=0.1, shift=lambda i: 8.0 if i >= 150 else 1.0)
+    findings = audited(until=UNTIL).findings
+    assert "unit_slip" not in {f.kind for f in findings}
+    alerted = [f for f in findings if f.kind == "high_exposure"]
+    assert len(alerted) >= 45 and all("intervention" not in cause for f in alerted for cause in f.causes)
 
 
 def test_a_real_trebling_of_dose_is_no_slip(stored, audited):
@@ -143,6 +159,31 @@ def test_a_real_trebling_of_dose_is_no_slip(stored, audited):
     kinds = {f.kind for f in audited(until=UNTIL).findings}
     assert "step_change" in kinds
     assert "unit_slip" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("factor", "cause"),
+    [
+        (1.1e4, "unit or unit code"),
+        (10.0, "unit or unit code"),
+        (30.0, "wrong acquisition protocol"),
+        (3.5, "very large patient"),
+    ],
+)
+def test_what_a_single_high_dose_points_to(stored, audited, factor, cause):
+    """Sizes are not known and the spread is small, so that only how far it is out tells them apart."""
+    random = np.random.default_rng(5)
+    for i in range(100):
+        kap = 0.1 * float(np.exp(0.02 * random.standard_normal())) * (factor if i == 50 else 1.0)
+        stored.add(
+            "DX",
+            START + timedelta(days=i),
+            acquisition_protocol="Chest PA",
+            events=[{"kap_gy_cm2": kap}],
+            weight_kg=None,
+        )
+    (finding,) = [f for f in audited(until=UNTIL).findings if f.kind == "outlier"]
+    assert cause in finding.causes[0]
 
 
 def test_one_exam_far_out_is_one_outlier_however_many_quantities_show_it(stored, audited):

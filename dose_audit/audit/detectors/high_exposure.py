@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
-from dose_audit.audit.findings import SEVERITIES, Finding
+from dose_audit.audit.findings import SEVERITIES, Finding, likely_causes
 from dose_audit.audit.labels import quantity_label, unit_label
 from dose_audit.audit.numbering import places_among
 from dose_audit.audit.values import exam_ref
@@ -22,10 +22,11 @@ from dose_audit.figures import figure
 if TYPE_CHECKING:
     from dose_audit.audit.values import Values
 
-__all__ = ["Exposure", "Trigger", "countable", "detect", "exposures_above", "triggers"]
+__all__ = ["Exposure", "Trigger", "countable", "detect", "exposures_above", "slipped_above", "triggers"]
 
 
-_NO_PATIENT_DOSE = ("NOT_A_PATIENT", "NO_VALUE", "IMPLAUSIBLE_VALUE", "UNIT_SLIP")
+_SLIP = "UNIT_SLIP"
+_NO_PATIENT_DOSE = ("NOT_A_PATIENT", "NO_VALUE", "IMPLAUSIBLE_VALUE", _SLIP)
 """Reasons for which a value says nothing of a patient's dose; all others only keep it out of a group."""
 
 
@@ -82,7 +83,17 @@ def countable(values: Values) -> NDArray[np.bool_]:
 
 
 def exposures_above(context: AuditContext) -> list[Exposure]:
-    """Return all values of patients' exams at or above a level, in the order of the exams.
+    """Return all values of patients' exams at or above a level, in the order of the exams, without those of a slipped unit."""
+    return _above(context, slipped=False)
+
+
+def slipped_above(context: AuditContext) -> list[Exposure]:
+    """The same of values that are taken for those of a slipped unit: what they would be if the doses were real."""
+    return _above(context, slipped=True)
+
+
+def _above(context: AuditContext, *, slipped: bool) -> list[Exposure]:
+    """Values at or above a level, in the order of the exams.
 
     Of several levels for examinations that fit one value, the first in the table counts.
     """
@@ -93,7 +104,9 @@ def exposures_above(context: AuditContext) -> list[Exposure]:
         kind = (trigger.modality, trigger.quantity, trigger.acquisition)
         if kind not in of_kind:
             of_kind[kind] = (
-                _acquisitions(context, trigger) if trigger.quantity in _BY_ACQUISITION else _exams(context, trigger)
+                _acquisitions(context, trigger, slipped)
+                if trigger.quantity in _BY_ACQUISITION
+                else _exams(context, trigger, slipped)
             )
         rows, values = of_kind[kind]
         for place in np.flatnonzero(values >= trigger.at_least).tolist():
@@ -115,17 +128,19 @@ _BY_ACQUISITION = {
 have it. What several add up to at one place is not known: the highest is the least that it can be."""
 
 
-def _exams(context: AuditContext, trigger: Trigger) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _exams(context: AuditContext, trigger: Trigger, slipped: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Rows whose value may be held against a level, and the values."""
     columns = context.values.columns
-    usable = countable(context.values)
+    usable = context.values.reason == _SLIP if slipped else countable(context.values)
     rows = np.flatnonzero(
         usable & (columns["modality"] == trigger.modality) & (columns["quantity"] == trigger.quantity)
     )
     return rows, columns["value"][rows]
 
 
-def _acquisitions(context: AuditContext, trigger: Trigger) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _acquisitions(
+    context: AuditContext, trigger: Trigger, slipped: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """A row of each exam with an acquisition that may be held against a level, and its highest value."""
     exams, columns = context.exams, context.values.columns
     names = _BY_ACQUISITION[trigger.quantity][trigger.acquisition]
@@ -136,9 +151,10 @@ def _acquisitions(context: AuditContext, trigger: Trigger) -> tuple[NDArray[np.i
     if not above.size:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     place = places_among(exams["exam_id"][above], columns["exam_id"])
-    slipped = (context.values.reason == "UNIT_SLIP") & (columns["quantity"] == trigger.quantity)
+    of_slip = np.zeros(above.size, dtype=np.bool_)  # of such an exam no dose is known
+    of_slip[place[(context.values.reason == _SLIP) & (columns["quantity"] == trigger.quantity) & (place >= 0)]] = True
+    most[above[of_slip != slipped]] = np.nan
     rows = np.flatnonzero(place >= 0)
-    most[above[place[np.flatnonzero(slipped & (place >= 0))]]] = np.nan  # of a slipped exam no dose is known
     # One row stands for its exam: the first that has an examination and a band, if any.
     rows = rows[np.lexsort((rows, context.values.band[rows] == "", place[rows]))]
     rows = rows[np.diff(place[rows], prepend=-1) != 0]
@@ -174,6 +190,7 @@ def _finding(context: AuditContext, exam: int, exposures: list[Exposure]) -> Fin
         site=columns["site"][row],
         equipment=columns["equipment"][row],
         identity=(exam_ref(exam),),
+        likely_causes=likely_causes("high_exposure_ct") if columns["modality"][row] == "CT" else (),
         evidence={
             "exam_ref": exam_ref(exam),
             "values": [

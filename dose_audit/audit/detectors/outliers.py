@@ -23,6 +23,12 @@ FALSE_ALARM = 0.05
 MINIMUM_N = 30
 SMALLEST_RATIO = 2.0
 """Nearer to its group than this factor, either way, an exam is nobody's errand."""
+_NEAR_DECADE = 0.08
+"""Decades: a single dose within 20 % of a power of ten may be one of a wrong unit."""
+_BEYOND_PATIENTS = 2.0
+"""Decades above its group that no patient, procedure or fault of a device explains."""
+_LARGEST_PATIENT = 5.0
+"""Times the group's median that a very large patient may come to."""
 _MAD_ERROR = 1.17  # standard error of a MAD-based spread is about 1.17 σ/√n for normal residuals
 
 
@@ -76,7 +82,7 @@ def _finding(context: AuditContext, exam: int, parts: list[tuple[float, int]]) -
     row = parts[0][1]
     ratio = math.exp(float(context.residual[row]))
     decades = math.log10(ratio)
-    slip = abs(decades - round(decades)) < 0.05 and round(decades) != 0
+    slip = (round(decades) != 0 and abs(decades - round(decades)) < _NEAR_DECADE) or decades > _BEYOND_PATIENTS
     others = ", ".join(
         f"{columns['quantity'][other]} {figure(math.exp(float(context.residual[other])), 2)} times"
         for _, other in parts[1:]
@@ -88,7 +94,12 @@ def _finding(context: AuditContext, exam: int, parts: list[tuple[float, int]]) -
         f"{'; also ' + others if others else ''}."
     )
     if slip:
-        message += " That is a power of ten: look for a wrong unit in this one report."
+        why = (
+            "Nothing that is done to a patient explains that"
+            if decades > _BEYOND_PATIENTS
+            else "That is close to a power of ten"
+        )
+        message += f" {why}: look for a wrong unit in this one report."
     return Finding(
         kind="outlier",
         severity="check",
@@ -135,6 +146,10 @@ def _likely_cause(context: AuditContext, row: int, parts: list[tuple[float, int]
         return "long or complex procedure, or a mode of high dose rate: area product and reference point dose agree"
     if set(ratios) == {"fluoro_time"}:
         return "long procedure at an ordinary dose"
-    if not np.isfinite(columns["weight_kg"][row]) and not np.isfinite(columns["thickness_mm"][row]):
+    if (
+        ratios[columns["quantity"][row]] < _LARGEST_PATIENT
+        and not np.isfinite(columns["weight_kg"][row])
+        and not np.isfinite(columns["thickness_mm"][row])
+    ):
         return "the patient's size is not known: a very large patient looks like this"
     return "wrong acquisition protocol selected, or the exam is filed under another name"
