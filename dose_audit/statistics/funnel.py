@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,9 @@ from dose_audit.statistics.robust import log_scale
 
 MEDIAN_ERROR = math.sqrt(math.pi / 2.0)
 """Standard error of a normal sample's median over that of its mean: 1.2533."""
+
+_DRAWS = 200_000
+"""Normal scores from which it is learned what winsorising leaves."""
 
 UNIT_ERRORS = {"median": MEDIAN_ERROR, "geometric_mean": 1.0}
 
@@ -208,12 +212,13 @@ def log_funnel(
 
     Notes
     -----
-    z_i = ln(value_i/target)/s_i; winsorised at the type 8 quantiles q and 1 − q; φ = Σ z_w²/I. Where
-    I·φ > I − 1, τ² = (I·φ − (I − 1))/(Σ w_i − Σ w_i²/Σ w_i) with w_i = 1/s_i², else 0. Limits
+    z_i = ln(value_i/target)/s_i; winsorised at the type 8 quantiles q and 1 − q; φ = Σ z_w²/I. With φ' = φ/c, where
+    I·φ' > I − 1, τ² = (I·φ' − (I − 1))/(Σ w_i − Σ w_i²/Σ w_i) with w_i = 1/s_i², else 0. Limits
     target·exp(±z_p·√(s_i² + τ²)). Without winsorising, about the weighted mean, τ² is DerSimonian and Laird's.
-    Winsorising makes φ of pure chance a little less than 1, so τ errs low and the funnel on the side of
-    showing a site; with fewer than about ten sites it hardly draws in a single far one, whose distance then
-    counts as the usual spread.
+    c is what winsorising leaves of the mean square of so many normal scores (0.68 of very many at q = 0.1, 1 of five; by
+    simulation with a fixed seed). Without it, as published, τ comes out a fifth too small, and of 40 sites that differ as
+    usual twice as many lie outside the 95 % limits as should, eight times as many outside those of 99.8 %. With fewer than
+    about ten sites winsorising hardly draws in a single far one, whose distance then counts as the usual spread.
 
     References
     ----------
@@ -375,15 +380,30 @@ def _judge(
 
 def _dispersion(z: NDArray[np.float64], errors: NDArray[np.float64], winsorise: float) -> tuple[float, float]:
     """Winsorised φ, and the standard deviation between sites that it speaks for."""
-    drawn_in = z
-    if winsorise > 0.0:
-        low, high = np.quantile(z, [winsorise, 1.0 - winsorise], method="median_unbiased")
-        drawn_in = np.clip(z, low, high)
-    phi = float(np.mean(drawn_in**2))
+    phi = float(np.mean(_drawn_in(z, winsorise) ** 2))
     weight = 1.0 / errors**2
-    excess = z.size * phi - (z.size - 1.0)
+    excess = z.size * phi / _share_left(z.size, winsorise) - (z.size - 1.0)
     room = float(weight.sum() - (weight**2).sum() / weight.sum())
     return phi, math.sqrt(excess / room) if excess > 0.0 and room > 0.0 else 0.0
+
+
+def _drawn_in(z: NDArray[np.float64], winsorise: float) -> NDArray[np.float64]:
+    """Scores with the far ones of each row at the type 8 quantiles."""
+    if winsorise == 0.0:
+        return z
+    low, high = np.quantile(z, [winsorise, 1.0 - winsorise], axis=-1, keepdims=True, method="median_unbiased")
+    return np.clip(z, low, high)
+
+
+@lru_cache(maxsize=256)
+def _share_left(sites: int, winsorise: float) -> float:
+    """Which part of normal scores' mean square about their median winsorising leaves, on average over samples of so many."""
+    if winsorise == 0.0:
+        return 1.0
+    random = np.random.default_rng(sites)
+    z = random.standard_normal((max(200, _DRAWS // sites), sites))
+    z -= np.median(z, axis=1, keepdims=True)
+    return float(np.mean(_drawn_in(z, winsorise) ** 2) / np.mean(z**2))
 
 
 def _checked_levels(levels: Sequence[float]) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from dose_audit.statistics import funnel_limits, group_funnel, log_funnel, proportion_funnel
+from dose_audit.statistics.funnel import _share_left
 
 # Colditz et al., JAMA 271 (1994) 698: thirteen trials of the BCG vaccine, cases and non-cases, vaccine and control.
 BCG = [(4, 119, 11, 128), (6, 300, 29, 274), (3, 228, 11, 209), (62, 13536, 248, 12619)]
@@ -68,6 +69,33 @@ def test_chance_alone_has_no_over_dispersion_and_few_sites_outside():
     assert funnel.tau < 0.02
     assert funnel.unit_error == pytest.approx(math.sqrt(math.pi / 2) * 0.4, rel=0.05)
     assert not any(point.beyond == 0.998 for point in funnel.points)
+
+
+@pytest.mark.parametrize(("sites", "tau"), [(12, 0.15), (12, 0.4), (40, 0.15), (40, 0.4)])
+def test_of_sites_that_differ_as_usual_as_many_lie_outside_as_the_limits_say(sites, tau):
+    """As published, 9 to 12 % of 40 sites lie outside the 95 % limits, and 1 to 2 % outside those of 99.8 %."""
+    rng = np.random.default_rng(sites)
+    beyond, found = [], []
+    for _ in range(60 if sites == 40 else 200):
+        counts = rng.integers(10, 600, sites)
+        groups = {
+            str(i): np.exp(tau * rng.standard_normal() + 0.45 * rng.standard_normal(n)) for i, n in enumerate(counts)
+        }
+        funnel = group_funnel(groups)
+        beyond += [point.beyond for point in funnel.points]
+        found.append(funnel.tau)
+    outside = np.mean([level is not None for level in beyond])
+    assert 0.03 < outside < 0.075
+    assert np.mean([level == 0.998 for level in beyond]) < 0.007
+    assert np.median(found) == pytest.approx(tau, rel=0.1)
+
+
+def test_the_share_that_winsorising_leaves_of_very_many_scores():
+    """Of a normal distribution clipped at its 10th and 90th percentile: ∫ z² + 0.2·1.2816², 0.679."""
+    z = stats.norm.ppf(0.9)
+    exact = 0.8 - 2 * z * stats.norm.pdf(z) + 0.2 * z**2
+    assert _share_left(2000, 0.1) == pytest.approx(exact, abs=0.005)
+    assert _share_left(5, 0.1) == pytest.approx(1.0, abs=0.01) and _share_left(40, 0.0) == 1.0
 
 
 def test_ordinary_differences_between_sites_do_not_put_large_sites_outside():
