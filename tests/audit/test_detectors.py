@@ -146,6 +146,15 @@ def test_a_slipped_unit_is_one_finding_and_stays_out_of_the_median(stored, audit
     assert result.excluded == [{"reason": "UNIT_SLIP", "n": 30, "detail": result.excluded[0]["detail"]}]
 
 
+@pytest.mark.parametrize("age", [1.0, 10.0, None])
+def test_what_is_above_a_level_of_adults_is_told_of_a_child_and_of_unknown_age_too(stored, audited, age):
+    """Levels of children are lower; 50 mGy is that of the adult torso (AAPM)."""
+    stored.add_ct(START, 2000.0, ctdi=60.0, acquisition_protocol="Thorax Child", age_years=age, weight_kg=None)
+    stored.add_ct(START + timedelta(days=1), 1000.0, ctdi=40.0, acquisition_protocol="Thorax Child", age_years=age)
+    (told,) = [f for f in audited(until=UNTIL).findings if f.kind == "high_exposure"]
+    assert "CTDIvol 60 mGy (level 50 mGy of adults)" in told.message
+
+
 def test_eightfold_doses_are_alerts_and_no_slip(stored, audited):
     _fill(stored, n=200, median=400.0, spread=0.1, shift=lambda i: 8.0 if i >= 150 else 1.0)
     findings = audited(until=UNTIL).findings

@@ -35,8 +35,9 @@ class Trigger:
     """One level: exams of `modality` with at least so much of `quantity`.
 
     `examination` is a slug, or the beginning of one with ``*``; empty holds for every exam, mapped or not.
-    `population` is ``adult`` or empty. `acquisition` says of which CT acquisitions it holds: ``moving``, ``standing``
-    (bolus tracking, perfusion) or empty, of all.
+    `population` is that of which the source speaks, ``adult`` or empty. It keeps nobody out: levels of children are lower,
+    so what is above an adult's is told of a child too, and of a patient of unknown age. `acquisition` says of which CT
+    acquisitions it holds: ``moving``, ``standing`` (bolus tracking, perfusion) or empty, of all.
     """
 
     modality: str
@@ -50,10 +51,8 @@ class Trigger:
     source: str
     confidence: str
 
-    def fits(self, examination: str, band: str) -> bool:
-        """Whether the level is meant for exams of this examination and band."""
-        if self.population and band != self.population:
-            return False
+    def fits(self, examination: str) -> bool:
+        """Whether the level holds for exams of this examination."""
         return not self.examination or fnmatchcase(examination, self.examination)
 
 
@@ -111,7 +110,7 @@ def _above(context: AuditContext, *, slipped: bool) -> list[Exposure]:
         rows, values = of_kind[kind]
         for place in np.flatnonzero(values >= trigger.at_least).tolist():
             row = int(rows[place])
-            if trigger.fits(columns["examination"][row] or "", context.values.band[row]):
+            if trigger.fits(columns["examination"][row] or ""):
                 exposure = Exposure(int(columns["exam_id"][row]), row, float(values[place]), trigger)
                 found.setdefault((row, trigger.quantity + trigger.acquisition, bool(trigger.examination)), exposure)
     return sorted(found.values(), key=lambda e: (e.exam_id, e.trigger.quantity, -e.trigger.at_least))
@@ -169,6 +168,11 @@ def detect(context: AuditContext) -> list[Finding]:
     return [_finding(context, exam, exposures) for exam, exposures in by_exam.items()]
 
 
+def _whose(trigger: Trigger, band: str) -> str:
+    """Of whom a level is, where the patient is somebody else or nobody knows."""
+    return f" of {trigger.population}s" if trigger.population and band != trigger.population else ""
+
+
 _OF = {"": "", "moving": "", "standing": " without table movement"}
 
 
@@ -178,7 +182,7 @@ def _finding(context: AuditContext, exam: int, exposures: list[Exposure]) -> Fin
     row = exposures[0].row
     what = "; ".join(
         f"{quantity_label(e.trigger.quantity)} {figure(e.value, 4)} {unit_label(e.trigger.unit)}{_OF[e.trigger.acquisition]} "
-        f"(level {e.trigger.at_least:g} {unit_label(e.trigger.unit)})"
+        f"(level {e.trigger.at_least:g} {unit_label(e.trigger.unit)}{_whose(e.trigger, context.values.band[e.row])})"
         for e in exposures
     )
     name = columns["examination_name"][row] or columns["label"][row]
