@@ -355,7 +355,7 @@ def _projections(engine: Engine, exams: ir.Table, value: str) -> ir.Table:
     told = events.filter(events.left_out.isnull() & events[value].notnull()).select(
         "exam_id",
         event_value=events[value],
-        event_thickness_mm=events.compression_thickness_mm,
+        event_thickness_mm=events.compression_thickness_mm.nullif(0.0),  # a device that measured none
         event_protocol=events.acquisition_protocol,
         event_region=events.target_region,
         event_structure=events.anatomical_structure,

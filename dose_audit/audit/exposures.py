@@ -124,7 +124,7 @@ def _view_rows(engine: Engine, since: date | None, until: date | None) -> ir.Tab
         "view",
         "agd_mgy",
         mgd_mgy=told.computed_mgd_mgy,
-        thickness_mm=told.compression_thickness_mm,
+        thickness_mm=told.compression_thickness_mm.nullif(0.0),
     )
     return _joined(exams.filter(exams.modality == "MG"), views)
 

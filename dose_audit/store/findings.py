@@ -59,7 +59,8 @@ def raise_findings(findings: Iterable[RaisedFinding], *, run_id: str | None = No
     Returns
     -------
     dict
-        Key → row as it now stands. An acknowledged finding stays acknowledged.
+        Key → row as it now stands. An acknowledged finding stays acknowledged until it is graver than the last time: of a
+        graver severity, or its median is further from the level by a quarter. Then it is open again, on record.
 
     Raises
     ------
@@ -81,14 +82,40 @@ def raise_findings(findings: Iterable[RaisedFinding], *, run_id: str | None = No
         rows = {
             row.key: row for row in Finding.objects.select_for_update().filter(key__in=list(raised)).order_by("key")
         }
+        worse = {key: why for key, row in rows.items() if (why := _graver(row, raised[key]))}
         for key, row in rows.items():
             for name, value in _words(raised[key]).items():
                 setattr(row, name, value)
-            row.state = "open" if row.state == "cleared" else row.state
+            row.state = "open" if row.state == "cleared" or key in worse else row.state
             row.last_raised_at, row.last_raised_run = now, run_id
         changed = ["state", "last_raised_at", "last_raised_run", *_WORDS]
         Finding.objects.bulk_update(rows.values(), changed, batch_size=200)
+        for key, why in worse.items():
+            _withdraw(rows[key])
+            rows[key].save()
+            Action.objects.create(finding=rows[key], kind="reopened", by_role=_AUDIT, reason=why, at=now)
     return rows
+
+
+_AUDIT = "the audit itself"
+_FURTHER = 1.25
+"""Times its former distance from the level, at which what was acknowledged is another matter."""
+
+
+def _graver(row: Finding, raised: RaisedFinding) -> str:
+    """Why what a person acknowledged is no longer what is raised; empty where it is."""
+    if row.state != "acknowledged":
+        return ""
+    if SEVERITIES.index(raised.severity) < SEVERITIES.index(row.severity):
+        return f"raised again as {raised.severity}; it was {row.severity} when it was acknowledged"
+    before, now = (one.evidence.get("ratio") if "drl" in one.evidence else None for one in (row, raised))
+    if isinstance(before, int | float) and isinstance(now, int | float) and now > 1.0 and now >= before * _FURTHER:
+        return f"{now:.2f} times its level; it was {before:.2f} times when it was last raised"
+    return ""
+
+
+def _withdraw(row: Finding) -> None:
+    row.acknowledged_by = row.acknowledged_reason = row.acknowledged_at = None
 
 
 def clear_findings(kinds: Collection[str], *, except_keys: Collection[str]) -> int:

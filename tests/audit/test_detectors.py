@@ -170,6 +170,20 @@ def test_a_real_trebling_of_dose_is_no_slip(stored, audited):
     assert "unit_slip" not in kinds
 
 
+def test_a_thickness_of_zero_is_one_that_was_not_measured(stored, audited):
+    """Dose follows thickness; a third of the views has 0, which on the line of the others would be a breast of nothing."""
+    random = np.random.default_rng(2)
+    for i in range(120):
+        thickness = float(random.uniform(30.0, 80.0))
+        dose = 1.3 * math.exp(0.025 * (thickness - 55.0) + 0.05 * random.standard_normal())
+        told = 0.0 if i % 3 == 0 else thickness
+        view = {"agd_mgy": dose, "view": "CC", "compression_thickness_mm": told}
+        stored.add("MG", START + timedelta(days=i), acquisition_protocol="Screening", events=[view])
+    values = audited(until=UNTIL).looked_at.columns
+    known = np.isfinite(np.asarray(values["thickness_mm"], dtype=float))
+    assert (known.sum(), known.size) == (80, 120)
+
+
 @pytest.mark.parametrize(
     ("factor", "cause"),
     [

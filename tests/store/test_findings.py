@@ -37,6 +37,35 @@ def test_acknowledged_stays_acknowledged_and_cleared_opens_again(store: Any) -> 
     assert _raise("run-3").state == "open"
 
 
+@pytest.mark.parametrize(
+    ("severity", "ratio", "state", "why"),
+    [
+        ("check", 1.05, "acknowledged", ""),
+        ("check", 1.2, "acknowledged", ""),
+        ("note", 1.05, "acknowledged", ""),
+        ("act", 1.05, "open", "raised again as act; it was check when it was acknowledged"),
+        ("check", 4.0, "open", "4.00 times its level; it was 1.05 times when it was last raised"),
+    ],
+)
+def test_what_is_graver_than_what_was_acknowledged_opens_again_on_record(
+    store: Any, severity, ratio, state, why
+) -> None:
+    from dose_audit.store.findings import acknowledge_finding, raise_finding
+    from dose_audit.store.models import Finding
+
+    def raised(severity: str, ratio: float) -> Finding:
+        return raise_finding("key", "drl_exceeded", severity, "Head", "Median", evidence={"ratio": ratio, "drl": 290.0})
+
+    raised("check", 1.05)
+    acknowledge_finding("key", by="Lead MPE", reason="marginal; review booked")
+    assert raised(severity, ratio).state == state
+    row = Finding.objects.get(key="key")
+    assert (row.state, row.acknowledged_by) == (state, "Lead MPE" if state == "acknowledged" else None)
+    assert [(one.kind, one.reason) for one in row.actions.order_by("pk")][1:] == ([("reopened", why)] if why else [])
+    acknowledge_finding("key", by="Lead MPE", reason="known now")
+    assert raised(severity, ratio).state == "acknowledged"
+
+
 def test_nobody_acknowledges_for_no_reason(store: Any) -> None:
     from dose_audit.store.findings import acknowledge_finding
 

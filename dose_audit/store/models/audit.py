@@ -70,7 +70,7 @@ class Finding(models.Model):
 
 
 class Action(models.Model):
-    """What a person did about a finding: by which role, when and why. Never edited."""
+    """What was done about a finding: by which role (or by the audit, where it became graver), when and why. Never edited."""
 
     finding = models.ForeignKey(Finding, models.PROTECT, related_name="actions")
     kind = CleanTextField()  # acknowledged, reopened
