@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.values import Values
 
-__all__ = ["GROUP", "DeviceSeries", "Residuals", "device_series", "log_residuals", "resistant_slope"]
+__all__ = [
+    "GROUP",
+    "DeviceSeries",
+    "Residuals",
+    "device_series",
+    "log_residuals",
+    "resistant_slope",
+    "size_known",
+]
 
 GROUP = ("site", "equipment", "modality", "examination", "quantity")
 """With the band: values that are alike but for the patient's size."""
@@ -122,6 +130,13 @@ def log_residuals(values: Values, closed: date | None = None, kept: KeptResults 
     alone = every.copy()
     alone[rows[~judged]] = np.nan
     return Residuals(every, alone)
+
+
+def size_known(values: Values, rows: NDArray[np.int64], *, quantity: str, modality: str) -> NDArray[np.bool_]:
+    """Of which rows the size is known by which doses of this kind are expected."""
+    name = "thickness_mm" if _by_thickness(quantity, modality) else "weight_kg"
+    size = np.asarray(values.columns[name][rows], dtype=float)
+    return np.isfinite(size) & (size > 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,22 @@ def test_what_a_single_high_dose_points_to(stored, audited, factor, cause):
     assert cause in finding.causes[0]
 
 
+@pytest.mark.parametrize("missing", [0.3, 0.6])
+def test_exams_without_a_weight_are_judged_by_the_spread_of_doses_of_all_weights(stored, audited, missing):
+    """Twelve unchanged devices whose doses follow weight, of which some is not sent; one true tenfold dose is still found."""
+    random = np.random.default_rng(9)
+    for device in range(12):
+        for i in range(150):
+            weight = float(np.clip(random.normal(78.0, 17.0), 40.0, 150.0))
+            ctdi = 3.0 * math.exp(0.018 * (weight - 78.0) + 0.12 * random.standard_normal())
+            told = None if random.random() < missing else weight
+            if (device, i) == (0, 70):
+                ctdi, told = 30.0, None
+            stored.add_ct(START + timedelta(days=i), 40.0 * ctdi, ctdi=ctdi, weight_kg=told, equipment=f"CT {device}")
+    outliers = [f for f in audited(until=UNTIL).findings if f.kind == "outlier"]
+    assert [f.evidence["exam_ref"] for f in outliers] == ["E000071"]
+
+
 def test_one_exam_far_out_is_one_outlier_however_many_quantities_show_it(stored, audited):
     _fill(stored, n=100, shift=lambda i: 8.0 if i == 40 else 1.0)
     (finding,) = _told(audited(until=UNTIL))

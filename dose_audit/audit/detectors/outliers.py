@@ -12,7 +12,7 @@ import numpy as np
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.detectors.high_exposure import exposures_above
 from dose_audit.audit.findings import Finding, likely_causes
-from dose_audit.audit.residuals import GROUP
+from dose_audit.audit.residuals import GROUP, size_known
 from dose_audit.audit.values import exam_ref
 from dose_audit.figures import figure
 
@@ -37,7 +37,8 @@ def detect(context: AuditContext) -> list[Finding]:
 
     Notes
     -----
-    Exams that a high-exposure trigger already names are not named again. See `threshold` for the limit.
+    Exams that a high-exposure trigger already names are not named again. See `threshold` for the limit. Where only some
+    sizes of a group are known, the others' doses spread as doses of all sizes do: each kind is judged by its own spread.
     """
     from dose_audit.statistics import log_outliers
 
@@ -46,14 +47,21 @@ def detect(context: AuditContext) -> list[Finding]:
     told = {exposure.exam_id for exposure in context.once(exposures_above)}
     tests = int(np.count_nonzero(usable))
     found: dict[int, list[tuple[float, int]]] = defaultdict(list)
-    for _, rows in columns.groups(GROUP, usable, within=context.values.band.codes):
-        limit = threshold(rows.size, tests)
-        judged = log_outliers(np.exp(context.residual[rows]), threshold=limit, minimum_n=MINIMUM_N)
-        for place in (*judged.high, *judged.low):
-            row = int(rows[place])
-            exam = int(columns["exam_id"][row])
-            if exam not in told and abs(context.residual[row]) >= math.log(SMALLEST_RATIO):
-                found[exam].append((float(judged.z[place]), row))
+    values = columns["value"]
+    for key, rows in columns.groups(GROUP, usable, within=context.values.band.codes):
+        limit, residual = threshold(rows.size, tests), context.residual[rows]
+        known = size_known(context.values, rows, quantity=key[4], modality=key[2])
+        kinds = [(rows, residual, None)]
+        if MINIMUM_N <= np.count_nonzero(known) < rows.size:
+            usual = values[rows] / np.median(values[rows])
+            kinds = [(rows[known], residual[known], None), (rows[~known], residual[~known], usual)]
+        for members, left, history in kinds:
+            judged = log_outliers(np.exp(left), history=history, threshold=limit, minimum_n=MINIMUM_N)
+            for place in (*judged.high, *judged.low):
+                row = int(members[place])
+                exam = int(columns["exam_id"][row])
+                if exam not in told and abs(context.residual[row]) >= math.log(SMALLEST_RATIO):
+                    found[exam].append((float(judged.z[place]), row))
     return [_finding(context, exam, sorted(parts, key=lambda p: -abs(p[0]))) for exam, parts in sorted(found.items())]
 
 
