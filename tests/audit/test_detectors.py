@@ -188,6 +188,8 @@ def test_a_thickness_of_zero_is_one_that_was_not_measured(stored, audited):
     ("factor", "cause"),
     [
         (1.1e4, "unit or unit code"),
+        (7e-5, "unit or unit code"),
+        (0.03, "broken off"),
         (10.0, "unit or unit code"),
         (30.0, "wrong acquisition protocol"),
         (3.5, "very large patient"),

@@ -24,9 +24,12 @@ MINIMUM_N = 30
 SMALLEST_RATIO = 2.0
 """Nearer to its group than this factor, either way, an exam is nobody's errand."""
 _NEAR_DECADE = 0.08
-"""Decades: a single dose within 20 % of a power of ten may be one of a wrong unit."""
+"""Decades: a single dose within 20 % of a power of ten may be one of a wrong unit; where doses spread further, up to 60 %."""
+_MOST_NEAR = 0.2
 _BEYOND_PATIENTS = 2.0
 """Decades above its group that no patient, procedure or fault of a device explains."""
+_BEYOND_BREAKING_OFF = 3.0
+"""Decades below its group that an acquisition that was broken off does not explain."""
 _LARGEST_PATIENT = 5.0
 """Times the group's median that a very large patient may come to."""
 _MAD_ERROR = 1.17  # standard error of a MAD-based spread is about 1.17 σ/√n for normal residuals
@@ -90,7 +93,11 @@ def _finding(context: AuditContext, exam: int, parts: list[tuple[float, int]]) -
     row = parts[0][1]
     ratio = math.exp(float(context.residual[row]))
     decades = math.log10(ratio)
-    slip = (round(decades) != 0 and abs(decades - round(decades)) < _NEAR_DECADE) or decades > _BEYOND_PATIENTS
+    # How near is near depends on how far doses of the group spread.
+    spread = abs(float(context.residual[row]) / parts[0][0]) / math.log(10.0)
+    near = min(max(_NEAR_DECADE, 1.5 * spread), _MOST_NEAR)
+    beyond = decades > _BEYOND_PATIENTS or decades < -_BEYOND_BREAKING_OFF
+    slip = beyond or (round(decades) != 0 and abs(decades - round(decades)) < near)
     others = ", ".join(
         f"{columns['quantity'][other]} {figure(math.exp(float(context.residual[other])), 2)} times"
         for _, other in parts[1:]
@@ -102,11 +109,7 @@ def _finding(context: AuditContext, exam: int, parts: list[tuple[float, int]]) -
         f"{'; also ' + others if others else ''}."
     )
     if slip:
-        why = (
-            "Nothing that is done to a patient explains that"
-            if decades > _BEYOND_PATIENTS
-            else "That is close to a power of ten"
-        )
+        why = "Nothing that is done to a patient explains that" if beyond else "That is close to a power of ten"
         message += f" {why}: look for a wrong unit in this one report."
     return Finding(
         kind="outlier",

@@ -21,6 +21,7 @@ def _step(context: AuditContext, step: Step) -> Finding:
     named = context.same_day("step_change", step.site, step.equipment, "day", step.day)
     interval = "" if step.ratio.low is None else f" (95 % interval {step.ratio.low:.2f} to {step.ratio.high:.2f})"
     where = f"{step.examination_name}: " if step.examination else ""
+    when = f"on {step.day}" if step.last_before == step.day else f"between {step.last_before} and {step.day}"
     software = ""
     if step.software is not None:
         software = (
@@ -32,8 +33,8 @@ def _step(context: AuditContext, step: Step) -> Finding:
         severity="check",
         subject=f"{where}{quantity_label(step.quantity)} {ratio - 1.0:+.0%} from {step.day}",
         message=(
-            f"{where}{quantity_label(step.quantity)} changed by a factor of {ratio:.2f}{interval} between {step.last_before} and "
-            f"{step.day}, patient size and examination taken out ({step.n_before} exams before, "
+            f"{where}{quantity_label(step.quantity)} changed by a factor of {ratio:.2f}{interval} {when}, "
+            f"patient size and examination taken out ({step.n_before} exams before, "
             f"{step.n_after} after).{software}"
         ),
         site=step.site,
