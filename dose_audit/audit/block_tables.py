@@ -11,20 +11,19 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dose_audit.audit.kept import results_sha256
+from dose_audit.audit.engine import TABLES
 from dose_audit.audit.numbering import with_sorted_words
-from dose_audit.audit.quantities import QUANTITIES
+from dose_audit.audit.query_texts import Rows, definitions_sha256, period_query, query_text, view_name
 from dose_audit.store.columns_layout import LAYOUT
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     import pyarrow as pa
 
     from dose_audit.audit.engine import Engine
@@ -42,9 +41,6 @@ __all__ = [
     "sums_by_block",
     "together",
 ]
-
-Rows = Callable[["Engine", "date | None", "date | None"], "ir.Table"]
-"""Says which rows the exams of a period give; an open end takes all."""
 
 _FOLDER = "blocks"
 _KEY_LETTERS = 32
@@ -87,7 +83,7 @@ def period_rows(
     """
     blocks = period_blocks(engine, since, until)
     if not blocks:
-        return engine.to_encoded(rows(engine, since, until).drop(*without))
+        return engine.to_encoded(period_query(engine, name, rows, since, until), without)
     return together([inside(part, since, until) for part in rows_of_blocks(engine, name, rows, blocks, without)])
 
 
@@ -146,7 +142,7 @@ def sums_by_block(
 
     blocks = _blocks_of(engine, of, since, until)
     if not blocks:
-        return engine.to_arrow(rows(engine, since, until))
+        return engine.to_arrow(period_query(engine, name, rows, since, until))
     path = blocks_folder(engine) / f"{name}.parquet"
     parts, known = [], set()
     if path.is_file():
@@ -209,7 +205,7 @@ def _blocks(engine: Engine, of: str) -> list[Block]:
         parts = {name: manifest.files[name].get(number) for name in _READ[of]}
         hashes = [part.sha256 if part else "" for part in parts.values()]
         # The engine's own hash of the facts is in the rows, and is promised for one version only.
-        text = "\n".join([_definitions_sha256(), duckdb.__version__, of, *hashes])
+        text = "\n".join([definitions_sha256(), duckdb.__version__, of, *hashes])
         files = {name: engine.folder / part.file if part else None for name, part in parts.items()}
         found.append(Block(number, hashlib.sha256(text.encode()).hexdigest()[:_KEY_LETTERS], files))
     return found
@@ -245,13 +241,12 @@ def _sql_by_block(engine: Engine, name: str, rows: Rows) -> str:
     import ibis
 
     connection = engine.connection
-    part = replace(engine, table=lambda source: connection.table(f"block_{source}"))
-    for source in _READ["exams"] + _READ["objects"]:
+    for source in TABLES:
         _view(connection, source, _no_rows(engine, source))
     sql: str = _kept(engine).result(
         f"sql of {name}",
-        (_definitions_sha256(), ibis.__version__, connection.version),
-        lambda: str(connection.compile(rows(part, None, None))),
+        (definitions_sha256(), ibis.__version__, connection.version),
+        lambda: query_text(engine, name, rows),
     )
     return sql
 
@@ -261,13 +256,6 @@ def _kept(engine: Engine) -> KeptResults:
     return engine.kept
 
 
-@lru_cache(maxsize=1)
-def _definitions_sha256() -> str:
-    """Hash of all that decides which rows an exam gives, beside its own columns."""
-    largest = [(quantity.name, quantity.modalities, quantity.largest) for quantity in QUANTITIES]
-    return hashlib.sha256(f"{results_sha256()}{LAYOUT}{largest}".encode()).hexdigest()
-
-
 def _look_at(engine: Engine, block: Block) -> None:
     for name, path in block.files.items():
         # A block without events has the columns all the same.
@@ -275,7 +263,9 @@ def _look_at(engine: Engine, block: Block) -> None:
 
 
 def _view(connection: Any, name: str, path: Path) -> None:
-    connection.raw_sql(f"CREATE OR REPLACE TEMP VIEW block_{name} AS SELECT * FROM read_parquet('{_quoted(path)}')")
+    connection.raw_sql(
+        f"CREATE OR REPLACE TEMP VIEW {view_name(name)} AS SELECT * FROM read_parquet('{_quoted(path)}')"
+    )
 
 
 def _no_rows(engine: Engine, name: str) -> Path:
@@ -293,7 +283,7 @@ def _no_rows(engine: Engine, name: str) -> Path:
 
 
 def _look_at_rows(engine: Engine, block: Block, name: str) -> None:
-    engine.connection.con.register(f"block_{name}", _read(blocks_folder(engine) / f"{block.key}-{name}.arrow"))
+    engine.connection.con.register(view_name(name), _read(blocks_folder(engine) / f"{block.key}-{name}.arrow"))
 
 
 def _write(path: Path, table: pa.Table) -> None:

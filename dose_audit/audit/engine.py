@@ -5,7 +5,7 @@ Everything above this file speaks Ibis expressions, and gets the same rows from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,13 +76,16 @@ class Engine:
             return sum(file.rows for file in self.manifest.files.get("exams", {}).values())
         return int(self.exams.count().execute())
 
-    def to_arrow(self, expression: ir.Table) -> pa.Table:
-        """Run an expression and return its rows."""
-        table: pa.Table = self.connection.to_pyarrow(expression)
+    def to_arrow(self, query: ir.Table | str) -> pa.Table:
+        """Run an expression, or DuckDB's SQL, and return its rows."""
+        if isinstance(query, str):
+            return self.connection.con.sql(query).to_arrow_table()
+        table: pa.Table = self.connection.to_pyarrow(query)
         return table
 
-    def to_encoded(self, expression: ir.Table) -> pa.Table:
-        """Run an expression and return its rows with texts as numbers into their distinct values.
+    def to_encoded(self, query: ir.Table | str, without: Sequence[str] = ()) -> pa.Table:
+        """Run an expression, or DuckDB's SQL, and return its rows, but for some columns, with texts as numbers into their
+        distinct values.
 
         A period's rows are millions with few distinct texts: encoded batch by batch as they come, they take a fraction
         of the memory.
@@ -90,7 +93,7 @@ class Engine:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        with self._batches(expression) as reader:
+        with self._batches(query, without) as reader:
             schema = reader.schema
             for place, field in enumerate(schema):
                 if pa.types.is_string(field.type) and field.name not in LONG_TEXTS:
@@ -107,18 +110,23 @@ class Engine:
             ]
         return pa.Table.from_batches(parts, schema=schema).unify_dictionaries().combine_chunks()
 
-    def _batches(self, expression: ir.Table) -> pa.RecordBatchReader:
-        if self.connection.name != "duckdb":
-            return self.connection.to_pyarrow_batches(expression, chunk_size=_BATCH_ROWS)
-        relation = self.connection.con.sql(self.connection.compile(expression))
+    def _batches(self, query: ir.Table | str, without: Sequence[str]) -> pa.RecordBatchReader:
+        if not isinstance(query, str) and self.connection.name != "duckdb":
+            return self.connection.to_pyarrow_batches(query.drop(*without), chunk_size=_BATCH_ROWS)
+        relation = self.connection.con.sql(query if isinstance(query, str) else self.connection.compile(query))
+        if without:
+            relation = relation.project(f"* EXCLUDE ({', '.join(without)})")
         # DuckDB 2 has it under a new name, and warns of the old one.
         read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
         reader: pa.RecordBatchReader = read(_BATCH_ROWS)
         return reader
 
-    def keep(self, expression: ir.Table, name: str) -> ir.Table:
-        """Run an expression once and keep its rows with the engine, for several questions about them."""
-        return self.connection.create_table(name, obj=expression, temp=True)
+    def keep(self, query: ir.Table | str, name: str) -> ir.Table:
+        """Run an expression, or DuckDB's SQL, once and keep its rows with the engine, for several questions about them."""
+        if isinstance(query, str):
+            self.connection.raw_sql(f"CREATE TEMP TABLE {name} AS {query}")
+            return self.connection.table(name)
+        return self.connection.create_table(name, obj=query, temp=True)
 
 
 @contextmanager

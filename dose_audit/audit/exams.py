@@ -14,6 +14,7 @@ from dose_audit.audit.columns import Columns
 from dose_audit.audit.device_names import devices_of, name_devices_apart, twins_among, with_devices
 from dose_audit.audit.kept_rows import KeptRows, RowKind
 from dose_audit.audit.quantities import FLUOROSCOPY_MODALITIES, SEQUENCE_TYPES
+from dose_audit.audit.query_texts import period_query
 from dose_audit.drl import find_quantity
 
 if TYPE_CHECKING:
@@ -104,17 +105,17 @@ def read_exams(engine: Engine, since: date | None, until: date | None) -> Column
 
     blocks = period_blocks(engine, since, until)
     if not blocks:
-        table = engine.to_encoded(exam_rows(engine, since, until))
+        table = engine.to_encoded(period_query(engine, "exams", exam_rows, since, until))
         return made([table], twins_among(devices_of(table)))
     kind = RowKind("exams", exam_rows, ("exam_id",))
     return KeptRows(engine, kind, blocks, since, until, str(since)).read(lambda: made)[0]
 
 
 def patient_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:
-    """Exams of which a patient's doses are added up, each with whose it is."""
+    """Exams of which a patient's doses are added up, each with what tells whose it is."""
     exams = exams_in_period(engine, since, until)
     exams = exams.filter(exams.modality.isin(FLUOROSCOPY_MODALITIES) & exams.pseudonym.notnull())
-    return exams.select("exam_id", "study_date", "pseudonym")
+    return exams.select("exam_id", "study_date", "pseudonym", "sex", "age_years")
 
 
 def exam_rows(engine: Engine, since: date | None, until: date | None) -> ir.Table:

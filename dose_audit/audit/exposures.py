@@ -50,7 +50,7 @@ class Exposures:
     sizes : Columns
         `exam_id` and `wed_mm`, the median water-equivalent diameter over an exam's imaging sequences.
     patients : Columns
-        Fluoroscopy exams whose patient is known: `exam_id`, ascending, and `pseudonym`.
+        Fluoroscopy exams whose patient is known: `exam_id`, ascending, `pseudonym`, `sex` and `age_years`.
     device_months : Columns
         Every month in which a device was ever used: `site`, `equipment`, `first_exam` and `last_exam` in it, `exams`.
     """

@@ -21,6 +21,7 @@ from dose_audit.audit.kept_rows import KeptRows, Make, RowKind
 from dose_audit.audit.mapping import ResolvedFacts, resolve_facts
 from dose_audit.audit.numbering import with_sorted_words
 from dose_audit.audit.projections import one_value_each
+from dose_audit.audit.query_texts import period_query
 from dose_audit.audit.references import cell_edges, with_cells
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def read_value_rows(
 
     blocks = period_blocks(engine, since, until)
     if not blocks:
-        rows = engine.keep(value_rows(engine, since, until), "value_rows")
-        table, facts = engine.to_encoded(rows.drop(*_FACTS_ALONE)), engine.to_arrow(_facts(rows))
+        rows = engine.keep(period_query(engine, _VALUES.name, value_rows, since, until), "value_rows")
+        table, facts = engine.to_encoded(rows, _FACTS_ALONE), engine.to_arrow(_facts(rows))
         return maker(facts)([table], twins_among(devices_of(table))), {}
 
     def make() -> Make:
