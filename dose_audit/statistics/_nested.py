@@ -118,6 +118,38 @@ class Likelihood:
             mean, variance = joint, 1.0 / weight
         return total, outer_mean, outer_variance, float(mean[0]), float(variance[0])
 
+    def slope(self, sigmas: Floats) -> tuple[float, Floats]:
+        """Deviance, and its derivatives by the variances and by the logarithm of the residual's standard deviation.
+
+        The steps of `ascend`, and back through them: a group's joint mean is the one of least squares, so that the sum of
+        squares of its parts does not depend on it.
+        """
+        residual = float(sigmas[-1]) ** 2
+        total = (self.n - self.mean.size) * math.log(residual) + self.within / residual
+        total += float(np.log(self.count).sum())
+        mean, variance = self.mean, residual / self.count
+        steps = []
+        for sigma, parent in zip(sigmas[-2::-1], self.parents, strict=True):
+            spread = variance + float(sigma) ** 2
+            weight = np.bincount(parent, 1.0 / spread)
+            joint = np.bincount(parent, mean / spread) / weight
+            off = mean - joint[parent]
+            total += float(np.log(spread).sum() + (off**2 / spread).sum() + np.log(weight).sum())
+            steps.append((parent, spread, weight, off))
+            mean, variance = joint, 1.0 / weight
+        by_mean, by_variance = np.zeros(mean.size), np.zeros(mean.size)
+        slopes = []
+        for parent, spread, weight, off in reversed(steps):
+            share = 1.0 / (spread * weight[parent])
+            pull = by_mean[parent] * share
+            by_variance = (1.0 - off**2 / spread - share - off * pull) / spread + by_variance[parent] * share**2
+            by_mean = 2.0 * off / spread + pull
+            slopes.append(float(by_variance.sum()))
+        by_residual = (
+            (self.n - self.mean.size) - self.within / residual + residual * float((by_variance / self.count).sum())
+        )
+        return total, np.array([*slopes, 2.0 * by_residual])
+
     def minimise(self, start: Floats, *, fixed: int | None = None, at: float = 0.0) -> tuple[Floats, float]:
         """Parameters of least deviance, and that deviance; with parameter `fixed` held `at` a value if asked.
 
@@ -131,15 +163,16 @@ class Likelihood:
         if fixed is not None:
             point[fixed] = at
 
-        def loss(trial: Floats) -> float:
+        def loss(trial: Floats) -> tuple[float, Floats]:
             point[free] = trial
-            return self.deviance(_sigmas(point))
+            deviance, slope = self.slope(_sigmas(point))
+            return deviance, slope[free]
 
         floor = math.log(_LEAST_RESIDUAL)
         bounds = [(floor, 5.0) if i == start.size - 1 else (0.0, 1e6) for i in free]
         if free.size:
             options = {"ftol": 1e-12, "gtol": 1e-6, "maxiter": 200}
-            found = minimize(loss, start[free], method="L-BFGS-B", bounds=bounds, options=options)
+            found = minimize(loss, start[free], jac=True, method="L-BFGS-B", bounds=bounds, options=options)
             point[free] = found.x
         return point.copy(), self.deviance(_sigmas(point))
 

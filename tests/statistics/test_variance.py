@@ -83,6 +83,24 @@ def test_likelihood_of_an_unbalanced_design_equals_the_dense_one(sigmas):
     assert ours == pytest.approx(dense, rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_slope_of_the_deviance_is_that_of_its_differences(seed):
+    """By the variances, and by the logarithm of the residual's standard deviation."""
+    logs, levels = unbalanced()
+    likelihood = Likelihood.of(nest(logs, levels), list(levels))
+    random = np.random.default_rng(seed)
+    at = np.append(random.uniform(0.01, 1.0, 3), random.normal(0.0, 0.3))
+
+    def deviance(point):
+        return likelihood.deviance(np.append(np.sqrt(point[:-1]), math.exp(point[-1])))
+
+    ours = likelihood.slope(np.append(np.sqrt(at[:-1]), math.exp(at[-1])))
+    assert ours[0] == pytest.approx(deviance(at), rel=1e-12)
+    for i, along in enumerate(1e-6 * np.eye(4)):
+        difference = (deviance(at + along) - deviance(at - along)) / 2e-6
+        assert ours[1][i] == pytest.approx(difference, rel=1e-5, abs=1e-4)
+
+
 def test_no_neighbouring_point_is_more_likely_and_the_interval_ends_where_the_deviance_says():
     logs, levels = unbalanced()
     design = nest(logs, levels)
