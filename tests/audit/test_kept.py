@@ -205,10 +205,10 @@ def test_whatever_arrives_the_frozen_run_is_that_of_a_night_without_anything_kep
         lambda: nights.add(day, 0.9, 12, factor=3.0),
         correct, take_out, move, rename, map_anew, name_alike, tomorrow,
     ]  # fmt: skip
-    for _ in range(5):
+    for _ in range(3):
         day += timedelta(days=1)
         nights.add(day - timedelta(days=1), 0.9, 8)
-        for change in random.choice(len(changes), 2, replace=False).tolist():
+        for change in random.choice(len(changes), 3, replace=False).tolist():
             changes[change]()
         kept = nights.night(day.date())
         anew = nights.night(day.date(), keep=False)

@@ -172,6 +172,7 @@ def test_every_file_and_member_has_one_fate_and_the_counts_add_up(
     tree: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dose_audit.receive.scanner._MAX_LISTED", 20)
+    monkeypatch.setattr(spool, "max_object_bytes", 10_000)
     (tree / "new").write_bytes(b"DOSE 1.1 1")
     (tree / "same").write_bytes(b"DOSE 1.1 1")
     (tree / "empty").touch()
