@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.schedule import Schedule
     from dose_audit.audit.slips import Slip
-    from dose_audit.audit.steps import SoftwareChange, Step
+    from dose_audit.audit.software import SoftwareChange
+    from dose_audit.audit.steps import Step
     from dose_audit.audit.unmapped import UnmappedName
     from dose_audit.audit.values import Values
     from dose_audit.statistics import SilenceScan

@@ -24,8 +24,8 @@ SOFTWARE = "new software"
 class DeviceEvent:
     """Something that happened on a day; the exam mapping's versions concern every device and have no `equipment_id`.
 
-    `kind` is a recorded event's (service, software, recalibration, part, move), ``new software`` (first study under a
-    version that the device had not run before) or ``exam mapping``.
+    `kind` is a recorded event's (service, software, recalibration, part, move), ``new software`` (first study under
+    another version) or ``exam mapping``.
     """
 
     equipment_id: int | None

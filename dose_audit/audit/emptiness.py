@@ -74,14 +74,24 @@ def why_nothing_compared(
             count = f"{count} a known examination" if exams > 1 else f"{count} no known examination"
         else:
             count = f"{unmapped} of {exams} exams have no known examination"
-        return f"{told}{count} ({why}). Run dose-audit mapping suggest, then dose-audit mapping approve."
+        advice = "Run dose-audit mapping suggest, then dose-audit mapping approve."
+        return f"{told}{count} ({why}). {advice}{_of_the_others(comparisons)}"
     if not comparisons and excluded:
         first = excluded[0]
         return f"{told}{first['n']} of {exams} exams are left out: {first['detail']}."
     if any(group["verdict"] == "INSUFFICIENT_N" for group in comparisons):
         least = min(group["minimum_n"] for group in comparisons if group["verdict"] == "INSUFFICIENT_N")
         return f"{told}no group has enough exams for a verdict ({least} or more). Wait, or choose a longer period."
-    return (
-        f"{told}the loaded reference levels have none for these examinations. Name a set that has them in drl_sets "
-        "(dose-audit drl list), or propose a local one (dose-audit drl propose)."
-    )
+    return f"{told}the loaded reference levels have none for these examinations. {_NAME_A_SET}"
+
+
+_NAME_A_SET = (
+    "Name a set that has them in drl_sets (dose-audit drl list), or propose a local one (dose-audit drl propose)."
+)
+
+
+def _of_the_others(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """What the exams that are mapped lack, where a mapping of the rest would not help them."""
+    if comparisons and all(group["verdict"] == "NO_DRL" for group in comparisons):
+        return f" The loaded reference levels have none for the examinations of the others. {_NAME_A_SET}"
+    return ""

@@ -30,7 +30,8 @@ from dose_audit.audit.seal import read_from
 from dose_audit.audit.sections import build_sections
 from dose_audit.audit.silences import find_silences
 from dose_audit.audit.slips import find_slips
-from dose_audit.audit.steps import find_steps, software_changes
+from dose_audit.audit.software import software_changes
+from dose_audit.audit.steps import find_steps
 from dose_audit.audit.unmapped import find_unmapped
 from dose_audit.audit.values import Values, read_values
 

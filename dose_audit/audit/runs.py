@@ -78,12 +78,14 @@ class AuditOutcome:
         """
         if not self.exams.get("in_period"):
             return ""
-        parts = [f"{self.exams['compared']} of {self.exams['in_period']} exams compared"]
-        parts += [
-            f"{n} {word}"
-            for n, word in ((self.exams["unmapped"], "unmapped"), (self.exams["excluded"], "left out"))
-            if n
-        ]
+        compared = 0 if self.nothing_compared else self.exams["compared"]
+        parts = [f"{compared} of {self.exams['in_period']} exams compared"]
+        others = (
+            (self.exams["unmapped"], "unmapped"),
+            (self.exams["excluded"], "left out"),
+            (self.exams["compared"] - compared, "without a level or too few"),
+        )
+        parts += [f"{n} {word}" for n, word in others if n]
         return ", ".join(parts)
 
 
@@ -96,26 +98,36 @@ def run_name(now: datetime, frozen_input_sha256: str) -> str:
     return f"{now:%Y%m%dT%H%M%S}-{frozen_input_sha256[:8]}"
 
 
-def find_run(reports_dir: Path, run_id: str | None = None) -> Path:
-    """Return the folder of a run, or of the latest one.
+def find_run(reports_dir: Path, run: str | None = None) -> Path:
+    """Return the folder of a run, or of the latest one that was finished.
+
+    Parameters
+    ----------
+    reports_dir : Path
+    run : str, optional
+        Its name, or its folder wherever that lies: `audit --out` writes it elsewhere. The latest by default.
 
     Raises
     ------
     FileNotFoundError
         There is no such run.
     """
+    if run is not None and (Path(run) / "report.json").is_file():
+        return Path(run)
     runs = sorted(path.parent for path in reports_dir.glob("*/report.json"))
-    if run_id is None:
-        if runs:
-            return runs[-1]
+    if run is None:
+        begun = set(unfinished_runs(reports_dir))
+        finished = [path for path in runs if path not in begun]
+        if finished:
+            return finished[-1]
         raise FileNotFoundError(f"no audit run yet in {reports_dir}; `dose-audit audit` makes one")
-    for run in runs:
-        if run.name == run_id:
-            return run
-    if (reports_dir / run_id) in unfinished_runs(reports_dir):
-        raise FileNotFoundError(f"{run_id}: {UNFINISHED}")
+    for folder in runs:
+        if folder.name == run:
+            return folder
+    if (reports_dir / run) in unfinished_runs(reports_dir):
+        raise FileNotFoundError(f"{run}: {UNFINISHED}")
     latest = f"; the latest is {runs[-1].name}" if runs else "; `dose-audit audit` makes one"
-    raise FileNotFoundError(f"no audit run {run_id} in {reports_dir}{latest}")
+    raise FileNotFoundError(f"no audit run {run} in {reports_dir}{latest}")
 
 
 UNFINISHED = (

@@ -8,7 +8,6 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +17,13 @@ from dose_audit.audit.kept import no_results
 
 if TYPE_CHECKING:
     from dose_audit.audit.charts import Series
-    from dose_audit.audit.columns import Columns
     from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.schedule import Schedule
+    from dose_audit.audit.software import SoftwareChange
     from dose_audit.audit.values import Values
     from dose_audit.statistics import Estimate
 
-__all__ = ["SoftwareChange", "Step", "find_steps", "software_changes"]
+__all__ = ["Step", "find_steps"]
 
 FALSE_ALARM = 0.05
 """Chance that a run over a period that was asked for shows any step at all on unchanged devices."""
@@ -37,17 +36,6 @@ SMALLEST_RATIO = 1.10
 ASSOCIATED_DAYS = 7
 PREFERRED = ("CTDIvol", "DLP", "SSDE", "KAP", "AGD", "dose_rp", "peak_skin_dose", "administered_activity")
 """A step shows in all of a device's quantities; it is told once, by the first of these."""
-
-
-@dataclass(frozen=True)
-class SoftwareChange:
-    """A device's first exam under another software version."""
-
-    site: str
-    equipment: str
-    day: date
-    before: str
-    after: str
 
 
 @dataclass(frozen=True)
@@ -88,30 +76,6 @@ class Step:
     examination: str = ""
     band: str = ""
     examination_name: str = ""
-
-
-def software_changes(exams: Columns) -> list[SoftwareChange]:
-    """Every change of a device's software version in the period, in time order.
-
-    A version counts as new when it has not been seen on the device before: two consoles that alternate are
-    one change.
-    """
-    changes = []
-    times = exams["study_datetime"]
-    dated = ~np.isnat(times)
-    codes, words = exams.codes("software_versions")
-    for (site, equipment), rows in exams.groups(("site", "equipment"), dated):
-        if np.all(codes[rows] == codes[rows[0]]):
-            continue
-        rows = rows[np.argsort(times[rows], kind="stable")]
-        seen, first = np.unique(codes[rows], return_index=True)
-        order = np.argsort(first)
-        known = [
-            (words[code], rows[place]) for code, place in zip(seen[order], first[order], strict=True) if words[code]
-        ]
-        for (before, _), (after, row) in pairwise(known):
-            changes.append(SoftwareChange(site, equipment, _day(times[row]), before, after))
-    return changes
 
 
 def find_steps(

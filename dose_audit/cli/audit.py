@@ -103,7 +103,9 @@ def audit(
 
 @app.command()
 def report(
-    run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Which run; the latest by default.")] = None,
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Which run, or its folder; the latest by default.")
+    ] = None,
     run: Annotated[str | None, typer.Option("--run", metavar="ID", help="The same, as an option.")] = None,
     formats: Annotated[
         str, typer.Option("--format", metavar="LIST", help="Of html, pdf, xlsx, json, csv, board; commas between.")

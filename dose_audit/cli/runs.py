@@ -133,8 +133,6 @@ def _run_of(run: str | None, settings: Settings) -> tuple[Settings, Path]:
     """The settings, and the folder of the run that is meant."""
     from dose_audit.audit.runs import find_run
 
-    if run is not None and (Path(run) / "report.json").is_file():
-        return settings, Path(run)
     try:
         return settings, find_run(settings.reports_dir, run)
     except FileNotFoundError as error:

@@ -183,15 +183,18 @@ def _coverage(data: dict[str, Any]) -> Line:
     unread = f" {plural(waiting, 'received object')} not read yet: in no number here." if waiting else ""
     if not complete["in_period"]:
         return Line("check" if waiting else "quiet", f"Data: no exams in the period.{unread}")
-    rest = [
-        f"{complete[name]:,} {word}".replace(",", "\u202f")
-        for name, word in (("unmapped", "unmapped"), ("excluded", "left out"))
-        if complete[name]
-    ]
-    few = complete["compared"] < 0.9 * complete["in_period"]
+    judged = any(row["verdict"] in JUDGED for row in data["comparisons"])
+    compared_n = complete["compared"] if judged else 0
+    others = (
+        (complete["unmapped"], "unmapped"),
+        (complete["excluded"], "left out"),
+        (complete["compared"] - compared_n, "without a level or too few"),
+    )
+    rest = [f"{n:,} {word}".replace(",", "\u202f") for n, word in others if n]
+    few = compared_n < 0.9 * complete["in_period"]
     told = f" ({', '.join(rest)})" if rest else ""
     # A space between thousands, as everywhere in the report.
-    compared = f"{complete['compared']:,}".replace(",", "\u202f")
+    compared = f"{compared_n:,}".replace(",", "\u202f")
     text = f"Data: {compared} of {plural(complete['in_period'], 'exam')} compared{told}."
     return Line("check" if few or waiting else "ok", text + _groups_judged(data["comparisons"]) + unread)
 

@@ -140,6 +140,35 @@ def test_a_site_with_one_exam_changes_nothing_for_the_others(stored, audited):
         assert [p["site"] for p in new["funnel"]["points"]] == [p["site"] for p in old["funnel"]["points"]]
 
 
+def test_a_site_of_few_exams_without_weights_does_not_end_the_comparison_at_one_size(stored, audited):
+    """Of fewer exams than a site is shown with, it is named and has no say; of enough, the comparison says why not."""
+    random = np.random.default_rng(1)
+    for site in ("North", "South"):
+        for i in range(40):
+            weight = 70.0 * math.exp(0.15 * random.standard_normal())
+            stored.add_ct(START + timedelta(days=i), 190.0 * weight / 70.0, site=site, weight_kg=weight)
+    for i in range(9):
+        stored.add_ct(START + timedelta(days=i), 200.0 + i, site="Small")
+    for entry in audited(until=UNTIL).sections["cross_site"]:
+        assert (entry["size"]["standardised"], entry["size"]["missing_share"]) == (True, 0.0)
+        assert (entry["sites_left_out"], entry["n_used"]) == (["Small"], 80)
+    stored.add_ct(START + timedelta(days=9), 200.0, site="Small")
+    for entry in audited(until=UNTIL).sections["cross_site"]:
+        assert entry["sites_left_out"] == [] and not entry["size"]["standardised"]
+        assert entry["size"]["reason"] == "site 'Small' has no usable size for 10 of 10 exams"
+
+
+def test_what_is_mapped_and_has_no_level_is_told_beside_what_is_not_mapped(registry):
+    completeness = {"exams": 32, "in_period": 32, "unmapped": 28, "compared": 4}
+    group = {"verdict": "NO_DRL", "minimum_n": 20}
+    told = [
+        why_nothing_compared(completeness, groups, [], mapping_version=1, drl_sets=[{}])
+        for groups in ([], [group], [group, group | {"verdict": "INSUFFICIENT_N"}])
+    ]
+    assert ["Name a set that has them" in text for text in told] == [False, True, False]
+    assert all("28 of 32 exams have no known examination" in text for text in told)
+
+
 def test_all_equal_doses_have_a_median_and_no_spread(stored, audited):
     for site in ("North", "South"):
         for i in range(40):

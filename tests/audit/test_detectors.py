@@ -113,6 +113,46 @@ def test_a_step_is_found_dated_and_joined_with_its_software(stored, audited):
     assert {f.kind for f in result.findings} == {"step_change", "software_change"}
 
 
+def _software_changes(result):
+    return sorted((f for f in result.findings if f.kind == "software_change"), key=lambda f: f.evidence["day"])
+
+
+def test_software_that_was_taken_back_is_a_change_too(stored, audited):
+    """New from the 40th exam on, and taken back at the 60th."""
+    _fill(stored, n=100)
+    for row in stored.exams[40:60]:
+        row["software_versions"] = "2.0"
+    result = audited(until=UNTIL)
+    told = _software_changes(result)
+    days = [stored.exams[i]["study_date"].isoformat() for i in (40, 60)]
+    assert [(f.evidence["day"], f.evidence["before"], f.evidence["after"]) for f in told] == [
+        (days[0], "1.0", "2.0"),
+        (days[1], "2.0", "1.0"),
+    ]
+    assert told[1].message.startswith("Back to software 1.0 on ")
+    assert len({f.key for f in told}) == 2
+    events = [(e["day"], e["text"]) for e in result.sections["device_events"] if e["kind"] == "new software"]
+    assert events == [(days[0], "2.0"), (days[1], "1.0 (again)")]
+
+
+def test_two_consoles_that_alternate_are_one_change(stored, audited):
+    _fill(stored, n=100)
+    for row in stored.exams[1::3]:
+        row["software_versions"] = "2.0"
+    told = _software_changes(audited(until=UNTIL))
+    assert [f.evidence["after"] for f in told] == ["2.0"]
+
+
+def test_software_that_went_came_and_went_again_is_told_each_time(stored, audited):
+    """Weeks on end each: no second console."""
+    _fill(stored, n=200)
+    for row in [*stored.exams[40:80], *stored.exams[120:160]]:
+        row["software_versions"] = "2.0"
+    told = _software_changes(audited(until=UNTIL))
+    assert [f.evidence["after"] for f in told] == ["2.0", "1.0", "2.0", "1.0"]
+    assert len({f.key for f in told}) == 4
+
+
 def test_a_step_keeps_its_name_when_its_date_moves_a_little(stored, audited):
     _fill(stored, n=200, shift=lambda i: 1.4 if i >= 120 else 1.0)
     first = next(f for f in audited(until=UNTIL).findings if f.kind == "step_change")

@@ -18,6 +18,7 @@ from dose_audit.audit import AuditOutcome, run_audit
 from dose_audit.audit.mapping import approve_mapping
 from dose_audit.audit.nightly import default_since
 from dose_audit.audit.runs import find_run, json_ready, mark_unfinished, unfinished_runs
+from dose_audit.audit.seal import SEAL
 from dose_audit.audit.sections import SECTIONS
 from dose_audit.cli import app
 from dose_audit.config import Settings
@@ -264,10 +265,15 @@ def test_runs_are_found_by_name_and_the_latest_by_default(tmp_path):
     for name in ("20260101T020000-aaaaaaaa", "20260102T020000-bbbbbbbb"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "report.json").write_text("{}")
+        (tmp_path / name / SEAL).write_text("{}")
+    (tmp_path / "20260103T020000-cccccccc").mkdir()  # of an audit that is at work, or was ended
+    (tmp_path / "20260103T020000-cccccccc" / "report.json").write_text("{}")
     assert find_run(tmp_path).name == "20260102T020000-bbbbbbbb"
     assert find_run(tmp_path, "20260101T020000-aaaaaaaa").name == "20260101T020000-aaaaaaaa"
     with pytest.raises(FileNotFoundError):
         find_run(tmp_path, "../elsewhere")
+    elsewhere = tmp_path / "20260101T020000-aaaaaaaa"
+    assert find_run(tmp_path / "reports", str(elsewhere)) == elsewhere  # as `audit --out` writes it
 
 
 def test_no_number_in_json_is_not_a_number():

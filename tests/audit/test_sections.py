@@ -167,6 +167,35 @@ def test_a_drifting_deviation_index_is_told_with_its_dose(stored, audited):
     assert "a year" in finding.message
 
 
+def test_a_deviation_index_that_steps_is_no_drift(stored, audited):
+    """Twice the dose to the detector (+3 in deviation index) from the 80th day on."""
+    random = np.random.default_rng(8)
+    for i in range(150):
+        up = 10.0 * math.log10(2.0) if i >= 80 else 0.0
+        _radiograph(stored, START + timedelta(days=i), 400 * 10 ** ((up + random.normal(0, 0.5)) / 10), 400.0)
+    told = [f for f in audited(until=UNTIL).findings if f.kind == "exposure_index" and "from 20" in f.subject]
+    (finding,) = told
+    moved = date.fromisoformat(finding.evidence["day"]) - (START + timedelta(days=80)).date()
+    assert abs(moved.days) <= 2
+    assert finding.evidence["after"] - finding.evidence["before"] == pytest.approx(3.01, abs=0.3)
+    assert "drift" not in finding.message
+
+
+def test_a_target_that_goes_along_with_a_doubled_dose_is_told(stored, audited):
+    """The deviation index stays at 0; two views of their own target under one name are no change."""
+    random = np.random.default_rng(8)
+    for i in range(120):
+        target = 400.0 if i >= 70 else 200.0
+        _radiograph(stored, START + timedelta(days=i), target * 10 ** (random.normal(0, 0.5) / 10), target)
+        other = (200.0, 400.0)[int(random.integers(2))]
+        _radiograph(stored, START + timedelta(days=i), other, other, equipment="DX 2")
+    (finding,) = [f for f in audited(until=UNTIL).findings if f.kind == "exposure_index"]
+    assert finding.equipment == "DX 1"
+    assert finding.evidence["day"] == (START + timedelta(days=70)).date().isoformat()
+    assert (finding.evidence["target_before"], finding.evidence["target_after"]) == (200.0, 400.0)
+    assert finding.evidence["median_ei_after"] == pytest.approx(400.0, rel=0.05)
+
+
 def test_agd_is_binned_by_thickness_and_held_against_its_limit(stored, audited):
     for i in range(30):
         for agd, thickness in ((1.2, 45.0), (4.1, 62.0)):
@@ -218,6 +247,26 @@ def test_doses_of_one_patient_add_up_over_weeks_and_the_pseudonym_stays_out(stor
     assert finding.severity == "act"
     text = json.dumps([f.message for f in result.findings]) + json.dumps(dict(finding.evidence)) + finding.key
     assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("others", "added"),
+    [
+        ({"site": "South", "sex": "F", "age_years": 50.0}, True),
+        ({"site": "South", "sex": "M", "age_years": 50.0}, False),  # two hospitals that number alike
+        ({"site": "South", "sex": "F", "age_years": 57.0}, False),
+        ({"site": "South", "sex": "F", "age_years": None}, False),
+        ({"site": "North", "sex": None, "age_years": None}, True),
+        ({"site": "North", "sex": "M", "age_years": 50.0}, False),  # one number for two, as of emergencies
+    ],
+)
+def test_doses_of_one_patient_id_add_up_where_they_are_one_persons(stored, audited, others, added):
+    patient = {"acquisition_protocol": "PCI", "dose_rp_mgy": 2600.0, "pseudonym": "secret-a"}
+    stored.add("XA", START, **patient, sex="F")
+    stored.add("XA", START + timedelta(days=30), **patient, **{"equipment": f"Lab {others['site']}"} | others)
+    told = [f for f in audited(until=UNTIL).findings if f.kind == "cumulative_exposure"]
+    assert [f.evidence["sites"] for f in told] == ([sorted({"North", others["site"]})] if added else [])
+    assert all(("agree, which makes one person likely" in f.message) == (others["site"] == "South") for f in told)
 
 
 def test_a_second_course_that_adds_up_is_told_again_and_a_longer_first_one_is_not(stored, audited):

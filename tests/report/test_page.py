@@ -272,6 +272,17 @@ def test_a_run_that_compared_nothing_gives_no_all_clear(run_dir: Path) -> None:
     assert "◆ Data: 0 of 82 exams compared (82 unmapped)." in words
 
 
+def test_groups_without_a_level_are_not_told_as_compared(run_dir: Path) -> None:
+    def no_level(data: dict[str, Any]) -> None:
+        data["run"]["nothing_compared"] = "nothing was compared: the loaded reference levels have none."
+        data["completeness"] |= {"compared": 70, "unmapped": 12, "excluded": 0}
+        data["comparisons"] = [row | {"verdict": "NO_DRL", "drl": None} for row in data["comparisons"]]
+        data["findings"] = []
+
+    words = _changed(run_dir, no_level)
+    assert "Data: 0 of 82 exams compared (12 unmapped, 70 without a level or too few)." in words
+
+
 def test_objects_that_were_not_read_are_in_the_answer(run_dir: Path) -> None:
     def wait(data: dict[str, Any]) -> None:
         data["completeness"]["by_state"]["pending"] = 659

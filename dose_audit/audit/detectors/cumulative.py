@@ -13,6 +13,7 @@ from dose_audit.audit.detectors.high_exposure import Trigger, countable, trigger
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.labels import quantity_label, unit_label
 from dose_audit.audit.limits import limit
+from dose_audit.audit.persons import Visit, persons
 from dose_audit.audit.values import exam_ref
 from dose_audit.figures import figure
 
@@ -26,9 +27,9 @@ def detect(context: AuditContext) -> list[Finding]:
 
     Notes
     -----
-    Exams of one pseudonym within the weeks of ``data/limits.csv`` are added, whatever the site. Further exams while the
-    sum stays at the level are no new finding; once it has been below, a second course is. The pseudonym itself appears
-    nowhere.
+    Exams of one person (`persons.persons`) within the weeks of ``data/limits.csv`` are added, whatever the site. Further
+    exams while the sum stays at the level are no new finding; once it has been below, a second course is. The pseudonym
+    itself appears nowhere.
     """
     columns = context.values.columns
     usable = countable(context.values)
@@ -58,10 +59,24 @@ def _patients(context: AuditContext, rows: NDArray[np.int64]) -> Iterator[tuple[
     ids = known["exam_id"]  # ascending
     place = np.minimum(np.searchsorted(ids, wanted), ids.size - 1)
     here = ids[place] == wanted
-    patients = Columns(known.table.select(["pseudonym"]).take(pa.array(place[here])))
+    patients = Columns(known.table.take(pa.array(place[here])))
     for (pseudonym,), members in patients.groups(("pseudonym",)):
-        if pseudonym is not None and members.size > 1:
-            yield str(pseudonym), rows[here][members]
+        if pseudonym is None or members.size < 2:
+            continue
+        own = rows[here][members]
+        for person in persons(_visits(context, own, patients, members)):
+            if len(person) > 1:
+                yield str(pseudonym), own[person]
+
+
+def _visits(
+    context: AuditContext, rows: NDArray[np.int64], patients: Columns, members: NDArray[np.int64]
+) -> list[Visit]:
+    columns = context.values.columns
+    days = (columns["study_datetime"][rows] - np.datetime64(0, "D")) / np.timedelta64(1, "D")
+    ages = [None if np.isnan(age) else float(age) for age in patients["age_years"][members]]
+    told = zip(columns["site"][rows], days, patients["sex"][members], ages, strict=True)
+    return [Visit(str(site), float(day), sex, age) for site, day, sex, age in told]
 
 
 def _findings(
@@ -85,6 +100,13 @@ def _finding(context: AuditContext, rows: NDArray[np.int64], total: float, trigg
     columns = context.values.columns
     refs = [exam_ref(int(i)) for i in columns["exam_id"][rows]]
     row = rows[-1]
+    sites = sorted({str(site) for site in columns["site"][rows]})
+    where = (
+        f" They were done at {' and '.join(sites)}: Patient ID, sex and age agree, which makes one person likely and does "
+        "not prove it."
+        if len(sites) > 1
+        else ""
+    )
     what, unit = quantity_label(trigger.quantity), unit_label(trigger.unit)
     return Finding(
         kind="cumulative_exposure",
@@ -93,7 +115,7 @@ def _finding(context: AuditContext, rows: NDArray[np.int64], total: float, trigg
         message=(
             f"{what} of exams {', '.join(refs)} within {limit('cumulative_weeks'):g} weeks adds up to {figure(total, 4)} "
             f"{unit}, at or above {trigger.at_least:g}, which none of them reached alone. Doses of different beam "
-            "directions do not fall on one patch of skin: judge the sum with the projections."
+            f"directions do not fall on one patch of skin: judge the sum with the projections.{where}"
         ),
         site=columns["site"][row],
         equipment=columns["equipment"][row],
@@ -106,6 +128,7 @@ def _finding(context: AuditContext, rows: NDArray[np.int64], total: float, trigg
             "at_least": trigger.at_least,
             "weeks": limit("cumulative_weeks"),
             "exam_refs": refs,
+            "sites": sites,
             "source": trigger.source,
         },
     )

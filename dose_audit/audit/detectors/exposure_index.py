@@ -1,4 +1,4 @@
-"""Devices whose detector dose drifts from its target, or misses it too often."""
+"""Devices whose detector dose drifts or steps from its target, misses it too often, or whose target is another."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from scipy.special import bdtrc
 
 from dose_audit.audit.context import AuditContext
-from dose_audit.audit.deviation import IndexGroup, drift_a_year, index_groups
+from dose_audit.audit.deviation import IndexGroup, TargetChange, drift_a_year, index_groups, step_of
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.limits import limit
 from dose_audit.audit.verdicts import ALPHA_A_YEAR
+from dose_audit.figures import figure
 
 __all__ = ["detect"]
 
@@ -28,6 +29,7 @@ def detect(context: AuditContext) -> list[Finding]:
         closed = group.times.astype("datetime64[D]") <= np.datetime64(last, "D")
         findings.extend(_too_often(group, group.deviation[closed], alpha))
         findings.extend(_drifting(group, closed, alpha))
+        findings.extend(_another_target(group, change) for change in group.target_changes)
     return findings
 
 
@@ -51,12 +53,27 @@ def _too_often(group: IndexGroup, deviation: NDArray[np.float64], alpha: float) 
 
 
 def _drifting(group: IndexGroup, closed: NDArray[np.bool_], alpha: float) -> list[Finding]:
-    drift = drift_a_year(group.times[closed], group.deviation[closed], level=1.0 - alpha)
+    times, deviation = group.times[closed], group.deviation[closed]
+    drift = drift_a_year(times, deviation, level=1.0 - alpha)
     if drift.value is None or drift.low is None or drift.high is None:
         return []
     least = limit("deviation_index_drift")
     if abs(drift.value) < least or drift.low <= 0.0 <= drift.high:
         return []
+    step = step_of(times, deviation, false_alarm=alpha)
+    if step is not None:
+        by = step.after - step.before
+        return [
+            _finding(
+                group,
+                "step up" if by > 0 else "step down",
+                f"deviation index {by:+.1f} from {step.day}",
+                f"The median deviation index is {step.before:+.1f} before {step.day} and {step.after:+.1f} from then on "
+                f"({step.n_before} and {step.n_after} exposures): the dose to the detector changed by "
+                f"{10 ** (by / 10) - 1:+.0%} beside its target, at once.",
+                {"day": str(step.day), "before": step.before, "after": step.after, "n": drift.n},
+            )
+        ]
     return [
         _finding(
             group,
@@ -67,6 +84,28 @@ def _drifting(group: IndexGroup, closed: NDArray[np.bool_], alpha: float) -> lis
             {"drift_di_a_year": drift.value, "low": drift.low, "high": drift.high, "n": drift.n},
         )
     ]
+
+
+def _another_target(group: IndexGroup, change: TargetChange) -> Finding:
+    day = change.day.astype("datetime64[D]")
+    index = ""
+    if change.index_before is not None and change.index_after is not None:
+        index = f" The median exposure index was {figure(change.index_before)} and is {figure(change.index_after)}."
+    return _finding(
+        group,
+        f"target {change.after:.3g}",
+        f"target exposure index {figure(change.before)} to {figure(change.after)} from {day}",
+        f"From {day} on the target exposure index is {figure(change.after)}; it was {figure(change.before)} "
+        f"({change.n_before} and {change.n_after} exposures in a row).{index} The deviation index is measured from the "
+        "target: it cannot show whether the dose to the detector changed that day.",
+        {
+            "day": str(day),
+            "target_before": change.before,
+            "target_after": change.after,
+            "median_ei_before": change.index_before,
+            "median_ei_after": change.index_after,
+        },
+    )
 
 
 def _finding(group: IndexGroup, what: str, subject: str, message: str, evidence: dict[str, object]) -> Finding:

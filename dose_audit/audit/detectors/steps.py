@@ -5,7 +5,8 @@ from __future__ import annotations
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.findings import Finding
 from dose_audit.audit.labels import quantity_label
-from dose_audit.audit.steps import SoftwareChange, Step
+from dose_audit.audit.software import SoftwareChange
+from dose_audit.audit.steps import Step
 
 __all__ = ["detect"]
 
@@ -58,18 +59,19 @@ def _step(context: AuditContext, step: Step) -> Finding:
             "software_after": step.software.after if step.software else None,
             "software_day": step.software.day.isoformat() if step.software else None,
         },
-        likely_causes=("software upgrade on or about the same day",) if step.software else (),
+        likely_causes=("software changed on or about the same day",) if step.software else (),
     )
 
 
 def _software(change: SoftwareChange) -> Finding:
+    first = "Back to" if change.returns else "First exam under"
     return Finding(
         kind="software_change",
         severity="note",
-        subject=f"Software {change.after}",
-        message=f"First exam under software {change.after} on {change.day}; before it was {change.before}.",
+        subject=f"Software {change.words}",
+        message=f"{first} software {change.after} on {change.day}; before it was {change.before}.",
         site=change.site,
         equipment=change.equipment,
-        identity=(change.after,),
+        identity=(change.after, f"return {change.returns}") if change.returns else (change.after,),
         evidence={"day": change.day.isoformat(), "before": change.before, "after": change.after},
     )

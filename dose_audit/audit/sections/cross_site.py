@@ -74,6 +74,11 @@ def _comparison(
 ) -> dict[str, Any] | None:
     from dose_audit.statistics import brown_forsythe, dunn, group_funnel, kruskal_wallis, variance_components
 
+    names, counts = np.unique(every_site.astype(str), return_counts=True)
+    # First, so that a site which is not shown anyway has no say in whether sizes are known well enough.
+    shown = np.isin(every_site.astype(str), names[counts >= _LEAST_A_SITE])
+    values, sizes, every_site = values[shown], sizes[shown], every_site[shown]
+    scanner, label = scanner[shown], label[shown]
     doses, used, size = _standardised(values, axis, sizes, every_site)
     sites = every_site[used]
     by_site = {str(site): doses[used][sites == site] for site in sorted(set(sites.tolist()))}
@@ -94,7 +99,7 @@ def _comparison(
     told = sorted(pairs.pairs, key=lambda pair: (pair.adjusted, pair.first, pair.second))[:_MOST_PAIRS]
     return {
         "n_used": int(sites.size),
-        "sites_left_out": sorted(set(by_site) - set(enough)),
+        "sites_left_out": sorted(set(names.tolist()) - set(enough)),
         "size": size,
         "funnel": _funnel_record(funnel, [part.size for part in enough.values()]),
         "components": _components_record(components),

@@ -22,9 +22,9 @@ def all_events(context: AuditContext) -> list[DeviceEvent]:
     """Events of the store, and the new software that only the period's exams tell."""
     known = {(event.site, event.equipment, event.text) for event in context.events if event.kind == SOFTWARE}
     seen = [
-        DeviceEvent(-1, change.site, change.equipment, change.day, SOFTWARE, change.after, change.before)
+        DeviceEvent(-1, change.site, change.equipment, change.day, SOFTWARE, change.words, change.before)
         for change in context.software
-        if (change.site, change.equipment, change.after) not in known
+        if (change.site, change.equipment, change.words) not in known
     ]
     return sorted([*context.events, *seen], key=lambda e: (e.day, e.site or "", e.equipment or "", e.kind, e.text))
 
