@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dose_audit.measured import Measured
 from dose_audit.phantom.definition import Definition, Tolerance
 from dose_audit.phantom.pose import Pose
-from dose_audit.phantom.series import ImageSeries
+
+if TYPE_CHECKING:
+    from dose_audit.phantom.series import ImageSeries
 
 __all__ = ["ALGORITHM_VERSION", "Analysis", "Judgement", "PhantomMeasurement", "Roi"]
 

@@ -96,7 +96,10 @@ _EXAMS = (
     *_same("number", "x", "peak_skin_dose_mgy"),
 )  # fmt: skip
 
-_DOSE_CHECK = "CASE WHEN CAST(e.rest AS TEXT) LIKE '%\"dose_check\"%' THEN CAST(e.rest AS TEXT) END"
+_HAS_DOSE_CHECK = "CAST(e.rest AS TEXT) LIKE '%heck\"%' AND CAST(e.rest AS TEXT) LIKE '%\"dose_check\"%'"
+# The first of the two only saves time: SQLite looks for a pattern at each place where its first letter stands, and a quotation
+# mark stands at every word of JSON. It takes a fifth of the second's time, and few rows come to that.
+_DOSE_CHECK = f"CASE WHEN {_HAS_DOSE_CHECK} THEN CAST(e.rest AS TEXT) END"
 
 _EVENTS = (
     *_same("key", "e", "exam_id"),
