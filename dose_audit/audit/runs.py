@@ -74,17 +74,12 @@ class AuditOutcome:
         --------
         >>> counts = {"in_period": 12, "compared": 3, "unmapped": 8, "excluded": 1}
         >>> AuditOutcome("run", Path("run"), 0, 0, exams=counts).coverage
-        '3 of 12 exams compared, 8 unmapped, 1 left out'
+        '3 of 12 exams grouped for comparison, 8 unmapped, 1 left out'
         """
         if not self.exams.get("in_period"):
             return ""
-        compared = 0 if self.nothing_compared else self.exams["compared"]
-        parts = [f"{compared} of {self.exams['in_period']} exams compared"]
-        others = (
-            (self.exams["unmapped"], "unmapped"),
-            (self.exams["excluded"], "left out"),
-            (self.exams["compared"] - compared, "without a level or too few"),
-        )
+        parts = [f"{self.exams['compared']} of {self.exams['in_period']} exams grouped for comparison"]
+        others = ((self.exams["unmapped"], "unmapped"), (self.exams["excluded"], "left out"))
         parts += [f"{n} {word}" for n, word in others if n]
         return ", ".join(parts)
 

@@ -143,7 +143,7 @@ def about_table(run: FrozenRun, *, smallest: int) -> Table:
     rows = [
         ["From", run.data["run"]["since"]],
         ["To", run.data["run"]["until"]],
-        ["Exams", "exams compared, by examination and site; an exam of two regions is counted in each"],
+        ["Exams", "exams grouped for comparison, by examination and site; an exam of two regions is counted in each"],
         ["Hidden", f"numbers from 1 to {smallest - 1}, and enough others that no total gives them back"],
         ["Medians", f"of a site's devices together, for groups of {smallest} exams or more whose number is shown"],
         ["CI, P25, P75", f"95 % interval of the median, and quartiles, from {_FEWEST_FOR_QUARTILES} exams on"],

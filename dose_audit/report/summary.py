@@ -183,19 +183,15 @@ def _coverage(data: dict[str, Any]) -> Line:
     unread = f" {plural(waiting, 'received object')} not read yet: in no number here." if waiting else ""
     if not complete["in_period"]:
         return Line("check" if waiting else "quiet", f"Data: no exams in the period.{unread}")
-    judged = any(row["verdict"] in JUDGED for row in data["comparisons"])
-    compared_n = complete["compared"] if judged else 0
-    others = (
-        (complete["unmapped"], "unmapped"),
-        (complete["excluded"], "left out"),
-        (complete["compared"] - compared_n, "without a level or too few"),
-    )
+    others = ((complete["unmapped"], "unmapped"), (complete["excluded"], "left out"))
     rest = [f"{n:,} {word}".replace(",", "\u202f") for n, word in others if n]
-    few = compared_n < 0.9 * complete["in_period"]
+    few = complete["compared"] < 0.9 * complete["in_period"] or not any(
+        row["verdict"] in JUDGED for row in data["comparisons"]
+    )
     told = f" ({', '.join(rest)})" if rest else ""
     # A space between thousands, as everywhere in the report.
-    compared = f"{compared_n:,}".replace(",", "\u202f")
-    text = f"Data: {compared} of {plural(complete['in_period'], 'exam')} compared{told}."
+    grouped = f"{complete['compared']:,}".replace(",", "\u202f")
+    text = f"Data: {grouped} of {plural(complete['in_period'], 'exam')} grouped for comparison{told}."
     return Line("check" if few or waiting else "ok", text + _groups_judged(data["comparisons"]) + unread)
 
 

@@ -245,7 +245,8 @@ def _completeness(data: dict[str, Any]) -> list[list[Any]]:
     rows: list[list[Any]] = [["Objects", "received", complete["received"]]]
     rows += [["Objects", state, n] for state, n in complete["by_state"].items()]
     rows += [["Quarantine", item["reason"], item["n"]] for item in complete["quarantined"]]
-    rows += [["Exams", name, complete[name]] for name in ("exams", "in_period", "compared")]
+    named = (("exams", "exams"), ("in_period", "in_period"), ("compared", "grouped"))
+    rows += [["Exams", word, complete[name]] for name, word in named]
     rows += [["Device", f"{item['equipment']}, {item['site']}", item["exams"]] for item in complete["devices"]]
     rows += [["Remark", item["code"], item["n"]] for item in complete["data_quality"]]
     return rows

@@ -192,7 +192,7 @@ def test_single_unmapped_exams_under_many_names_are_no_all_clear(stored, nightly
         ("low_coverage", "North", 10)
     ]
     assert outcome.exit_code == 3
-    assert outcome.coverage == "30 of 40 exams compared, 10 unmapped"
+    assert outcome.coverage == "30 of 40 exams grouped for comparison, 10 unmapped"
 
 
 def test_when_nothing_is_mapped_the_outcome_says_so_and_is_no_success(stored, nightly):
@@ -201,7 +201,7 @@ def test_when_nothing_is_mapped_the_outcome_says_so_and_is_no_success(stored, ni
     outcome, report = nightly()
     assert outcome.exit_code == 3
     assert outcome.nothing_compared.startswith("nothing was compared: none of the 4 exams has a known examination")
-    assert outcome.coverage == "0 of 4 exams compared, 4 unmapped"
+    assert outcome.coverage == "0 of 4 exams grouped for comparison, 4 unmapped"
     assert {f["kind"]: f["severity"] for f in report["findings"]} == {
         "low_coverage": "check",
         "unmapped_acquisition_protocol": "note",

@@ -112,7 +112,7 @@ def test_completeness_and_comparisons_are_those_of_the_run(rendered: ReportFiles
     page = _words(rendered.html.read_text(encoding="utf-8"))
     assert "83 objects received" in page
     assert "82 exams in the period" in page
-    assert "82 compared" in page
+    assert "82 grouped for comparison" in page
     assert re.search(r"Head North CT &lt;b&gt;1&lt;/b&gt; DLP \(mGy·cm\) 41 130 117 to 143", page)
 
 

@@ -269,10 +269,10 @@ def test_a_run_that_compared_nothing_gives_no_all_clear(run_dir: Path) -> None:
     words = _changed(run_dir, nothing)
     assert "Nothing to act on" not in words
     assert "No finding, and no all-clear: nothing was compared." in words
-    assert "◆ Data: 0 of 82 exams compared (82 unmapped)." in words
+    assert "◆ Data: 0 of 82 exams grouped for comparison (82 unmapped)." in words
 
 
-def test_groups_without_a_level_are_not_told_as_compared(run_dir: Path) -> None:
+def test_exams_of_groups_without_a_level_are_not_told_as_compared(run_dir: Path) -> None:
     def no_level(data: dict[str, Any]) -> None:
         data["run"]["nothing_compared"] = "nothing was compared: the loaded reference levels have none."
         data["completeness"] |= {"compared": 70, "unmapped": 12, "excluded": 0}
@@ -280,7 +280,7 @@ def test_groups_without_a_level_are_not_told_as_compared(run_dir: Path) -> None:
         data["findings"] = []
 
     words = _changed(run_dir, no_level)
-    assert "Data: 0 of 82 exams compared (12 unmapped, 70 without a level or too few)." in words
+    assert "Data: 70 of 82 exams grouped for comparison (12 unmapped). 0 of " in words
 
 
 def test_objects_that_were_not_read_are_in_the_answer(run_dir: Path) -> None:
