@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dose_audit.audit.engine import TABLES
 from dose_audit.audit.numbering import with_sorted_words
@@ -102,7 +103,7 @@ def rows_of_blocks(
     sql = _sql_by_block(engine, name, rows) if made else ""
     for block, path in made:
         _look_at(engine, block)
-        _write(path, engine.connection.con.sql(sql).to_arrow_table())
+        _write(path, engine.duckdb.sql(sql).to_arrow_table())
     return [_read(path, without) for path in paths]
 
 
@@ -159,7 +160,7 @@ def sums_by_block(
             _look_at_rows(engine, block, from_rows)
         else:
             _look_at(engine, block)
-        table = engine.connection.con.sql(sql).to_arrow_table()
+        table = engine.duckdb.sql(sql).to_arrow_table()
         parts.append(table.append_column("block", pa.array([block.key] * table.num_rows, pa.string())))
     found = pa.concat_tables([_plain(part) for part in parts])
     if missing:
@@ -238,14 +239,11 @@ def _days(block: Block) -> list[str] | None:
 
 def _sql_by_block(engine: Engine, name: str, rows: Rows) -> str:
     """The rows of a block as SQL, which reads views that another block can be put behind."""
-    import ibis
-
-    connection = engine.connection
     for source in TABLES:
-        _view(connection, source, _no_rows(engine, source))
+        _view(engine, source, _no_rows(engine, source))
     sql: str = _kept(engine).result(
         f"sql of {name}",
-        (definitions_sha256(), ibis.__version__, connection.version),
+        (definitions_sha256(), version("ibis-framework"), engine.version),
         lambda: query_text(engine, name, rows),
     )
     return sql
@@ -259,11 +257,11 @@ def _kept(engine: Engine) -> KeptResults:
 def _look_at(engine: Engine, block: Block) -> None:
     for name, path in block.files.items():
         # A block without events has the columns all the same.
-        _view(engine.connection, name, path or _no_rows(engine, name))
+        _view(engine, name, path or _no_rows(engine, name))
 
 
-def _view(connection: Any, name: str, path: Path) -> None:
-    connection.raw_sql(
+def _view(engine: Engine, name: str, path: Path) -> None:
+    engine.duckdb.execute(
         f"CREATE OR REPLACE TEMP VIEW {view_name(name)} AS SELECT * FROM read_parquet('{_quoted(path)}')"
     )
 
@@ -283,7 +281,7 @@ def _no_rows(engine: Engine, name: str) -> Path:
 
 
 def _look_at_rows(engine: Engine, block: Block, name: str) -> None:
-    engine.connection.con.register(view_name(name), _read(blocks_folder(engine) / f"{block.key}-{name}.arrow"))
+    engine.duckdb.register(view_name(name), _read(blocks_folder(engine) / f"{block.key}-{name}.arrow"))
 
 
 def _write(path: Path, table: pa.Table) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,15 @@ class Engine:
 
     Attributes
     ----------
-    connection : ibis backend
+    name, version : str
+        Of the engine: ``duckdb`` or ``postgres``.
+    connect : callable
+        Gives the Ibis backend. Where the texts of all queries are known nobody asks for it, and Ibis is not imported, which
+        takes as long as a night's whole reading of a small store.
     table : callable
         Gives ``exams``, ``events`` or ``objects`` by name.
+    duckdb : DuckDB connection, optional
+        None where a database answers itself.
     folder : Path, optional
         Of the columnar copy; none where a database answers itself.
     manifest : Manifest, optional
@@ -49,11 +55,19 @@ class Engine:
         Where given, what blocks of the copy gave is kept beside it.
     """
 
-    connection: Any
+    name: str
+    version: str
+    connect: Callable[[], Any]
     table: Callable[[str], ir.Table]
+    duckdb: Any = None
     folder: Path | None = None
     manifest: Manifest | None = None
     kept: KeptResults | None = None
+
+    @property
+    def connection(self) -> Any:
+        """The Ibis backend."""
+        return self.connect()
 
     @cached_property
     def exams(self) -> ir.Table:
@@ -79,7 +93,7 @@ class Engine:
     def to_arrow(self, query: ir.Table | str) -> pa.Table:
         """Run an expression, or DuckDB's SQL, and return its rows."""
         if isinstance(query, str):
-            return self.connection.con.sql(query).to_arrow_table()
+            return self.duckdb.sql(query).to_arrow_table()
         table: pa.Table = self.connection.to_pyarrow(query)
         return table
 
@@ -111,9 +125,9 @@ class Engine:
         return pa.Table.from_batches(parts, schema=schema).unify_dictionaries().combine_chunks()
 
     def _batches(self, query: ir.Table | str, without: Sequence[str]) -> pa.RecordBatchReader:
-        if not isinstance(query, str) and self.connection.name != "duckdb":
+        if not isinstance(query, str) and self.duckdb is None:
             return self.connection.to_pyarrow_batches(query.drop(*without), chunk_size=_BATCH_ROWS)
-        relation = self.connection.con.sql(query if isinstance(query, str) else self.connection.compile(query))
+        relation = self.duckdb.sql(query if isinstance(query, str) else self.connection.compile(query))
         if without:
             relation = relation.project(f"* EXCLUDE ({', '.join(without)})")
         # DuckDB 2 has it under a new name, and warns of the old one.
@@ -124,7 +138,7 @@ class Engine:
     def keep(self, query: ir.Table | str, name: str) -> ir.Table:
         """Run an expression, or DuckDB's SQL, once and keep its rows with the engine, for several questions about them."""
         if isinstance(query, str):
-            self.connection.raw_sql(f"CREATE TEMP TABLE {name} AS {query}")
+            self.duckdb.execute(f"CREATE TEMP TABLE {name} AS {query}")
             return self.connection.table(name)
         return self.connection.create_table(name, obj=query, temp=True)
 
@@ -163,15 +177,13 @@ def open_engine(
     AuditInputError
         A table is missing.
     """
-    import ibis
-
     from dose_audit.store.columns_manifest import parquet_files, read_manifest
 
     if database_url is not None:
         from dose_audit.audit.engine_postgres import connect
 
         with connect(database_url) as (connection, tables):
-            yield Engine(connection, tables.__getitem__)
+            yield Engine(connection.name, connection.version, lambda: connection, tables.__getitem__)
         return
     manifest = read_manifest(parquet_dir)
     files = {name: parquet_files(parquet_dir, name, manifest) for name in TABLES}
@@ -180,16 +192,28 @@ def open_engine(
             raise AuditInputError(
                 f"{parquet_dir / name}.parquet is missing: the store has not been copied to Parquet yet."
             )
-    connection = ibis.duckdb.connect(threads=threads, memory_limit=memory_limit)
-    try:
+    import duckdb
+
+    with duckdb.connect(config={"threads": threads, "memory_limit": memory_limit}) as database:
         # Row order decides nothing: every result that is kept is sorted by its own key.
-        connection.raw_sql("SET preserve_insertion_order = false")
+        database.execute("SET preserve_insertion_order = false")
         spill = str((parquet_dir / ".spill").absolute()).replace("'", "''")
-        connection.raw_sql(f"SET temp_directory = '{spill}'")
-        connection.raw_sql("SET enable_progress_bar = false")  # it would print over whatever the caller prints
-        yield Engine(connection, lambda name: _open_table(connection, name, files[name]), parquet_dir, manifest, kept)
-    finally:
-        connection.disconnect()
+        database.execute(f"SET temp_directory = '{spill}'")
+        database.execute("SET enable_progress_bar = false")  # it would print over whatever the caller prints
+        # As Ibis sets them; a query means the same whether it came by Ibis or as a text that is known.
+        database.execute("SET TimeZone = 'UTC'")
+        database.execute("SET python_enable_replacements = false")
+
+        @cache
+        def connect() -> Any:
+            import ibis
+
+            return ibis.duckdb.from_connection(database)
+
+        def table(name: str) -> ir.Table:
+            return _open_table(connect(), name, files[name])
+
+        yield Engine("duckdb", duckdb.__version__, connect, table, database, parquet_dir, manifest, kept)
 
 
 @contextmanager

@@ -51,15 +51,13 @@ def query_text(engine: Engine, name: str, rows: Rows) -> str:
     -----
     To express the rows and to compile them takes a second for all that an audit reads, whatever the size of the store.
     """
-    import ibis
-
-    connection = engine.connection
     columns = [
-        [column[:2] for column in connection.con.execute(f"SELECT * FROM {view_name(table)} LIMIT 0").description]
+        [column[:2] for column in engine.duckdb.execute(f"SELECT * FROM {view_name(table)} LIMIT 0").description]
         for table in TABLES
     ]
-    key = (name, definitions_sha256(), ibis.__version__, connection.version, str(columns))
+    key = (name, definitions_sha256(), engine.version, str(columns))
     if key not in _TEXTS:
+        connection = engine.connection
         part = replace(engine, table=lambda table: connection.table(view_name(table)))
         _TEXTS[key] = str(connection.compile(rows(part, None, None)))
     return _TEXTS[key]
@@ -75,13 +73,13 @@ def period_query(engine: Engine, name: str, rows: Rows, since: date | None, unti
     since, until : date, optional
         First and last study date, both included.
     """
-    if engine.connection.name != "duckdb":
+    if engine.duckdb is None:
         return rows(engine, since, until)
     ends = [f"study_date {sign} DATE '{day}'" for sign, day in ((">=", since), ("<=", until)) if day is not None]
     inside = f" WHERE study_date IS NULL OR ({' AND '.join(ends)})" if ends else ""
     for table, rows_of in zip(TABLES, (engine.exams, engine.events, engine.objects), strict=True):
         condition = inside if table == "exams" else ""
-        engine.connection.raw_sql(
+        engine.duckdb.execute(
             f"CREATE OR REPLACE TEMP VIEW {view_name(table)} AS SELECT * FROM {rows_of.get_name()}{condition}"
         )
     return query_text(engine, name, rows)

@@ -33,7 +33,7 @@ def read_from(engine: Engine) -> dict[str, Any]:
         ``engine``; ``copy``: null where a database answers itself, or where the copy has no manifest, else ``layout``,
         ``block_rows`` and ``files``: table → block → ``rows`` and ``sha256``.
     """
-    name = f"{engine.connection.name} {engine.connection.version}"
+    name = f"{engine.name} {engine.version}"
     manifest = engine.manifest
     if manifest is None:
         return {"engine": name, "copy": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,25 @@ def _exam_tables(folder: Path, *, kept: bool) -> list[Any]:
     tables = [exams, objects.counts, objects.set_aside, *vars(exposures).values()]
     assert sum(len(table) > 0 for table in tables) >= 9
     return [table.table.to_pylist() for table in tables]
+
+
+def test_a_night_whose_queries_are_known_does_without_ibis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing it takes as long as all that a night reads of a small store."""
+    stored = _exams(70)
+    folder = stored.write_blocks(tmp_path / "copy", BLOCK)
+
+    def rows() -> int:
+        kept = KeptResults(folder / FOLDER)
+        with open_engine(folder, kept=kept) as engine:
+            found: int = period_rows(engine, "values", value_rows, None, None).num_rows
+        kept.write()
+        return found
+
+    before = rows()
+    monkeypatch.setitem(sys.modules, "ibis", None)
+    stored.add_ct(START, 200.0)  # its block is read anew
+    stored.write_blocks(folder, BLOCK)
+    assert rows() == before + 2  # CTDIvol and DLP
 
 
 @pytest.mark.parametrize(("since", "until"), [(None, None), (date(2026, 1, 15), date(2026, 2, 20))])
