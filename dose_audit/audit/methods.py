@@ -7,7 +7,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from dose_audit.audit.comparisons import CI_LEVEL
-from dose_audit.audit.detectors import drl, outliers, totals
+from dose_audit.audit.detectors import drl, glandular, outliers, totals
+from dose_audit.audit.limits import limit
+from dose_audit.audit.sections.cross_site import LEAST_A_SITE
 from dose_audit.audit.silences import MINIMUM_DAYS
 from dose_audit.audit.slips import RECENT
 from dose_audit.audit.steps import ASSOCIATED_DAYS, FALSE_ALARM, SERIES_FALSE_ALARM, SMALLEST_RATIO
@@ -49,6 +51,7 @@ def method_texts(
     """
     from dose_audit.drl.comparison import MINIMUM_N, MINIMUM_N_CHILD
     from dose_audit.statistics import sequential
+    from dose_audit.statistics.size import MOST_MISSING
 
     words = {
         "mapping_version": mapping.version or "none",
@@ -72,6 +75,16 @@ def method_texts(
         "outlier_exams": outliers.MINIMUM_N,
         "outlier_false_alarm": outliers.FALSE_ALARM,
         "outlier_ratio": outliers.SMALLEST_RATIO,
+        "site_exams": LEAST_A_SITE,
+        "most_missing": MOST_MISSING,
+        "cumulative_weeks": limit("cumulative_weeks"),
+        "deviation_share": limit("deviation_index_share"),
+        "deviation_exams": limit("deviation_index_minimum_n"),
+        "deviation_beyond": limit("deviation_index_beyond"),
+        "deviation_drift": limit("deviation_index_drift"),
+        "target_change": limit("target_index_change"),
+        "habit": limit("habit_minimum_n"),
+        "glandular_views": glandular.MINIMUM_N,
         "silent_days": MINIMUM_DAYS,
         "totals_tolerance": totals.RELATIVE_TOLERANCE,
     }

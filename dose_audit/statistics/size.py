@@ -16,6 +16,8 @@ from dose_audit.statistics.slope import robust_slope
 EXTRAPOLATION = "EXTRAPOLATION"
 SIZE_MISSING = "SIZE_MISSING"
 UNEVEN_MISSING = "UNEVEN_MISSING"
+MOST_MISSING = 0.3
+"""Share of exams without a size, over all sites or at one of them, beyond which they are not compared at one size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,7 @@ def size_support(sizes: ArrayLike) -> tuple[float, float] | None:
 
 
 def size_missingness(
-    missing: Mapping[str, int], total: Mapping[str, int], *, most_missing: float = 0.3, alpha: float = 0.01
+    missing: Mapping[str, int], total: Mapping[str, int], *, most_missing: float = MOST_MISSING, alpha: float = 0.01
 ) -> Missingness:
     """Judge whether missing sizes forbid a size-adjusted comparison between sites.
 

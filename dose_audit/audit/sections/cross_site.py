@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from dose_audit.audit.columns import Columns
     from dose_audit.statistics import Funnel, VarianceComponents
 
-__all__ = ["build"]
+__all__ = ["LEAST_A_SITE", "build"]
 
-_LEAST_A_SITE = 10
+LEAST_A_SITE = 10
 _MOST_A_DEVICE = 1000
 """Values of one device that are used, spread evenly over the period: more would not narrow what lies between sites."""
 _MOST_PAIRS = 100
@@ -76,13 +76,13 @@ def _comparison(
 
     names, counts = np.unique(every_site.astype(str), return_counts=True)
     # First, so that a site which is not shown anyway has no say in whether sizes are known well enough.
-    shown = np.isin(every_site.astype(str), names[counts >= _LEAST_A_SITE])
+    shown = np.isin(every_site.astype(str), names[counts >= LEAST_A_SITE])
     values, sizes, every_site = values[shown], sizes[shown], every_site[shown]
     scanner, label = scanner[shown], label[shown]
     doses, used, size = _standardised(values, axis, sizes, every_site)
     sites = every_site[used]
     by_site = {str(site): doses[used][sites == site] for site in sorted(set(sites.tolist()))}
-    enough = {site: part for site, part in by_site.items() if part.size >= _LEAST_A_SITE}
+    enough = {site: part for site, part in by_site.items() if part.size >= LEAST_A_SITE}
     if len(enough) < 2:
         return None
     funnel = group_funnel(enough)
