@@ -186,13 +186,37 @@ def test_a_slipped_unit_is_one_finding_and_stays_out_of_the_median(stored, audit
     assert result.excluded == [{"reason": "UNIT_SLIP", "n": 30, "detail": result.excluded[0]["detail"]}]
 
 
-@pytest.mark.parametrize("age", [1.0, 10.0, None])
+@pytest.mark.parametrize("age", [10.0, 17.0, None])
 def test_what_is_above_a_level_of_adults_is_told_of_a_child_and_of_unknown_age_too(stored, audited, age):
     """Levels of children are lower; 50 mGy is that of the adult torso (AAPM)."""
     stored.add_ct(START, 2000.0, ctdi=60.0, acquisition_protocol="Thorax Child", age_years=age, weight_kg=None)
     stored.add_ct(START + timedelta(days=1), 1000.0, ctdi=40.0, acquisition_protocol="Thorax Child", age_years=age)
     (told,) = [f for f in audited(until=UNTIL).findings if f.kind == "high_exposure"]
     assert "CTDIvol 60 mGy (level 50 mGy of adults)" in told.message
+
+
+@pytest.mark.parametrize(
+    ("named", "age", "phantom", "ctdi", "level"),
+    [
+        ("Thorax Child", 9.9, "body_32cm", 10.0, "10 mGy under 10 years"),
+        ("Thorax Child", 0.0, "body_32cm", 9.9, ""),
+        ("Thorax Child", 9.9, "head_16cm", 24.0, ""),
+        ("Thorax Child", 9.9, "head_16cm", 25.0, "25 mGy under 10 years"),
+        ("Thorax Child", 9.9, None, 49.0, ""),  # on which phantom nobody knows
+        ("Thorax Child", 9.9, None, 51.0, "50 mGy of adults"),
+        ("Thorax Child", 10.0, "body_32cm", 49.0, ""),
+        ("Head", 1.9, "head_16cm", 50.0, "50 mGy under 2 years"),
+        ("Head", 2.0, "head_16cm", 59.0, ""),
+        ("Head", 5.9, "head_16cm", 61.0, "60 mGy from 2 under 6 years"),
+        ("Head", 6.0, "head_16cm", 79.0, ""),
+        ("Head", 6.0, "head_16cm", 81.0, "80 mGy of adults"),
+    ],
+)
+def test_single_exams_of_children_have_levels_of_their_own(stored, audited, named, age, phantom, ctdi, level):
+    """Notification values of the AAPM's CT Dose Check guidelines (2011), as recalled."""
+    stored.add_ct(START, 900.0, ctdi=ctdi, acquisition_protocol=named, age_years=age, phantom=phantom, weight_kg=None)
+    told = [f.message for f in audited(until=UNTIL).findings if f.kind == "high_exposure"]
+    assert [f"(level {level})" in message for message in told] == ([True] if level else [])
 
 
 def test_eightfold_doses_are_alerts_and_no_slip(stored, audited):

@@ -345,10 +345,10 @@ def test_alert_levels_are_those_of_the_examination(stored, audited):
     stored.add_ct(START, 900.0, ctdi=75.0, acquisition_protocol="Head", phantom="head_16cm")
     stored.add_ct(START, 900.0, ctdi=85.0, acquisition_protocol="Head", phantom="head_16cm")
     stored.add_ct(START, 900.0, ctdi=55.0, acquisition_protocol="Chest")
-    stored.add_ct(START, 900.0, ctdi=55.0, acquisition_protocol="Chest", age_years=4.0)  # told, as above one of adults
+    stored.add_ct(START, 900.0, ctdi=55.0, acquisition_protocol="Chest", age_years=4.0)  # of a child, the lower level
     told = {f.evidence["exam_ref"]: f for f in audited(until=UNTIL).findings if f.kind == "high_exposure"}
     assert set(told) == {"E000002", "E000003", "E000004"}
-    assert "(level 50 mGy of adults)" in told["E000004"].message
+    assert "(level 10 mGy under 10 years)" in told["E000004"].message
     assert {f.evidence["values"][0]["confidence"] for f in told.values()} == {"recalled"}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,14 +35,18 @@ class Trigger:
     """One level: exams of `modality` with at least so much of `quantity`.
 
     `examination` is a slug, or the beginning of one with ``*``; empty holds for every exam, mapped or not.
-    `population` is that of which the source speaks, ``adult`` or empty. It keeps nobody out: levels of children are lower,
-    so what is above an adult's is told of a child too, and of a patient of unknown age. `acquisition` says of which CT
-    acquisitions it holds: ``moving``, ``standing`` (bolus tracking, perfusion) or empty, of all.
+    `population` is that of which the source speaks, ``adult``, ``child`` or empty. That of adults keeps nobody out: levels
+    of children are lower, so what is above an adult's is told of a child too, and of a patient of unknown age. A level with
+    an age (from, and under so many years) or a `phantom` holds for exams of which this is known. `acquisition` says of which
+    CT acquisitions it holds: ``moving``, ``standing`` (bolus tracking, perfusion) or empty, of all.
     """
 
     modality: str
     examination: str
     population: str
+    age_from_years: float | None
+    age_to_years: float | None
+    phantom: str
     acquisition: str
     quantity: str
     unit: str
@@ -50,6 +54,16 @@ class Trigger:
     severity: str
     source: str
     confidence: str
+
+    @property
+    def kind(self) -> tuple[str, str, str, str, float | None, float | None]:
+        """What of its own the exams and values are found by, whatever the examination."""
+        return (self.modality, self.quantity, self.acquisition, self.phantom, self.age_from_years, self.age_to_years)
+
+    @property
+    def of_some(self) -> bool:
+        """Whether it holds for patients of an age, or for a phantom alone."""
+        return bool(self.phantom) or self.age_from_years is not None or self.age_to_years is not None
 
     def fits(self, examination: str) -> bool:
         """Whether the level holds for exams of this examination."""
@@ -71,8 +85,14 @@ def triggers() -> tuple[Trigger, ...]:
     """Return the trigger levels of the table."""
     text = resources.files("dose_audit.audit").joinpath("data/high_exposure.csv").read_text(encoding="utf-8")
     return tuple(
-        Trigger(**(r | {"at_least": float(r["at_least"])}))  # type: ignore[arg-type]
-        for r in csv.DictReader(text.splitlines())
+        Trigger(
+            **(
+                row  # type: ignore[arg-type]
+                | {name: float(row[name]) if row[name] else None for name in ("age_from_years", "age_to_years")}
+                | {"at_least": float(row["at_least"])}
+            )
+        )
+        for row in csv.DictReader(text.splitlines())
     )
 
 
@@ -97,17 +117,16 @@ def _above(context: AuditContext, *, slipped: bool) -> list[Exposure]:
     Of several levels for examinations that fit one value, the first in the table counts.
     """
     found: dict[tuple[int, str, bool], Exposure] = {}
-    of_kind: dict[tuple[str, str, str], tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+    of_kind: dict[tuple[Any, ...], tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
     columns = context.values.columns
     for trigger in triggers():
-        kind = (trigger.modality, trigger.quantity, trigger.acquisition)
-        if kind not in of_kind:
-            of_kind[kind] = (
+        if trigger.kind not in of_kind:
+            of_kind[trigger.kind] = (
                 _acquisitions(context, trigger, slipped)
                 if trigger.quantity in _BY_ACQUISITION
                 else _exams(context, trigger, slipped)
             )
-        rows, values = of_kind[kind]
+        rows, values = of_kind[trigger.kind]
         for place in np.flatnonzero(values >= trigger.at_least).tolist():
             row = int(rows[place])
             if trigger.fits(columns["examination"][row] or ""):
@@ -145,7 +164,9 @@ def _acquisitions(
     names = _BY_ACQUISITION[trigger.quantity][trigger.acquisition]
     most = np.fmax.reduce([np.asarray(exams[name], dtype=float) for name in names])
     wanted = (exams["modality"] == trigger.modality) & (exams["left_out"] != "NOT_A_PATIENT")
-    least = min(other.at_least for other in triggers() if other.quantity == trigger.quantity)
+    if trigger.of_some:
+        wanted &= _of_those(context, trigger)
+    least = min(other.at_least for other in triggers() if other.kind == trigger.kind)
     above = np.flatnonzero(wanted & (most >= least))
     if not above.size:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
@@ -160,6 +181,32 @@ def _acquisitions(
     return rows, most[above[place[rows]]]
 
 
+def _young(context: AuditContext) -> NDArray[np.int64]:
+    """Rows of patients younger than some level's upper age: few of a hospital's."""
+    oldest = max(trigger.age_to_years or 0.0 for trigger in triggers())
+    return np.flatnonzero(np.asarray(context.values.columns["age_years"], dtype=float) < oldest)
+
+
+def _of_those(context: AuditContext, trigger: Trigger) -> NDArray[np.bool_]:
+    """Which exams are of a patient of the level's age, with the quantity on its phantom."""
+    columns, exams = context.values.columns, context.exams
+    rows = np.arange(len(columns)) if trigger.age_to_years is None else context.once(_young)
+    rows = rows[columns["quantity"][rows] == trigger.quantity]
+    age = np.asarray(columns["age_years"][rows], dtype=float)
+    inside = np.ones(rows.size, dtype=np.bool_)
+    if trigger.age_from_years is not None:
+        inside &= age >= trigger.age_from_years
+    if trigger.age_to_years is not None:
+        inside &= age < trigger.age_to_years
+    rows = rows[inside]
+    if trigger.phantom:
+        rows = rows[columns["phantom"][rows] == trigger.phantom]
+    here = np.zeros(len(exams), dtype=np.bool_)
+    place = places_among(exams["exam_id"], columns["exam_id"][rows])
+    here[place[place >= 0]] = True
+    return here
+
+
 def detect(context: AuditContext) -> list[Finding]:
     """Raise ``high_exposure``, once an exam, with the gravest of its triggers."""
     by_exam: dict[int, list[Exposure]] = {}
@@ -169,7 +216,10 @@ def detect(context: AuditContext) -> list[Finding]:
 
 
 def _whose(trigger: Trigger, band: str) -> str:
-    """Of whom a level is, where the patient is somebody else or nobody knows."""
+    """Of whom a level is, where that is not all, and where the patient is somebody else or nobody knows."""
+    if trigger.age_to_years is not None:
+        since = "" if trigger.age_from_years is None else f" from {trigger.age_from_years:g}"
+        return f"{since} under {trigger.age_to_years:g} years"
     return f" of {trigger.population}s" if trigger.population and band != trigger.population else ""
 
 
