@@ -21,6 +21,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 REAL = REPOSITORY.parent / "shared" / "real"
 EXPECTED = REPOSITORY.parent / "shared" / "expected"
 
+MadeOnce = Callable[[str, Callable[[], Any]], Any]
+"""What the fixture `made_once` is: gives under a name what is made for it by the first that asks."""
+
 # dcmtk leaves Nagle's algorithm on; with it every small answer waits 40 ms for the peer's delayed acknowledgement.
 os.environ.setdefault("TCP_NODELAY", "1")
 
@@ -65,7 +68,7 @@ def program() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[], Any]], Any]:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
     """Makes what is dear once for all workers of a run, under a name; the others wait for it and read it."""
     several = "PYTEST_XDIST_WORKER" in os.environ
     folder = tmp_path_factory.getbasetemp().parent if several else tmp_path_factory.getbasetemp()

@@ -7,13 +7,15 @@ a site would; then the frozen run is held against the list of what was planted.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import MadeOnce
 
 SCALE = 0.35
 """A smaller network in which every truth can still be shown; ``make demo`` runs the whole one."""
@@ -65,9 +67,7 @@ class Night:
 
 
 @pytest.fixture(scope="session")
-def night(
-    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any, made_once: Callable[[str, Callable[[], Any]], Any]
-) -> Night:
+def night(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any, made_once: MadeOnce) -> Night:
     """Run the whole demonstration once."""
     found: Night = made_once("night", lambda: _audited(tmp_path_factory, django_db_blocker))
     return found

@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dose_audit.cli import app
+
+if TYPE_CHECKING:
+    from tests.conftest import MadeOnce
 
 SAMPLES = Path(__file__).resolve().parents[2] / "testdata"
 
@@ -25,10 +28,15 @@ def run(home: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess
 
 
 @pytest.fixture(scope="module")
-def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scanned(tmp_path_factory: pytest.TempPathFactory, made_once: MadeOnce) -> Path:
     """A home with the sample objects in it and nothing mapped, to be copied."""
-    place = tmp_path_factory.mktemp("scanned")
-    run(place, "scan", str(SAMPLES), "--site", "North")
+
+    def scan() -> Path:
+        place = tmp_path_factory.mktemp("scanned")
+        run(place, "scan", str(SAMPLES), "--site", "North")
+        return place
+
+    place: Path = made_once("scanned-home", scan)
     return place
 
 
@@ -39,10 +47,15 @@ def home(scanned: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def audited(scanned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def audited(scanned: Path, tmp_path_factory: pytest.TempPathFactory, made_once: MadeOnce) -> tuple[Path, str]:
     """The same after an audit, to be copied, and what that told."""
-    place = shutil.copytree(scanned, tmp_path_factory.mktemp("audited") / "home")
-    return place, run(place, "audit", "--since", "2000-01-01", "--until", "2100-01-01", expect=3).stdout
+
+    def audit() -> tuple[Path, str]:
+        place = shutil.copytree(scanned, tmp_path_factory.mktemp("audited") / "home")
+        return place, run(place, "audit", "--since", "2000-01-01", "--until", "2100-01-01", expect=3).stdout
+
+    found: tuple[Path, str] = made_once("audited-home", audit)
+    return found
 
 
 @pytest.fixture

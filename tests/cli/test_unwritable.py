@@ -7,11 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.test_commands import SAMPLES, run
 from tests.disks import command
+
+if TYPE_CHECKING:
+    from tests.conftest import MadeOnce
 
 READING = tuple(
     tuple(words.split())
@@ -27,12 +31,17 @@ SIZE = 80_000_000
 
 
 @pytest.fixture(scope="session")
-def audited_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def audited_home(tmp_path_factory: pytest.TempPathFactory, made_once: MadeOnce) -> Path:
     """A home in which a few objects have been read and audited; nothing writes in it."""
-    home = tmp_path_factory.mktemp("audited") / "home"
-    reports = [path for path in SAMPLES.glob("*.dcm") if "dx" not in path.name][:4]
-    run(home, "scan", *map(str, reports))
-    run(home, "audit", "--since", "2015-01-01", expect=3)
+
+    def audited() -> Path:
+        home = tmp_path_factory.mktemp("audited") / "home"
+        reports = [path for path in SAMPLES.glob("*.dcm") if "dx" not in path.name][:4]
+        run(home, "scan", *map(str, reports))
+        run(home, "audit", "--since", "2015-01-01", expect=3)
+        return home
+
+    home: Path = made_once("home-that-is-only-read", audited)
     return home
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +13,9 @@ import pytest
 
 from dose_audit.report import FORMATS, ReportFiles, render_run, share_run
 from tests.report.sections import all_sections, verdicts
+
+if TYPE_CHECKING:
+    from tests.conftest import MadeOnce
 
 DRL = {"set": "a-set", "edition": "2024-01-01", "row_id": "r1", "value": 100.0, "status": "unverified"}
 
@@ -182,8 +185,13 @@ def whole_run_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+def rendered(tmp_path_factory: pytest.TempPathFactory, made_once: MadeOnce) -> ReportFiles:
     """Every output of the whole run, drawn once for the tests that only read; beside them the shared ones."""
-    folder = write_whole_run(tmp_path_factory.mktemp("whole") / "run")
-    share_run(folder, formats=("html", "pdf", "xlsx", "json", "csv"))
-    return render_run(folder, formats=FORMATS)
+
+    def draw() -> ReportFiles:
+        folder = write_whole_run(tmp_path_factory.mktemp("whole") / "run")
+        share_run(folder, formats=("html", "pdf", "xlsx", "json", "csv"))
+        return render_run(folder, formats=FORMATS)
+
+    drawn: ReportFiles = made_once("rendered", draw)
+    return drawn

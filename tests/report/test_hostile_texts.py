@@ -8,7 +8,7 @@ import json
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import openpyxl
@@ -22,6 +22,9 @@ from dose_audit.report.frozen import FrozenRun
 from dose_audit.report.static import to_svg
 from dose_audit.texts import clean
 from tests.report.conftest import write_run
+
+if TYPE_CHECKING:
+    from tests.conftest import MadeOnce
 
 NAMES = {
     "North": "N\x1b[31m\x0b\x9b\ufffe\u202eorth",
@@ -41,8 +44,13 @@ def _renamed(value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile_run(tmp_path_factory: pytest.TempPathFactory, made_once: MadeOnce) -> Path:
     """A run as a version without clean texts would have frozen it, drawn in every format."""
+    drawn: Path = made_once("hostile-run", lambda: _drawn_hostile(tmp_path_factory))
+    return drawn
+
+
+def _drawn_hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_run(tmp_path_factory.mktemp("hostile") / "run")
     path = folder / "report.json"
     path.write_text(json.dumps(_renamed(json.loads(path.read_text("utf-8")))), encoding="utf-8")
