@@ -59,8 +59,8 @@ def raise_findings(findings: Iterable[RaisedFinding], *, run_id: str | None = No
     Returns
     -------
     dict
-        Key → row as it now stands. An acknowledged finding stays acknowledged until it is graver than the last time: of a
-        graver severity, or its median is further from the level by a quarter. Then it is open again, on record.
+        Key → row as it now stands. An acknowledged finding stays acknowledged until it is graver than what was
+        acknowledged: of a graver severity, or a quarter higher over its level. Then it is open again, on record.
 
     Raises
     ------
@@ -86,36 +86,50 @@ def raise_findings(findings: Iterable[RaisedFinding], *, run_id: str | None = No
         for key, row in rows.items():
             for name, value in _words(raised[key]).items():
                 setattr(row, name, value)
-            row.state = "open" if row.state == "cleared" or key in worse else row.state
+            if row.state == "cleared" or key in worse:
+                _open(row)
             row.last_raised_at, row.last_raised_run = now, run_id
-        changed = ["state", "last_raised_at", "last_raised_run", *_WORDS]
+        changed = ["state", "last_raised_at", "last_raised_run", *_WORDS, *_ACKNOWLEDGED]
         Finding.objects.bulk_update(rows.values(), changed, batch_size=200)
         for key, why in worse.items():
-            _withdraw(rows[key])
-            rows[key].save()
             Action.objects.create(finding=rows[key], kind="reopened", by_role=_AUDIT, reason=why, at=now)
     return rows
 
 
 _AUDIT = "the audit itself"
 _FURTHER = 1.25
-"""Times its former distance from the level, at which what was acknowledged is another matter."""
+"""Times the ratio to its level that was acknowledged: from there on it is another matter."""
 
 
 def _graver(row: Finding, raised: RaisedFinding) -> str:
-    """Why what a person acknowledged is no longer what is raised; empty where it is."""
+    """Why what a person acknowledged is no longer what is raised; empty where it is.
+
+    What counts is how grave it was when it was acknowledged: a dose that creeps up is never much graver than last night.
+    """
     if row.state != "acknowledged":
         return ""
-    if SEVERITIES.index(raised.severity) < SEVERITIES.index(row.severity):
-        return f"raised again as {raised.severity}; it was {row.severity} when it was acknowledged"
-    before, now = (one.evidence.get("ratio") if "drl" in one.evidence else None for one in (row, raised))
-    if isinstance(before, int | float) and isinstance(now, int | float) and now > 1.0 and now >= before * _FURTHER:
-        return f"{now:.2f} times its level; it was {before:.2f} times when it was last raised"
+    severity, before = row.acknowledged_as["severity"], row.acknowledged_as["ratio"]
+    if SEVERITIES.index(raised.severity) < SEVERITIES.index(severity):
+        return f"raised again as {raised.severity}; it was {severity} when it was acknowledged"
+    now = _ratio(raised)
+    if before is not None and now is not None and now > 1.0 and now >= before * _FURTHER:
+        return f"{now:.2f} times its level; it was {before:.2f} times when it was acknowledged"
     return ""
 
 
-def _withdraw(row: Finding) -> None:
-    row.acknowledged_by = row.acknowledged_reason = row.acknowledged_at = None
+def _ratio(finding: Finding | RaisedFinding) -> float | None:
+    """Median over its reference level, of a finding that speaks of one."""
+    found = finding.evidence.get("ratio") if "drl" in finding.evidence else None
+    return float(found) if isinstance(found, int | float) else None
+
+
+_ACKNOWLEDGED = ("acknowledged_by", "acknowledged_reason", "acknowledged_at", "acknowledged_as")
+
+
+def _open(row: Finding) -> None:
+    row.state = "open"
+    for name in _ACKNOWLEDGED:
+        setattr(row, name, None)
 
 
 def clear_findings(kinds: Collection[str], *, except_keys: Collection[str]) -> int:
@@ -174,11 +188,11 @@ def _act(key: str, kind: str, by: str, reason: str) -> Finding:
     now = dt.datetime.now(dt.UTC)
     with transaction.atomic():
         row = Finding.objects.select_for_update().get(key=key)
-        done = kind == "acknowledged"
-        row.state = "acknowledged" if done else "open"
-        row.acknowledged_by = role if done else None
-        row.acknowledged_reason = reason.strip() if done else None
-        row.acknowledged_at = now if done else None
+        if kind == "acknowledged":
+            row.state, row.acknowledged_by, row.acknowledged_reason = "acknowledged", role, reason.strip()
+            row.acknowledged_at, row.acknowledged_as = now, {"severity": row.severity, "ratio": _ratio(row)}
+        else:
+            _open(row)
         row.save()
         Action.objects.create(finding=row, kind=kind, by_role=role, reason=reason.strip(), at=now)
     return row

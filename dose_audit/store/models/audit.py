@@ -47,7 +47,8 @@ class Finding(models.Model):
     Notes
     -----
     ``open`` until it is ``acknowledged`` (by whom and why are kept) or ``cleared`` (a run no longer raises it). Raised
-    again after being cleared it opens again; an acknowledged one stays acknowledged.
+    again after being cleared it opens again; an acknowledged one stays acknowledged until it is graver than it was then
+    (``acknowledged_as``: its severity, and its ratio to the level if it has one).
     """
 
     key = CleanTextField(unique=True)
@@ -67,6 +68,7 @@ class Finding(models.Model):
     acknowledged_by = CleanTextField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_reason = CleanTextField(null=True)
+    acknowledged_as = CleanJSONField(null=True)
 
 
 class Action(models.Model):
