@@ -57,6 +57,11 @@ def one_value_each(columns: Columns, order: tuple[str, ...]) -> Columns:
     if int(sizes.max()) == 1:
         return columns.without("fact", "by_projection")
     rows = np.argsort(group, kind="stable")  # ascending in each group, for the order ends with the value
+    # Of equal values the name decides and not which of them was read first.
+    several = np.flatnonzero(sizes[group[rows]] > 1)
+    ties = rows[several]
+    names = (columns["by_projection"][ties], label[ties], columns["value"][ties], group[ties])
+    rows[several] = ties[np.lexsort(names)]
     first = rows[np.cumsum(sizes) - sizes]
     facts = _distinct(group, columns["fact"], groups)
     shots = np.array([word in SINGLE_SHOT_MODALITIES for word in modalities], dtype=np.bool_)[modality[first]]

@@ -87,6 +87,19 @@ def test_projections_of_one_name_are_one_value_of_an_exam(stored: StoredExams, a
     assert _told(result) == [("dx-chest-pa", pytest.approx(0.25), "")]
 
 
+def test_of_equal_doses_the_name_does_not_depend_on_which_came_first(stored: StoredExams, audit: Audit) -> None:
+    shots = [{"kap_gy_cm2": 0.1, "acquisition_protocol": name} for name in ("Chest B", "Chest A", "Chest C")]
+    for hour, order in enumerate(((0, 1, 2), (2, 1, 0), (1, 2, 0))):
+        stored.add("DX", WHEN + timedelta(hours=hour), events=[shots[place] for place in order])
+    rows = [
+        {"level": "exact", "acquisition_protocol": shot["acquisition_protocol"], "examination": "dx-chest-pa"}
+        for shot in shots
+    ]
+    looked_at = audit(*rows).looked_at.columns
+    assert looked_at["value"].tolist() == [0.1] * 3
+    assert looked_at["label"].tolist() == ["Chest A"] * 3
+
+
 def test_names_that_nothing_maps_stay_apart(stored: StoredExams, audit: Audit) -> None:
     names = ("Knee AP", "Knee LAT", "Knee AP")
     stored.add("DX", WHEN, events=[{"kap_gy_cm2": 0.1, "acquisition_protocol": name} for name in names])
