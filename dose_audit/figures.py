@@ -35,8 +35,11 @@ def figure_beside(value: float | None, other: float, digits: int = 3) -> str:
     --------
     >>> figure_beside(8.504, 8.5), figure_beside(12.34, 8.5), figure_beside(8.5, 8.5), figure_beside(290.04, 290.0)
     ('8.504', '12.3', '8.5', '290.04')
+    >>> figure_beside(math.nan, 8.5)
+    '–'
     """
-    while value is not None and value != other and digits < _MOST_DIGITS and float(figure(value, digits)) == other:
+    known = value is not None and math.isfinite(value)
+    while known and value != other and digits < _MOST_DIGITS and float(figure(value, digits)) == other:
         digits += 1
     return figure(value, digits)
 

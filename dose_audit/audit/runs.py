@@ -116,11 +116,11 @@ def find_run(reports_dir: Path, run: str | None = None) -> Path:
         if finished:
             return finished[-1]
         raise FileNotFoundError(f"no audit run yet in {reports_dir}; `dose-audit audit` makes one")
+    if (reports_dir / run) in unfinished_runs(reports_dir):
+        raise FileNotFoundError(f"{run}: {UNFINISHED}")
     for folder in runs:
         if folder.name == run:
             return folder
-    if (reports_dir / run) in unfinished_runs(reports_dir):
-        raise FileNotFoundError(f"{run}: {UNFINISHED}")
     latest = f"; the latest is {runs[-1].name}" if runs else "; `dose-audit audit` makes one"
     raise FileNotFoundError(f"no audit run {run} in {reports_dir}{latest}")
 

@@ -270,6 +270,8 @@ def test_runs_are_found_by_name_and_the_latest_by_default(tmp_path):
     (tmp_path / "20260103T020000-cccccccc" / "report.json").write_text("{}")
     assert find_run(tmp_path).name == "20260102T020000-bbbbbbbb"
     assert find_run(tmp_path, "20260101T020000-aaaaaaaa").name == "20260101T020000-aaaaaaaa"
+    with pytest.raises(FileNotFoundError, match="ended before it had frozen this run"):
+        find_run(tmp_path, "20260103T020000-cccccccc")
     with pytest.raises(FileNotFoundError):
         find_run(tmp_path, "../elsewhere")
     elsewhere = tmp_path / "20260101T020000-aaaaaaaa"
