@@ -75,8 +75,8 @@ def approve_mapping(table: MappingTable, *, approved_by: str, note: str = "") ->
     return int(save_mapping([asdict(row) for row in table.rows], approved_by=approved_by, note=note).version)
 
 
-PROJECTION_FACTS = frozenset({"acquisition_protocol", "target_region", "anatomical_structure", "view"})
-"""Columns of a mapping of which a projection or view has its own, see `cohort.value_rows`."""
+WHOLE_PROJECTION = -1
+"""In `ResolvedFacts.overlooked`: neither the name nor the view of a projection was looked at."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,10 @@ class ResolvedFacts:
     status : list of str
         ``mapped``, ``unmapped`` or ``ambiguous``.
     reason : list of str
-    by_projection : list of bool
-        Whether the rows that mapped it look at what a projection or view says of itself.
+    overlooked : list of int
+        What tells projections of one exam apart and the rows that mapped it did not look at: nothing (0; they look at the
+        view, or at the acquisition protocol where no view is known), the view (its number, from 1) or all
+        (`WHOLE_PROJECTION`). A target region tells none apart: a frontal and a lateral chest are both of the chest.
     label : list of str
         What a person knows an unmapped exam by: its acquisition protocols, else its description.
     """
@@ -103,7 +105,7 @@ class ResolvedFacts:
     name: list[str]
     status: list[str]
     reason: list[str]
-    by_projection: list[bool]
+    overlooked: list[int]
     label: list[str]
 
 
@@ -120,6 +122,7 @@ def resolve_facts(table: MappingTable, facts: pa.Table, examinations: Mapping[st
         Slug → Examination, for the names.
     """
     resolved = ResolvedFacts([], [], [], [], [], [], [])
+    views = {"": 0}
     for row in facts.to_pylist():
         resolution = table.resolve(row["site"], exam_facts(row))
         slug = resolution.examination or ""
@@ -128,7 +131,9 @@ def resolve_facts(table: MappingTable, facts: pa.Table, examinations: Mapping[st
         resolved.name.append(examinations[slug].name if slug in examinations else slug)
         resolved.status.append(resolution.status)
         resolved.reason.append(resolution.reason)
-        resolved.by_projection.append(not resolution.criteria.isdisjoint(PROJECTION_FACTS))
+        view = views.setdefault(row["views"], len(views))
+        by_name = view if "acquisition_protocol" in resolution.criteria else WHOLE_PROJECTION
+        resolved.overlooked.append(0 if "view" in resolution.criteria else by_name)
         resolved.label.append(_label(row))
     return resolved
 

@@ -156,4 +156,4 @@ def _with_examinations(table: pa.Table, resolved: ResolvedFacts) -> pa.Table:
         encoded = with_sorted_words(pa.array(words, pa.string()).dictionary_encode())
         column = pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(place)), encoded.dictionary)
         table = table.append_column(name, column)
-    return table.append_column("by_projection", pa.array(np.asarray(resolved.by_projection, dtype=np.bool_)[place]))
+    return table.append_column("overlooked", pa.array(np.asarray(resolved.overlooked, dtype=np.int32)[place]))

@@ -36,8 +36,8 @@ REASONS = {
     "UNLIKE_SEQUENCES": "its sequences differ twofold or more in this dose: their median would be the dose of none",
     "SEVERAL_SUBSTANCES": "activities of different radiopharmaceuticals are not one dose",
     "AMBIGUOUS_MAPPING": "two approved mapping rows name different examinations",
-    "SEVERAL_PROJECTIONS": "different projections of one exam that only the whole exam's name or code maps: map them by "
-    "acquisition protocol or view",
+    "SEVERAL_PROJECTIONS": "different projections of one exam that the mapping does not tell apart: map them by view, in "
+    "place of the row that takes them together (mapping export, then import), or by acquisition protocols of one view each",
     "UNMAPPED": "no approved mapping row fits",
     "PHANTOM_MISMATCH": "reported on another dosimetry phantom than the reference level's",
     "MISSING_WEIGHT": "weight needed for the band is missing, and the set gives no age in its place",

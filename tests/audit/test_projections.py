@@ -80,6 +80,49 @@ def test_different_projections_that_only_the_exam_maps_are_not_compared(stored: 
     assert [(row["reason"], row["n"]) for row in result.excluded] == [("SEVERAL_PROJECTIONS", 1)]
 
 
+@pytest.mark.parametrize("frontal", [0.08, 0.9], ids=["the lower", "the higher"])
+def test_a_projection_that_the_mapping_knows_is_not_mixed_with_one_that_only_the_exam_maps(
+    stored: StoredExams, audit: Audit, frontal: float
+) -> None:
+    shots = [
+        {"kap_gy_cm2": frontal, "view": PA, "acquisition_protocol": "Chest PA"},
+        {"kap_gy_cm2": 0.6, "view": LATERAL, "acquisition_protocol": "Chest LAT"},
+    ]
+    stored.add("DX", WHEN, study_description="XR CHEST", target_regions=[CHEST], events=shots)
+    rows = (
+        {"level": "exact", "acquisition_protocol": "Chest PA", "examination": "dx-chest-pa"},
+        {"level": "rdsr", "target_region": CHEST, "examination": "dx-chest-pa"},
+    )
+    assert [row[2] for row in _told(audit(*rows))] == ["SEVERAL_PROJECTIONS"]
+
+
+@pytest.mark.parametrize(
+    ("shots", "row", "reason"),
+    [
+        ((("CHEST", PA), ("CHEST", LATERAL)), {"acquisition_protocol": "CHEST"}, "SEVERAL_PROJECTIONS"),
+        ((("CHEST", PA), ("CHEST", PA)), {"acquisition_protocol": "CHEST"}, ""),
+        ((("CHEST", PA), ("CHEST", "")), {"acquisition_protocol": "CHEST"}, ""),
+        ((("CHEST PA", PA), ("CHEST GRID", PA)), {"target_region": CHEST, "view": PA}, ""),
+        ((("CHEST", PA), ("CHEST", LATERAL)), {"target_region": CHEST}, "SEVERAL_PROJECTIONS"),
+    ],
+)
+def test_projections_are_one_examination_only_as_far_as_the_mapping_looked(
+    stored: StoredExams, audit: Audit, shots: Any, row: dict[str, str], reason: str
+) -> None:
+    events = [{"kap_gy_cm2": 0.1, "acquisition_protocol": name, "view": view or None} for name, view in shots]
+    stored.add("DX", WHEN, target_regions=[CHEST], events=events)
+    level = "rdsr" if "target_region" in row else "exact"
+    assert _told(audit({"level": level, "examination": "dx-chest-pa"} | row)) == [("dx-chest-pa", 0.1, reason)]
+
+
+def test_two_names_that_the_mapping_names_are_its_own_choice(stored: StoredExams, audit: Audit) -> None:
+    views = {"Chest stand": PA, "Chest table": LATERAL}
+    events = [{"kap_gy_cm2": 0.1, "acquisition_protocol": name, "view": view} for name, view in views.items()]
+    stored.add("DX", WHEN, events=events)
+    rows = [{"level": "exact", "acquisition_protocol": name, "examination": "dx-chest-pa"} for name in views]
+    assert _told(audit(*rows)) == [("dx-chest-pa", 0.1, "")]
+
+
 def test_projections_of_one_name_are_one_value_of_an_exam(stored: StoredExams, audit: Audit) -> None:
     doses = (0.4, 0.1, 0.3, 0.2)
     stored.add("DX", WHEN, events=[{"kap_gy_cm2": dose, "acquisition_protocol": "Chest PA"} for dose in doses])
