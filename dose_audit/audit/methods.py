@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ALGORITHMS", "method_texts"]
 
 ALGORITHMS = {
-    "cohort": "2, with computed doses",
+    "cohort": "3, projections as far as the mapping tells them apart",
     "median_interval": "order statistics, at least 95 %",
     "quantile": "type 8 (median-unbiased)",
     "verdict": "2, at closes",
