@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 # As the program itself does: threads of the linear algebra gain nothing here, and wait for each other where much is at work.
 export OPENBLAS_NUM_THREADS := 1
+export NUMPY_MADVISE_HUGEPAGE := 0
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

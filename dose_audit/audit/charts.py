@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.kept import no_results
 from dose_audit.audit.residuals import device_series
+from dose_audit.audit.row_order import rows_by_groups
 from dose_audit.audit.samples import evenly
 
 if TYPE_CHECKING:
@@ -56,9 +58,15 @@ def _drawn(chart: RunningChart) -> DrawnChart:
     """Points spread evenly over a chart, and those at which it signalled."""
     places = evenly(np.arange(chart.n), _MOST_POINTS)
     if chart.signals:
-        places = np.union1d(places, np.array([signal.index for signal in chart.signals], dtype=int))
+        places = _with(places, [signal.index for signal in chart.signals])
     lines = (chart.line, chart.reach, chart.high, chart.low)
     return DrawnChart(chart.status, chart.decision, chart.signals, places, *(line[places] for line in lines))
+
+
+def _with(places: NDArray[np.int64], more: list[int]) -> NDArray[np.int64]:
+    """Ascending places and others, each once."""
+    both = np.sort(np.concatenate([places, np.array(more, dtype=np.int64)]))
+    return both[np.diff(both, prepend=-1) > 0]
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class Series:
         """The same with the exams alone that its drawing shows, the first one and those of its signals among them."""
         signals = self.chart.signals
         named = [place for signal in signals for place in (signal.index, signal.change)]
-        held = np.union1d(self.chart.places, np.array([0, *named], dtype=np.int64))
+        held = _with(self.chart.places, [0, *named])
 
         def moved(place: int) -> int:
             return int(np.searchsorted(held, place))
@@ -114,10 +122,9 @@ def _limits(n: int, false_alarm: float, kept: KeptResults) -> tuple[float, float
 def _parts(values: Values, rows: NDArray[np.int64]) -> dict[tuple[str, str], NDArray[np.int64]]:
     """Places of each examination and band among some rows, in time order as the rows are."""
     codes, words = values.columns.codes("examination")
-    combined = codes[rows].astype(np.int64) * values.band.words.size + values.band.codes[rows]
-    order = np.argsort(combined, kind="stable")
-    edges = np.flatnonzero(np.diff(combined[order])) + 1
-    return {(words[codes[rows[p[0]]]], str(values.band[rows[p[0]]])): p for p in np.split(order, edges)}
+    places, edges = rows_by_groups([(codes[rows], len(words)), (values.band.codes[rows], values.band.words.size)])
+    parts = [places[a:b] for a, b in pairwise(edges.tolist())]
+    return {(words[codes[rows[part[0]]]], str(values.band[rows[part[0]]])): part for part in parts}
 
 
 def watch_all(
@@ -160,14 +167,14 @@ def watch_all(
     for _, members in sorted(by_device.items()):
         quantities = len({key[3] for key, _, _ in members})
         for key, rows, part in members:
-            series_name = "\x1f".join(map(str, key))
+            growing = kept.growing("\x1f".join(map(str, key)), part)
             chart = running_chart(
                 part,
                 false_alarm=promised / quantities,
-                known=kept.beginning(series_name, part),
+                known=growing.beginning,
                 limits=_limits(part.size, promised / quantities, kept),
             )
             if chart.first_scores is not None:
-                kept.keep_growing(series_name, part, chart.first_scores)
+                growing.keep(chart.first_scores)
             found.append(Series(key, rows, part, _drawn(chart), int(rows.size)))
     return found

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dose_audit.audit.numbering import Texts, renumbered, used_words
+from dose_audit.audit.numbering import Texts, used_words
+from dose_audit.audit.row_order import rows_by_groups, sorted_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Columns", "Deferred", "Parted"]
 
-_FEW = 1 << 16
-_MANY = (1 << 31) - 1
 _ORDERS = 3
 """Groupings that a table remembers: the same ones are asked for again and again."""
 
@@ -66,6 +65,7 @@ class Columns:
         self._numbers: dict[str, _Numbers] = {}
         self._narrow: dict[str, _Texts] = {}
         self._orders: list[_Order] = []
+        self._every: NDArray[np.int64] | None = None
 
     @classmethod
     def of_arrays(cls, numbers: Mapping[str, _Numbers], texts: Mapping[str, _Texts]) -> Columns:
@@ -79,7 +79,7 @@ class Columns:
         (['S', 'N'], [1.0, None])
         """
         found = cls.__new__(cls)
-        found._table, found._arrays, found._codes, found._orders = None, {}, {}, []
+        found._table, found._arrays, found._codes, found._orders, found._every = None, {}, {}, [], None
         found._numbers, found._narrow = dict(numbers), dict(texts)
         return found
 
@@ -140,6 +140,10 @@ class Columns:
                 self._arrays[name] = column.combine_chunks().to_numpy(zero_copy_only=False)
         return self._arrays[name]
 
+    def _numbered(self, name: str) -> tuple[NDArray[np.integer[Any]], list[Any]]:
+        """The same as `codes`, as narrow as the numbers are held."""
+        return self._text(name) if name in self._narrow else self.codes(name)
+
     def codes(self, name: str) -> tuple[NDArray[np.int32], list[Any]]:
         """The column as numbers into its sorted distinct values; absent is one of them."""
         if name not in self._codes and name in self._narrow:
@@ -172,6 +176,7 @@ class Columns:
         self._arrays.clear()
         self._codes.clear()
         self._orders.clear()
+        self._every = None
 
     def with_numbers(self, name: str, numbers: NDArray[Any]) -> Columns:
         """The same with other numbers in one column."""
@@ -262,7 +267,7 @@ class Columns:
                     texts.append((codes, len(words) + 1))
             else:
                 others.append(self[name])
-        return _order(texts, others)
+        return sorted_order(texts, others)
 
     def groups(
         self,
@@ -293,13 +298,15 @@ class Columns:
         within: NDArray[np.integer[Any]] | None = None,
     ) -> Parted:
         """What `groups` yields, all together."""
+        if mask is not None and not mask.any():
+            return Parted(np.zeros(0, dtype=np.int64), [0], [])
         rows, edges = self._order_by(tuple(names), within)
-        if mask is not None:
+        if mask is not None and not mask.all():
             wanted = mask[rows]
-            edges = np.concatenate([[0], np.cumsum(wanted)])[edges]
-            rows, edges = rows[wanted], edges[np.flatnonzero(np.diff(edges, prepend=-1))]
+            counts = np.add.reduceat(wanted, edges[:-1], dtype=np.int64)  # no group is empty
+            rows, edges = rows[wanted], np.concatenate([[0], np.cumsum(counts[counts > 0])])
         first = rows[edges[:-1]]
-        held = [self.codes(name) for name in names]
+        held = [self._numbered(name) for name in names]
         words = [np.array([*of, None], dtype=object)[codes[first]].tolist() for codes, of in held]
         return Parted(rows, edges.tolist(), list(zip(*words, strict=True)))
 
@@ -312,16 +319,17 @@ class Columns:
                 return found
         if not len(self):
             return np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
-        keys: list[tuple[NDArray[np.integer[Any]], int]] = [
-            (codes, len(words)) for codes, words in map(self.codes, names)
-        ]
+        keys = [(codes, len(words)) for codes, words in map(self._numbered, names)]
         if within is not None:
             keys.append((within, int(within.max()) + 1))
-        combined, size = _combined(keys)
-        counts = np.bincount(combined, minlength=size)
-        found = (_stable_order(combined, size), np.concatenate([[0], np.cumsum(counts)]))
+        found = rows_by_groups(keys, self._all_rows)
         self._orders = [(names, within, found), *self._orders][:_ORDERS]
         return found
+
+    def _all_rows(self) -> NDArray[np.int64]:
+        if self._every is None:
+            self._every = np.arange(len(self))
+        return self._every
 
 
 class Parted(NamedTuple):
@@ -330,48 +338,3 @@ class Parted(NamedTuple):
     rows: NDArray[np.int64]
     edges: list[int]
     keys: list[tuple[Any, ...]]
-
-
-def _combined(keys: Sequence[tuple[NDArray[np.integer[Any]], int]]) -> tuple[NDArray[np.integer[Any]], int]:
-    """Each row's combination of keys as a number, ascending with them, and how many combinations occur."""
-    combined, size = keys[0]
-    for codes, count in keys[1:]:
-        if size * count > _MANY:
-            combined, size = renumbered(combined, size)  # so that many wide columns cannot overflow
-        if size * count > _MANY:
-            combined = combined.astype(np.int64)
-        combined, size = combined * count + codes, size * count
-    return renumbered(combined, size)
-
-
-def _stable_order(numbers: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
-    narrow = numbers.astype(np.uint16) if size <= _FEW else numbers  # sixteen bits sort by radix
-    return np.argsort(narrow, kind="stable")
-
-
-def _order(texts: Sequence[tuple[NDArray[np.integer[Any]], int]], others: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
-    """The order of rows by some columns of few values and then by others.
-
-    What comes in night after night is in the order of time already: only combinations of the first columns in which it is
-    not are sorted.
-    """
-    if not texts or not texts[0][0].size:
-        return np.lexsort(others[::-1]) if others else np.zeros(0, dtype=np.int64)
-    combined, size = _combined(texts)
-    order = _stable_order(combined, size)
-    group = combined[order]
-    equal = group[1:] == group[:-1]
-    wrong = np.zeros(equal.size, dtype=np.bool_)
-    for key in others:
-        ordered = key[order]
-        before, after = ordered[:-1], ordered[1:]
-        same = before == after
-        wrong |= equal & ~(same | (before < after))  # what is not known is never in order
-        equal &= same
-    if wrong.any():
-        disordered = np.zeros(size, dtype=np.bool_)
-        disordered[group[1:][wrong]] = True
-        places = np.flatnonzero(disordered[group])
-        rows = order[places]
-        order[places] = rows[np.lexsort((*(key[rows] for key in reversed(others)), group[places]))]
-    return order

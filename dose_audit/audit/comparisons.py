@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dose_audit.audit.findings import finding_key
 from dose_audit.audit.quantities import quantity_named
 from dose_audit.audit.references import flags_of
+from dose_audit.audit.row_order import run_of
 from dose_audit.audit.verdicts import GroupVerdict, judge_at_closes
 
 if TYPE_CHECKING:
@@ -96,13 +97,15 @@ def judge_groups(
     judged = []
     columns = values.columns
     groups = _group_rows(values)
-    every = np.concatenate(groups) if groups else np.zeros(0, dtype=np.int64)
-    ascending = SortedGroups(columns["value"][every], [rows.size for rows in groups])
-    matches_of = [[values.references.matches[i] for i in np.unique(values.references.index[rows])] for rows in groups]
+    doses, answers = columns["value"], values.references.index
+    spans = [run_of(rows) for rows in groups]
+    every = np.concatenate([doses[span] for span in spans]) if spans else np.zeros(0)
+    ascending = SortedGroups(every, [rows.size for rows in groups])
+    matches_of = [[values.references.matches[i] for i in np.flatnonzero(np.bincount(answers[span]))] for span in spans]
     several = _places_of_several_editions(columns, groups, matches_of)
     levels = [matches[0].row.value if matches[0].row else None for matches in matches_of]
     figures, tests = ascending.figures(CI_LEVEL), ascending.sign_tests(levels)
-    for rows, matches, told, test in zip(groups, matches_of, figures, tests, strict=True):
+    for rows, span, matches, told, test in zip(groups, spans, matches_of, figures, tests, strict=True):
         first = int(rows[0])
         quantity = quantity_named(columns["quantity"][first], columns["modality"][first])
         if quantity is None:
@@ -121,8 +124,8 @@ def judge_groups(
         raised = (standing or {}).get(finding_key("drl_exceeded", *place, identity))
         stood_before = raised is not None and last is not None and raised < last.isoformat()
         verdict = judge_at_closes(
-            columns["value"][rows],
-            columns["study_date"][rows],
+            doses[span],
+            columns["study_date"][span],
             comparison.drl,
             schedule,
             minimum_n=comparison.minimum_n,
@@ -146,7 +149,7 @@ def judge_groups(
                 flags=flags_of(matches),
                 verdict=verdict,
                 raised_at_close=raised if stood_before else (None if last is None else last.isoformat()),
-                days=_days(columns["study_date"][rows], verdict)
+                days=_days(columns["study_date"][span], verdict)
                 if _place(columns, first, matches[0]) in several
                 else "",
             )

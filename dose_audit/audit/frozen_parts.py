@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.contents import table_sha256, text_codes, used_codes, words_in_order
 from dose_audit.audit.kept_weeks import KeptWeeks
+from dose_audit.audit.row_order import rows_by_groups
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,14 +127,11 @@ def frozen_parts(
         nothing = np.zeros(0, dtype=np.int64)
         return FrozenParts(take, [_Part(UNDATED, nothing, table_sha256(take(nothing)), None)], kept)
     weeks = weeks_of(moments)
-    known = np.unique(weeks)
-    place, count = np.searchsorted(known, weeks), known.size
-    # Sixteen bits sort by radix; a thousand years are fewer weeks.
-    order = np.argsort(place.astype(np.uint16) if count < 1 << 16 else place, kind="stable")
-    edges = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=count))]).tolist()
+    first = int(weeks.min())
+    order, edges = rows_by_groups([(weeks - first, int(weeks.max()) - first + 1)])
     parts = []
-    for week, (a, b) in zip(known.tolist(), pairwise(edges), strict=True):
-        rows = order[a:b]
+    for a, b in pairwise(edges.tolist()):
+        rows, week = order[a:b], int(weeks[order[a]])
         key = keys(week, rows)
         parts.append(_Part(week, rows, kept.sha256(key) or table_sha256(take(rows)), key))
     return FrozenParts(take, parts, kept)

@@ -23,7 +23,7 @@ from dose_audit.audit.runs import json_ready
 from dose_audit.kept_files import read_kept, write_kept
 from dose_audit.program import program_sha256
 
-__all__ = ["FOLDER", "KeptResults", "no_results", "results_sha256"]
+__all__ = ["FOLDER", "Growing", "KeptResults", "no_results", "results_sha256"]
 
 FOLDER = "results"
 """Beside the columnar copy, which can be made anew from the store as well."""
@@ -44,6 +44,22 @@ class _Grown:
     n: int
     sha256: str
     kept: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """An array that goes with the values of a series.
+
+    Attributes
+    ----------
+    beginning : array of float or None
+        What was kept for its first values.
+    keep : callable
+        Keeps an equally long array for all of them.
+    """
+
+    beginning: NDArray[np.float64] | None
+    keep: Callable[[NDArray[np.float64]], None]
 
 
 class KeptResults:
@@ -99,16 +115,18 @@ class KeptResults:
         self._asked.add(key)
         return self._results[key][1]
 
-    def beginning(self, name: str, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """What was kept for the first of some values, where they are still its first."""
+    def growing(self, name: str, values: NDArray[np.float64]) -> Growing:
+        """What was kept for the first of some values, of which there will be more, where they are still its first."""
         known = self._grown.get(name)
-        if known is None or known.n > values.size or known.sha256 != _sha256(values[: known.n]):
-            return None
-        return known.kept
+        first = 0 if known is None or known.n > values.size else known.n
+        digest = hashlib.sha256(_bytes(values[:first]))
+        beginning = known.kept if known is not None and first and digest.hexdigest() == known.sha256 else None
+        digest.update(_bytes(values[first:]))
 
-    def keep_growing(self, name: str, values: NDArray[np.float64], kept: NDArray[np.float64]) -> None:
-        """Keep an equally long array for some values, of which there will be more."""
-        self._growing[name] = _Grown(values.size, _sha256(values), kept)
+        def keep(kept: NDArray[np.float64]) -> None:
+            self._growing[name] = _Grown(values.size, digest.hexdigest(), kept)
+
+        return Growing(beginning, keep)
 
     def write_growing(self) -> None:
         """Keep the arrays that grow and let go of them; to be called when nothing asks for them any more."""
@@ -161,10 +179,6 @@ def _write_grown(path: Path, grown: Mapping[str, _Grown]) -> None:
     write_kept(path, chain([len(head).to_bytes(8, "little"), head], numbers))
 
 
-def _sha256(values: NDArray[np.float64]) -> str:
-    return hashlib.sha256(_bytes(values)).hexdigest()
-
-
 def _key(name: str, inputs: tuple[Any, ...]) -> str:
     arrays = [part for part in inputs if _is_numbers(part)]
     # In place of an array stands what it is; its contents follow.
@@ -183,8 +197,8 @@ def _plain(part: Any) -> Any:
     return part.tolist() if isinstance(part, np.ndarray) else part
 
 
-def _bytes(array: NDArray[Any]) -> bytes:
-    return np.ascontiguousarray(array).tobytes()
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def results_sha256() -> str:

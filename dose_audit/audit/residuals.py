@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dose_audit.audit.quantities import quantity_named
+from dose_audit.audit.row_order import run_of
 from dose_audit.statistics.order_statistics import median_of
 
 if TYPE_CHECKING:
+    from dose_audit.audit.columns import Columns
     from dose_audit.audit.kept import KeptResults
     from dose_audit.audit.values import Values
 
@@ -98,38 +100,49 @@ def log_residuals(values: Values, closed: date | None = None, kept: KeptResults 
     """
     columns = values.columns
     parted = columns.parted(GROUP, values.compared, within=values.band.codes)
-    rows = parted.rows
-    logs, thickness = np.log(columns["value"][rows]), np.asarray(columns["thickness_mm"][rows], dtype=float)
-    weight = np.asarray(columns["weight_kg"][rows], dtype=float)
-    weight = np.log(np.where(weight > 0, weight, np.nan))
-    settled = np.ones(rows.size, dtype=bool)
-    if closed is not None:
-        settled = columns["study_date"][rows].astype("datetime64[D]") <= np.datetime64(closed, "D")
-    left, judged = np.full(rows.size, np.nan), np.ones(rows.size, dtype=bool)
+    every = np.full(len(columns), np.nan)
+    not_judged: list[NDArray[np.int64]] = []
+    # Group by group: what a group's few thousand values become stays where the processor has it at hand.
     for key, (a, b) in zip(parted.keys, pairwise(parted.edges), strict=True):
-        learned = settled[a:b]
-        if closed is not None and np.count_nonzero(learned) < MINIMUM_GROUP:
-            learned = ~learned
-            judged[a:b] = learned
+        rows = run_of(parted.rows[a:b])
+        logs, size = np.log(columns["value"][rows]), _size(columns, key, rows)
+        settled = (
+            np.ones(logs.size, dtype=bool) if closed is None else _days(columns, rows) <= np.datetime64(closed, "D")
+        )
+        learned, judged = settled, None
+        if closed is not None and np.count_nonzero(settled) < MINIMUM_GROUP:
+            learned = judged = ~settled
         if np.count_nonzero(learned) < MINIMUM_GROUP:
             continue
-        size = thickness[a:b] if _by_thickness(key[4], key[2]) else weight[a:b]
-        parts = (logs[a:b][learned], size[learned])
+        parts = (logs[learned], size[learned])
         if closed is None or kept is None:
             expected = _learn(*parts)
         else:
             expected = _Expected(**kept.result("expected", parts, partial(_learn_record, *parts)))
-        left[a:b] = logs[a:b] - expected.centre
+        left = logs - expected.centre
         if expected.slope is not None:
-            at_size = (logs[a:b] - expected.slope * (size - expected.size)) - expected.at_size
-            left[a:b] = np.where(np.isfinite(size), at_size, left[a:b])
-    every = np.full(len(columns), np.nan)
-    every[rows] = left
-    if judged.all():
+            at_size = (logs - expected.slope * (size - expected.size)) - expected.at_size
+            left = np.where(np.isfinite(size), at_size, left)
+        every[rows] = left
+        if judged is not None:
+            not_judged.append(parted.rows[a:b][~judged])
+    if not not_judged:
         return Residuals(every, every)
     alone = every.copy()
-    alone[rows[~judged]] = np.nan
+    alone[np.concatenate(not_judged)] = np.nan
     return Residuals(every, alone)
+
+
+def _size(columns: Columns, key: tuple[Any, ...], rows: NDArray[np.int64] | slice) -> NDArray[np.float64]:
+    """Compressed thickness, or the logarithm of the weight; NaN where it is not known."""
+    if _by_thickness(key[4], key[2]):
+        return np.asarray(columns["thickness_mm"][rows], dtype=float)
+    weight = np.asarray(columns["weight_kg"][rows], dtype=float)
+    return np.log(np.where(weight > 0, weight, np.nan))
+
+
+def _days(columns: Columns, rows: NDArray[np.int64] | slice) -> NDArray[np.datetime64]:
+    return columns["study_date"][rows].astype("datetime64[D]", copy=False)
 
 
 def size_known(values: Values, rows: NDArray[np.int64], *, quantity: str, modality: str) -> NDArray[np.bool_]:
@@ -192,21 +205,13 @@ def device_series(values: Values, residual: NDArray[np.float64]) -> Iterator[Dev
 
     Fluoroscopy time is left out: it is the operator's, and says nothing about the device.
     """
-    columns = values.columns
     usable = np.isfinite(residual)
-    times = columns["study_datetime"]
-    ids = columns["exam_id"]
-    for (site, equipment, modality, quantity), rows in columns.groups(
-        ("site", "equipment", "modality", "quantity"), usable
-    ):
+    for (site, equipment, modality, quantity), rows in values.by_device:
         if quantity == "fluoro_time":
             continue
-        moments = times[rows]
-        ordered = rows[np.argsort(moments, kind="stable")]
-        moments = times[ordered]
-        if np.any(moments[1:] == moments[:-1]):  # as they seldom are
-            ordered = rows[np.lexsort((ids[rows], times[rows]))]
-        yield DeviceSeries(site, equipment, modality, quantity, ordered, residual[ordered])
+        those = rows[usable[rows]]
+        if those.size:
+            yield DeviceSeries(site, equipment, modality, quantity, those, residual[those])
 
 
 def _by_thickness(quantity: str, modality: str) -> bool:

@@ -115,9 +115,9 @@ def _may_hold_block(residual: NDArray[np.float64]) -> bool:
     At least half of such a block lies far on one side. If every ten neighbours had three such values at most, a block of
     10·q + r exams would have at most 3·q + min(3, r) of them, which is less than half of it.
     """
-    for side in (residual, -residual):
-        far = np.concatenate([[0], np.cumsum(side >= _HALF_A_SLIP)])
-        if np.any(far[_WINDOW:] - far[:-_WINDOW] >= _FAR_IN_WINDOW):
+    for far in (residual >= _HALF_A_SLIP, residual <= -_HALF_A_SLIP):
+        places = np.flatnonzero(far)
+        if np.any(places[_FAR_IN_WINDOW - 1 :] - places[: 1 - _FAR_IN_WINDOW] < _WINDOW):
             return True
     return False
 

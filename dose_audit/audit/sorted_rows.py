@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["merged", "read_rows", "write_rows"]
 
+_A_PIECE = 32
+"""Rows that pieces have on average where it pays to copy piece by piece."""
 _LAST = np.iinfo(np.int64).max
 _FACTS = b"facts"
 
@@ -68,10 +71,49 @@ def merged(held: Columns, stay: NDArray[np.bool_], more: Columns, order: Sequenc
     source[~new] = np.flatnonzero(stay)
     source[new] = np.arange(stay.size, stay.size + before.size)
 
-    numbers = {name: _Together(held[name], more[name], source) for name in held.names if name not in texts}
+    places = _Places(source, stay.size)
+    numbers = {name: _Together(held[name], more[name], places) for name in held.names if name not in texts}
     return Columns.of_arrays(
-        numbers, {name: (_Together(first, second, source), words) for name, (first, second, words) in texts.items()}
+        numbers, {name: (_Together(first, second, places), words) for name, (first, second, words) in texts.items()}
     )
+
+
+class _Places:
+    """Where rows lie that come from two arrays, the second behind the first.
+
+    Parameters
+    ----------
+    source : array of int
+        Of each row, its place in both.
+    first_size : int
+    """
+
+    def __init__(self, source: NDArray[np.int64], first_size: int) -> None:
+        self.source, self.first_size = source, first_size
+        self._asked: tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    @cached_property
+    def pieces(self) -> list[tuple[bool, slice]] | None:
+        """Successive rows that lie so in one of the arrays, whether that is the second, and where in it; None of short ones."""
+        breaks = np.flatnonzero(np.diff(self.source) != 1) + 1
+        # Both arrays may go on from one to the other as if they were one.
+        border = np.flatnonzero((self.source[1:] == self.first_size) & (self.source[:-1] == self.first_size - 1)) + 1
+        edges = np.unique(np.concatenate([[0], breaks, border, [self.source.size]]))
+        if edges.size * _A_PIECE > self.source.size:
+            return None
+        found = []
+        for a, n in zip(self.source[edges[:-1]].tolist(), np.diff(edges).tolist(), strict=True):
+            later = a >= self.first_size
+            start = a - self.first_size if later else a
+            found.append((later, slice(start, start + n)))
+        return found
+
+    def of(self, rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Places of some rows, and which of them lie in the second array; remembered, as many columns ask for the same."""
+        if self._asked is None or self._asked[0] is not rows:
+            places = self.source[rows]
+            self._asked = rows, places, np.flatnonzero(places >= self.first_size)
+        return self._asked[1:]
 
 
 @dataclass(frozen=True)
@@ -80,22 +122,26 @@ class _Together:
 
     first: NDArray[Any]
     second: NDArray[Any]
-    source: NDArray[np.int64]
+    places: _Places
 
     @property
     def size(self) -> int:
         """Rows of both."""
-        return self.source.size
+        return self.places.source.size
 
     def __call__(self, rows: NDArray[Any] | None = None) -> NDArray[Any]:
         if rows is None:
-            whole: NDArray[Any] = np.concatenate([self.first, self.second])[self.source]
-            return whole
-        places = self.source[rows]
-        early = places < self.first.size
-        found = np.empty(places.size, dtype=np.promote_types(self.first.dtype, self.second.dtype))
-        found[early] = self.first[places[early]]
-        found[~early] = self.second[places[~early] - self.first.size]
+            if self.places.pieces is None:
+                whole: NDArray[Any] = np.concatenate([self.first, self.second])[self.places.source]
+                return whole
+            return np.concatenate([(self.second if later else self.first)[part] for later, part in self.places.pieces])
+        places, late = self.places.of(rows)
+        if not self.first.size:
+            return self.second[places]
+        found = self.first.take(places, mode="clip").astype(
+            np.promote_types(self.first.dtype, self.second.dtype), copy=False
+        )
+        found[late] = self.second[places[late] - self.first.size]
         return found
 
 

@@ -84,6 +84,19 @@ class Values:
         self.reason[rows] = reason
         self.__dict__.pop("_fates", None)
 
+    @cached_property
+    def by_device(self) -> list[tuple[tuple[str, str, str, str], NDArray[np.int64]]]:
+        """Rows of each site, device, modality and quantity in time order, at the same moment in that of the exams' numbers."""
+        times, exams = self.columns["study_datetime"], self.columns["exam_id"]
+        found = []
+        for key, rows in self.columns.groups(("site", "equipment", "modality", "quantity")):
+            ordered = rows[np.argsort(times[rows], kind="stable")]
+            moments = times[ordered]
+            if np.any(moments[1:] == moments[:-1]):  # as they seldom are
+                ordered = rows[np.lexsort((exams[rows], times[rows]))]
+            found.append((key, ordered))
+        return found
+
     def exam_reasons(self) -> tuple[NDArray[np.int64], Texts]:
         """Each exam once with its one fate: ``""`` (compared with at least one value) or the reason.
 
@@ -118,10 +131,10 @@ class Values:
     def left_out_beside(self) -> Counter[str]:
         """Values that are left out of exams of which others are compared, by reason."""
         first, fates = self.exam_reasons()
-        exams = self.columns["exam_id"]
-        compared = places_among(exams[first[fates == ""]], exams) >= 0
-        numbers = np.bincount(self.reason.codes[compared], minlength=self.reason.words.size)
-        return Counter({word: int(n) for word, n in zip(self.reason.words, numbers, strict=True) if n and word})
+        exams, left_out = self.columns["exam_id"], np.flatnonzero(self.reason != "")
+        beside = left_out[places_among(exams[first[fates == ""]], exams[left_out]) >= 0]
+        numbers = np.bincount(self.reason.codes[beside], minlength=self.reason.words.size)
+        return Counter({word: int(n) for word, n in zip(self.reason.words, numbers, strict=True) if n})
 
 
 def exam_ref(exam_id: int) -> str:

@@ -61,6 +61,9 @@ def main() -> None:
     # Our matrices are small: threads of the linear algebra gain nothing, and on a busy machine they wait for each other
     # with three times the work. To be said before numpy is imported; processes that are started from here inherit it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Arrays of millions of exams are made, gone through once and let go: in huge pages, which are cleared whole, a night of
+    # the audit took 8 to 25 % more (docs/benchmarks.md).
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     sys.exit(run())
 
 

@@ -73,19 +73,42 @@ def ewma(values: ArrayLike, *, target: float, sigma: float, weight: float = 0.1,
     x = _chart_input(values, target, sigma, width)
     if not 0.0 < weight <= 1.0:
         raise ValueError(f"weight {weight} is not in (0, 1]")
-    line: NDArray[np.float64] = x.copy()
-    if x.size:
-        # The recursion as a system of equations with two diagonals; scipy.signal has it too and is slow to import.
-        diagonals = np.full((2, x.size), weight - 1.0)
-        diagonals[0] = 1.0
-        line = target + dtbsv(1, diagonals, weight * (x - target), lower=1)
-    reach = width * sigma * _spread(weight, 1 << max(x.size - 1, 1).bit_length())[: x.size]
+    line = target + ewma_line(x - target, weight)
+    reach = width * sigma * ewma_spread(x.size, weight)
     return _judge(line, line, target + reach, target - reach)
 
 
-@lru_cache(maxsize=32)
-def _spread(weight: float, n: int) -> NDArray[np.float64]:
+def ewma_line(deviations: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
+    """The average alone, of finite deviations from a target, as a deviation from it."""
+    n = deviations.size
+    if not n:
+        return deviations.copy()
+    # The recursion as a system of equations with two diagonals; scipy.signal has it too and is slow to import.
+    line: NDArray[np.float64] = dtbsv(
+        1, _diagonals(_rounded_up(n), weight)[:, :n], weight * deviations, lower=1, overwrite_x=1
+    )
+    return line
+
+
+def ewma_spread(n: int, weight: float) -> NDArray[np.float64]:
     """Standard deviation of the average after 1 to n observations, in units of theirs."""
+    return _spread(_rounded_up(n), weight)[:n]
+
+
+def _rounded_up(n: int) -> int:
+    """The next power of two: what depends on the length alone is worked out for few lengths."""
+    return 1 << max(n - 1, 1).bit_length()
+
+
+@lru_cache(maxsize=32)
+def _diagonals(n: int, weight: float) -> NDArray[np.float64]:
+    found = np.full((2, n), weight - 1.0, order="F")
+    found[0] = 1.0
+    return found
+
+
+@lru_cache(maxsize=32)
+def _spread(n: int, weight: float) -> NDArray[np.float64]:
     steps = np.arange(1, n + 1)
     found: NDArray[np.float64] = np.sqrt(weight / (2.0 - weight) * (1.0 - (1.0 - weight) ** (2 * steps)))
     return found
@@ -118,12 +141,22 @@ def cusum(
     if not math.isfinite(allowance):
         raise ValueError(f"allowance {allowance} is not finite")
     x = (_chart_input(values, target, sigma, decision) - target) / sigma
-    # A sum that is held at zero is the plain sum less the lowest that it has been.
-    rise, fall = np.cumsum(x - allowance), np.cumsum(x + allowance)
-    up = rise - np.minimum(np.minimum.accumulate(rise), 0.0)
-    down = fall - np.maximum(np.maximum.accumulate(fall), 0.0)
     limit = np.full(x.size, decision)
-    return _judge(up, down, limit, -limit)
+    return _judge(*cusum_sides(x, allowance), limit, -limit)
+
+
+def cusum_sides(deviations: NDArray[np.float64], allowance: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both sums alone, of finite deviations from a target in standard deviations."""
+    sides = []
+    for step, lowest in ((-allowance, np.minimum), (allowance, np.maximum)):
+        total = deviations + step
+        np.cumsum(total, out=total)
+        # A sum that is held at zero is the plain sum less the lowest that it has been.
+        held = lowest.accumulate(total)
+        lowest(held, 0.0, out=held)
+        total -= held
+        sides.append(total)
+    return sides[0], sides[1]
 
 
 def _chart_input(values: ArrayLike, target: float, sigma: float, limit: float) -> NDArray[np.float64]:

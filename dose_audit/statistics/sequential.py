@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from dose_audit.statistics.chart_limits import ChartLimit, calibrate
-from dose_audit.statistics.monitor import cusum, ewma
+from dose_audit.statistics.monitor import cusum_sides, ewma_line, ewma_spread
 from dose_audit.statistics.order_statistics import INSUFFICIENT_N, OK, as_finite
 from dose_audit.statistics.run_length import CUSUM, EWMA
 
@@ -29,7 +29,8 @@ WARM_UP = 30
 """Exams that only build up the ranks."""
 _STEPS_AN_OCTAVE = 4
 _LEAST_PART = 5
-_FEW = 30
+_AT_ONCE = 1000
+"""Exams that are counted among each other all at once: of more a list that is kept sorted is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +116,20 @@ def sequential_scores(values: ArrayLike, known: NDArray[np.float64] | None = Non
     """
     x = as_finite(values)
     told = np.empty(0) if known is None else known
-    share = np.empty(x.size - told.size)
-    if share.size <= _FEW:  # so few are counted faster than all are sorted
-        for i in range(told.size, x.size):
-            before = x[:i]
-            below, same = int(np.count_nonzero(before < x[i])), int(np.count_nonzero(before == x[i]))
-            share[i - told.size] = (below + same / 2.0 + 0.5) / (i + 1)
-        return np.concatenate([told, ndtri(share)])
-    seen: list[float] = np.sort(x[: told.size]).tolist()
-    for i, value in enumerate(x[told.size :].tolist()):
-        below, through = bisect_left(seen, value), bisect_right(seen, value)
-        share[i] = ((below + through) / 2.0 + 0.5) / (told.size + i + 1)
-        insort(seen, value)
-    scores: NDArray[np.float64] = np.concatenate([told, ndtri(share)])
+    before, new = np.sort(x[: told.size]), x[told.size :]
+    places = np.arange(new.size)
+    if new.size <= _AT_ONCE:
+        earlier = places[:, None] > places
+        below = np.searchsorted(before, new, "left") + np.count_nonzero(earlier & (new < new[:, None]), axis=1)
+        through = np.searchsorted(before, new, "right") + np.count_nonzero(earlier & (new <= new[:, None]), axis=1)
+    else:
+        seen: list[float] = before.tolist()
+        below, through = np.empty(new.size, dtype=np.int64), np.empty(new.size, dtype=np.int64)
+        for place, value in enumerate(new.tolist()):
+            below[place], through[place] = bisect_left(seen, value), bisect_right(seen, value)
+            insort(seen, value)
+    rank = (below + through) / 2.0 + 0.5
+    scores: NDArray[np.float64] = np.concatenate([told, ndtri(rank / (told.size + places + 1))])
     return scores
 
 
@@ -188,17 +190,20 @@ def running_chart(
     while n - start > WARM_UP:
         scores[start:] = sequential_scores(x[start:]) if start else first_scores
         first = start + WARM_UP
-        chart = cusum(scores[first:], target=0.0, sigma=1.0, allowance=ALLOWANCE, decision=decision)
-        eye = ewma(scores[first:], target=0.0, sigma=1.0, weight=WEIGHT, width=width)
+        judged = scores[first:]
+        up, down = cusum_sides(judged, ALLOWANCE)
+        drawing = (up, down, ewma_line(judged, WEIGHT), width * ewma_spread(judged.size, WEIGHT))
         # What was drawn up to the last signal stays as it was seen.
-        for array, new in ((high, chart.upper), (low, chart.lower), (line, eye.upper), (reach, eye.upper_limit)):
+        for array, new in zip((high, low, line, reach), drawing, strict=True):
             array[max(first, drawn) :] = new[max(drawn - first, 0) :]
             array[drawn:first] = np.nan
-        if chart.first_signal is None:
+        beyond = (up > decision) | (down < -decision)
+        signal = int(np.argmax(beyond))
+        if not beyond[signal]:
             break
-        index = first + chart.first_signal
+        index = first + signal
         change = start + _most_likely_change(x[start : index + 1])
-        signals.append(Signal(index, change, chart.direction))
+        signals.append(Signal(index, change, 1 if up[signal] > decision else -1))
         start, drawn = change, index + 1
     return RunningChart(scores, high, low, decision, line, reach, tuple(signals), n, first_scores=first_scores)
 

@@ -40,6 +40,33 @@ def test_groups_are_those_of_plain_python(rows: int, words: tuple[int, ...], mas
     ]
 
 
+@pytest.mark.parametrize("shuffled", ["no rows", "runs", "the last column", "a few rows"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_groups_of_rows_in_long_runs_are_those_of_plain_python(shuffled: str, masked: bool) -> None:
+    """Sorted by the columns already, sorted by others, by all but the last, and but for a few rows."""
+    random = np.random.default_rng(12)
+    run = np.repeat(np.arange(40), random.integers(20, 90, 40))
+    if shuffled == "runs":
+        run = random.permutation(40)[run]
+    elif shuffled == "a few rows":
+        run[random.integers(0, run.size, 30)] = 7
+    first, second = run // 10, run % 10 // 4
+    within = random.integers(0, 3, run.size) if shuffled == "the last column" else run % 4
+    names = [None if n == 3 else f"w{n}" for n in range(4)]
+    texts = [[names[n] for n in column] for column in (first, second)]
+    columns = Columns(pa.table({"a": texts[0], "b": texts[1]}))
+    mask = (random.random(run.size) < 0.5) & (first != 1) if masked else None
+    expected: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for row in range(run.size):
+        if mask is None or mask[row]:
+            expected[(*((text[row] is not None, text[row] or "") for text in texts), int(within[row]))].append(row)
+    found = [(key, members.tolist()) for key, members in columns.groups(["a", "b"], mask, within=within)]
+    assert found == [
+        (tuple(word if known else None for known, word in key[:-1]), members)
+        for key, members in sorted(expected.items())
+    ]
+
+
 @pytest.mark.parametrize("disorder", [0, 3, 200])
 def test_rows_are_sorted_as_plain_python_does(disorder: int) -> None:
     """In order already, here and there not, and not at all; moments and numbers that are not known come last."""

@@ -75,6 +75,23 @@ def test_rows_put_among_others_are_where_sorting_all_of_them_puts_them(seed: int
         assert words == sorted({row[place] for row in expected}, key=lambda word: (word is not None, word or ""))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_few_rows_put_among_many_are_where_sorting_all_of_them_puts_them(seed: int) -> None:
+    """In long pieces: none taken out, the first, the last, or some from the middle."""
+    random = np.random.default_rng([7, seed])
+    held = sorted(_drawn(random, 3000, ["S", "N"], 400), key=_sorting)
+    more = _drawn(random, int(random.integers(0, 12)), ["S", "Z"], 400)
+    stay = np.ones(len(held), dtype=bool)
+    stay[[slice(0), slice(200), slice(2900, None), slice(1000, 1500)][seed % 4]] = False
+    found = merged(_columns(held), stay, _columns(more), ORDER)
+
+    expected = sorted([*(row for row, stays in zip(held, stay, strict=True) if stays), *more], key=_sorting)
+    some = np.flatnonzero(random.random(len(expected)) < 0.4)
+    parts = found.some(some)
+    assert [_sorting(row) for row in _rows(found)] == [_sorting(row) for row in expected]
+    assert [_sorting(row) for row in _rows(parts)] == [_sorting(expected[row]) for row in some]
+
+
 @pytest.mark.parametrize("rows", [0, 1, 400])
 def test_what_was_written_is_read_and_not_after_any_byte_was_changed(tmp_path: Path, rows: int) -> None:
     random = np.random.default_rng(rows)

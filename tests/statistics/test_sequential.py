@@ -20,6 +20,14 @@ def test_scores_are_normal_quantiles_of_sequential_ranks():
     np.testing.assert_allclose(sequential_scores(tied), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("known", [0, 1, 200, 1290])
+def test_scores_of_many_exams_at_once_and_of_few_more_are_those_of_the_definition(known):
+    values = np.round(np.random.default_rng(2).normal(size=1300), 1)  # with many ties
+    expected = [stats.norm.ppf((stats.rankdata(values[: i + 1])[i] - 0.5) / (i + 1)) for i in range(values.size)]
+    told = np.array(expected[:known])
+    np.testing.assert_allclose(sequential_scores(values, told), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("draw", ["standard_normal", "standard_cauchy", "standard_exponential"])
 def test_false_signals_are_no_more_than_promised_whatever_the_distribution(draw):
     random = np.random.default_rng(5)

@@ -162,23 +162,24 @@ def _acquisitions(
     """A row of each exam with an acquisition that may be held against a level, and its highest value."""
     exams, columns = context.exams, context.values.columns
     names = _BY_ACQUISITION[trigger.quantity][trigger.acquisition]
-    most = np.fmax.reduce([np.asarray(exams[name], dtype=float) for name in names])
-    wanted = (exams["modality"] == trigger.modality) & (exams["left_out"] != "NOT_A_PATIENT")
-    if trigger.of_some:
-        wanted &= _of_those(context, trigger)
     least = min(other.at_least for other in triggers() if other.kind == trigger.kind)
-    above = np.flatnonzero(wanted & (most >= least))
+    # Few exams are above: what else is asked of one is asked of these alone.
+    above = np.flatnonzero(np.logical_or.reduce([np.asarray(exams[name], dtype=float) >= least for name in names]))
+    above = above[(exams["modality"][above] == trigger.modality) & (exams["left_out"][above] != "NOT_A_PATIENT")]
+    if trigger.of_some and above.size:
+        above = above[_of_those(context, trigger)[above]]
     if not above.size:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
+    most = np.fmax.reduce([np.asarray(exams[name][above], dtype=float) for name in names])
     place = places_among(exams["exam_id"][above], columns["exam_id"])
     of_slip = np.zeros(above.size, dtype=np.bool_)  # of such an exam no dose is known
     of_slip[place[(context.values.reason == _SLIP) & (columns["quantity"] == trigger.quantity) & (place >= 0)]] = True
-    most[above[of_slip != slipped]] = np.nan
+    most[of_slip != slipped] = np.nan
     rows = np.flatnonzero(place >= 0)
     # One row stands for its exam: the first that has an examination and a band, if any.
     rows = rows[np.lexsort((rows, context.values.band[rows] == "", place[rows]))]
     rows = rows[np.diff(place[rows], prepend=-1) != 0]
-    return rows, most[above[place[rows]]]
+    return rows, most[place[rows]]
 
 
 def _young(context: AuditContext) -> NDArray[np.int64]:

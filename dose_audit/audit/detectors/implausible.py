@@ -24,14 +24,11 @@ def detect(context: AuditContext) -> list[Finding]:
     values = context.values
     columns = values.columns
     refused = values.reason == "IMPLAUSIBLE_VALUE"
-    findings = []
-    for (site, equipment, modality, quantity), rows in columns.groups(
-        ("site", "equipment", "modality", "quantity"), refused
-    ):
-        here = (columns["site"] == site) & (columns["equipment"] == equipment) & (columns["quantity"] == quantity)
-        of = int(np.count_nonzero(here & (columns["modality"] == modality)))
-        findings.append(_finding(context, site, equipment, quantity, rows, of))
-    return findings
+    if not refused.any():
+        return []
+    names = ("site", "equipment", "modality", "quantity")
+    of = {key: rows.size for key, rows in columns.groups(names)}
+    return [_finding(context, key[0], key[1], key[3], rows, of[key]) for key, rows in columns.groups(names, refused)]
 
 
 def _finding(

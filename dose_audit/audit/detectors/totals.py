@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.findings import Finding
+from dose_audit.audit.row_order import spans
 from dose_audit.audit.values import exam_ref
 from dose_audit.figures import figure
 
@@ -31,11 +32,18 @@ def detect(context: AuditContext) -> list[Finding]:
     for quantity, unit, total_name, sum_name, rounding in _PAIRS:
         total = np.asarray(exams[total_name], dtype=float)
         added = np.asarray(exams[sum_name], dtype=float)
-        both = np.isfinite(total) & np.isfinite(added) & patients
-        apart = both & (np.abs(total - added) > np.maximum(rounding, RELATIVE_TOLERANCE * np.maximum(total, added)))
+        both, apart = np.zeros((2, len(exams)), dtype=np.bool_)
+        for part in spans(len(exams)):
+            one, other = total[part], added[part]
+            both[part] = np.isfinite(one) & np.isfinite(other) & patients[part]
+            one, other = one[both[part]], other[both[part]]
+            differ = np.abs(one - other) > np.maximum(rounding, RELATIVE_TOLERANCE * np.maximum(one, other))
+            apart[part][both[part]] = differ
+        if not apart.any():
+            continue
+        of = {place: members.size for place, members in exams.groups(("site", "equipment"), both)}
         for (site, equipment), rows in exams.groups(("site", "equipment"), apart):
-            here = both & (exams["site"] == site) & (exams["equipment"] == equipment)
-            findings.append(_finding(context, quantity, unit, site, equipment, rows, int(here.sum()), total, added))
+            findings.append(_finding(context, quantity, unit, site, equipment, rows, of[site, equipment], total, added))
     return findings
 
 

@@ -107,8 +107,10 @@ def up_to_close(context: AuditContext, cell: Cell) -> list[tuple[Cell, str | Non
 def names_of(columns: Columns, name: str, rows: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
     """Distinct texts of a column among some rows, sorted, and which of them each row has."""
     codes, words = columns.codes(name)
-    used, place = np.unique(codes[rows], return_inverse=True)
-    return [str(words[code]) for code in used.tolist()], place
+    those = codes[rows]
+    there = np.bincount(those, minlength=len(words)) > 0
+    place: NDArray[np.int64] = (np.cumsum(there) - 1)[those]
+    return [str(word) for word, used in zip(words, there, strict=True) if used], place
 
 
 def size_of(context: AuditContext, cell: Cell) -> tuple[str, NDArray[np.float64]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dose_audit.audit.context import AuditContext
 from dose_audit.audit.findings import Finding
+from dose_audit.audit.row_order import rows_by_groups
 from dose_audit.audit.samples import evenly
 from dose_audit.audit.sections.common import (
     Cell,
@@ -51,7 +53,7 @@ def _compared(context: AuditContext, cell: Cell) -> dict[str, Any] | None:
     """The comparison, worked out anew only where the doses that it looks at are others."""
     columns = context.values.columns
     rows = _thinned(columns, cell.rows)
-    if rows.size == 0 or np.unique(columns.codes("site")[0][rows]).size < 2:
+    if rows.size == 0 or np.count_nonzero(np.bincount(columns.codes("site")[0][rows])) < 2:
         return None
     axis, sizes = size_of(context, replace(cell, rows=rows))
     doses = np.asarray(columns["value"][rows], dtype=float)
@@ -133,11 +135,11 @@ def _comparison(
 
 def _thinned(columns: Columns, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """At most so many rows of each device."""
-    (site, _), (equipment, words) = columns.codes("site"), columns.codes("equipment")
-    place = site[rows].astype(np.int64) * len(words) + equipment[rows]
-    order = np.argsort(place, kind="stable")
-    edges = np.flatnonzero(np.diff(place[order])) + 1
-    return np.sort(np.concatenate([evenly(rows[part], _MOST_A_DEVICE) for part in np.split(order, edges)]))
+    if not rows.size:
+        return rows
+    device = [(codes[rows], len(words)) for codes, words in (columns.codes("site"), columns.codes("equipment"))]
+    order, edges = rows_by_groups(device)
+    return np.sort(np.concatenate([rows[evenly(order[a:b], _MOST_A_DEVICE)] for a, b in pairwise(edges.tolist())]))
 
 
 def _standardised(

@@ -141,7 +141,7 @@ def _levels(context: AuditContext, cell: Cell) -> list[dict[str, Any]]:
     """Reference levels of the cell's patients, as steps over the size where their bands are of size."""
     references = context.values.references
     found = {}
-    for index in np.unique(references.index[cell.rows]).tolist():
+    for index in np.flatnonzero(np.bincount(references.index[cell.rows])).tolist():
         row = references.matches[index].row
         if row is not None:
             banded = row.band.type in ("weight", "thickness", "water_equivalent_diameter")
